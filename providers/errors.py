@@ -1,0 +1,106 @@
+"""Why a provider is out of a race, cut by whose fault it is and what can be done.
+
+Messages are for clients: they carry no secret, no address of ours, no prompt.
+"""
+
+from typing import Any, ClassVar, Literal
+
+Phase = Literal["connect", "headers", "first_token", "stream"]
+
+
+class ProviderError(Exception):
+    """
+    A provider failed; never raised itself.
+
+    *status* is the upstream's HTTP status, *code* its own word for the failure,
+    *retry_after* the seconds it asked to be left alone, *phase* how far the call was.
+    """
+
+    code: ClassVar[str]
+    # Whether the same request may succeed later.
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: Phase = "headers",
+        status: int | None = None,
+        upstream_code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase: Phase = phase
+        self.status = status
+        self.upstream_code = upstream_code
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ProviderUnreachable(ProviderError):
+    """No connection, or one that broke: refused, reset, no such host, bad TLS."""
+
+    code = "unreachable"
+
+
+class ProviderTimeout(ProviderError):
+    """It was too slow: to connect, to its first token, or between two events."""
+
+    code = "timeout"
+
+
+class ProviderRefusedRequest(ProviderError):
+    """It says that the request itself is wrong (400, 404, 413, 422)."""
+
+    code = "request_refused"
+    retryable = False
+
+
+class ProviderDenied(ProviderError):
+    """It does not accept our key, or the key's account has no means (401, 402, 403)."""
+
+    code = "denied"
+    retryable = False
+
+
+class ProviderBusy(ProviderError):
+    """It has too much to do, or we asked too often (429)."""
+
+    code = "rate_limited"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.retryable = self.upstream_code not in SPENT
+
+
+class ProviderFailed(ProviderError):
+    """It failed by its own word: a 5xx, an error object, an error frame."""
+
+    code = "upstream_error"
+
+
+class ProviderProtocolError(ProviderError):
+    """It sent what can't be understood, or ended before it had said anything."""
+
+    code = "bad_response"
+
+
+# 429s of OpenAI's that no waiting ends: the account's means are spent.
+SPENT = frozenset({"insufficient_quota", "credit_balance_exhausted"})
+REFUSALS = frozenset({400, 404, 405, 409, 413, 415, 422})
+
+
+def error_class(status: int | None) -> type[ProviderError]:
+    """Return the class of error that an upstream's HTTP *status* stands for."""
+    if status is None:
+        return ProviderFailed
+    if status in REFUSALS:
+        return ProviderRefusedRequest
+    if status in {401, 402, 403}:
+        return ProviderDenied
+    if status == 429:  # noqa: PLR2004 - the status is its own name
+        return ProviderBusy
+    return ProviderFailed

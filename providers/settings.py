@@ -1,0 +1,114 @@
+"""What a provider is configured with, and the vendors that need no configuration."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from attrs import evolve, field, frozen
+from attrs.validators import ge, gt, in_, optional
+
+CAPABILITIES = (
+    "chat",
+    "tools",
+    "vision",
+    "json",
+    "embeddings",
+    "images",
+    "speech",
+    "transcription",
+)
+UNKNOWN_MODEL = ("default", "pass", "reject")
+
+
+def seconds(default: float) -> Any:
+    """Declare a time-out: seconds, more than none."""
+    return field(default=default, validator=gt(0.0))
+
+
+def own_seconds() -> Any:
+    """Declare a provider's own value for a time-out of the race."""
+    return field(default=None, validator=optional(gt(0.0)))
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How long a call may take, in seconds."""
+
+    connect_timeout: float = seconds(5.0)
+    first_token_timeout: float = seconds(30.0)
+    idle_timeout: float = seconds(60.0)
+    total_timeout: float = seconds(600.0)
+
+    def tightened(self, **limits: float | None) -> "Limits":
+        """Return these limits, each lowered to the one given, never raised."""
+        lower = {
+            name: min(value, getattr(self, name))
+            for name, value in limits.items()
+            if value is not None
+        }
+        return evolve(self, **lower) if lower else self
+
+
+@frozen(kw_only=True)
+class ProviderSettings:
+    """
+    One provider, as `vendors.toml` and `[providers.ID]` together describe it.
+
+    *models* maps what clients say to what the upstream is sent. *rename_fields* maps
+    request fields of OpenAI's API to the names that this vendor has for them;
+    *stream_usage* is false for one that refuses `stream_options`.
+    """
+
+    id: str
+    kind: str
+    label: str = ""
+    url: str = ""
+    base_url: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    enabled: bool = True
+    default_model: str = ""
+    unknown_model: str | None = field(
+        default=None, validator=optional(in_(UNKNOWN_MODEL))
+    )
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    capabilities: tuple[str, ...] | None = field(default=None)
+    models: Mapping[str, str] = field(factory=dict)
+    connect_timeout: float | None = own_seconds()
+    first_token_timeout: float | None = own_seconds()
+    idle_timeout: float | None = own_seconds()
+    total_timeout: float | None = own_seconds()
+    rename_fields: Mapping[str, str] = field(factory=dict)
+    stream_usage: bool = True
+    model_file: str = ""
+    context: int = field(default=4096, validator=ge(256))
+    parallel: int = field(default=2, validator=ge(1))
+    threads: int = field(default=0, validator=ge(0))
+
+    @capabilities.validator
+    def _known(self, _: object, value: tuple[str, ...] | None) -> None:
+        for capability in value or ():
+            if capability not in CAPABILITIES:
+                known = ", ".join(CAPABILITIES)
+                raise ValueError(
+                    f"'capabilities' must be of {known}; there is no {capability!r}"
+                )
+
+    def limits(self, shared: Limits) -> Limits:
+        """Return *shared*, with this provider's own values in their places."""
+        names = ("connect_timeout", "first_token_timeout", "idle_timeout")
+        own = {name: getattr(self, name) for name in (*names, "total_timeout")}
+        given = {name: value for name, value in own.items() if value is not None}
+        return evolve(shared, **given) if given else shared
+
+    def lacks(self, needs: frozenset[str]) -> frozenset[str]:
+        """Return those of *needs* that it is known not to serve; silence means none."""
+        if self.capabilities is None:
+            return frozenset()
+        return needs.difference(self.capabilities)
+
+
+def vendors() -> dict[str, dict[str, Any]]:
+    """Return the built-in providers' tables by id, in the shape of `[providers.ID]`."""
+    text = resources.files(__package__).joinpath("vendors.toml").read_text("utf-8")
+    return tomllib.loads(text)

@@ -1,0 +1,120 @@
+"""The command line: serve, check a configuration, make an API key."""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Coroutine
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import logs
+from .config import Config
+from .loading import ConfigError, config_path, load
+
+FILE = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration; else $INTERFERENCE_CONFIG, else ./config.toml if it is"
+    " there, else the defaults.",
+)
+
+
+@click.group(invoke_without_command=True)
+@FILE
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=int, help="The port to listen on; 0: any free one.")
+@click.option("--workers", type=int, help="How many processes serve.")
+@click.option("--log-level", help="debug, info, warning or error.")
+@click.option("--log-format", help="text or json.")
+@click.pass_context
+def main(context: click.Context, /, file: Path | None, **options: Any) -> None:
+    """Race LLM providers behind one OpenAI-compatible server."""
+    if context.invoked_subcommand is not None:
+        context.obj = file
+        return
+    names = {"log_level": ("log", "level"), "log_format": ("log", "format")}
+    overrides: dict[str, dict[str, Any]] = {}
+    for option, value in options.items():
+        section, key = names.get(option, ("server", option))
+        if value is not None:
+            overrides.setdefault(section, {})[key] = value
+    path = config_path(file, os.environ)
+    reading = partial(load, path, os.environ, overrides)
+    _serve(_or_exit(reading), reading)
+
+
+@main.command()
+@FILE
+@click.pass_obj
+def check(outer: Path | None, file: Path | None) -> None:
+    """Validate the configuration, and show the providers: on or off, and why."""
+    from .check import show  # noqa: PLC0415 - rich is slow to import, and only for this
+
+    path = config_path(file or outer, os.environ)
+    config = _or_exit(partial(load, path))
+    show(config, str(path) if path else "no file: the defaults")
+
+
+@main.command()
+@click.argument("name")
+def key(name: str) -> None:
+    """Make an API key, shown once, and the table that lets it in."""
+    made = f"sk-{secrets.token_urlsafe(32)}"
+    click.echo(f"{made}\n", err=False)
+    click.echo("# The key above is shown only now. Paste this into config.toml:")
+    click.echo("[[auth.keys]]")
+    click.echo(f"name = {_toml_string(name)}")
+    click.echo(f'sha256 = "{sha256(made.encode()).hexdigest()}"')
+
+
+def _serve(config: Config, reading: partial[Config]) -> None:
+    from .serve import listen, serve_alone  # noqa: PLC0415 - as `check` has no use for it
+    from .workers import SOCKET, supervise, work  # noqa: PLC0415 - likewise
+
+    logs.configure(config.log)
+    if inherited := os.environ.pop(SOCKET, None):
+        _run(work(config, reading, socket.socket(fileno=int(inherited))))
+        return
+    try:
+        sock = listen(config)
+    except OSError as exc:
+        where = f"{config.server.host}:{config.server.port}"
+        sys.exit(f"can't listen on {where}: {exc.strerror}")
+    if config.server.workers == 1:
+        _run(serve_alone(config, reading, sock))
+    else:
+        _run(supervise(config, reading, sock, sys.argv[1:]))
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        raise SystemExit("Interference needs a POSIX system.")
+    import uvloop  # noqa: PLC0415 - not to be had on every system
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _or_exit(reading: partial[Config]) -> Config:
+    try:
+        return reading()
+    except ConfigError as exc:
+        for problem in exc.problems:
+            click.echo(problem, err=True)
+        sys.exit(1)
+
+
+def _toml_string(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m server")

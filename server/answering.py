@@ -1,0 +1,137 @@
+"""From a race to its answer, streamed or whole, in whatever format a route serves."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from aiohttp import web
+
+from providers import ChatRequest, ProviderError
+
+from .catalog import Lineup
+from .errors import GatewayError, NobodyWon, StreamInterrupted
+from .keys import GATEWAY, RACE
+from .race import Lane, Race, Winner
+from .sse import EventStream
+from .wire.format import Format
+
+
+async def answer(
+    request: web.Request, chat: ChatRequest, lineup: Lineup, form: Format
+) -> web.StreamResponse:
+    """
+    Race *lineup* for *chat*, and answer in the form that the client asked for.
+
+    Raises a GatewayError only while nothing has been sent.
+    """
+    race = Race(lineup.entrants, chat, lineup.parallel)
+    respond = _stream if chat.stream else _whole
+    with _recorded(request, race):
+        return await respond(request, race, lineup, form)
+
+
+async def _stream(
+    request: web.Request, race: Race, lineup: Lineup, form: Format
+) -> web.StreamResponse:
+    gateway = request.config_dict[GATEWAY]
+    server = gateway.config.server
+    response = EventStream(ping_interval=server.ping_interval)
+    begin = partial(response.begin, request)
+    try:
+        async with gateway.drain.scope(lineup.deadline):
+            winner = await _winner(race, server.header_hold, begin)
+            if not response.prepared:
+                response.headers.update(_headers(race, winner))
+            await begin()
+            shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
+            async for chunks in winner:
+                await response.send_frames(shown.render(chunks))
+        await response.finish(shown.end())
+    except (GatewayError, ProviderError) as exc:
+        if not response.prepared:
+            raise
+        await response.fail(form.error_frame(_told(exc, race)))
+    finally:
+        response.stop_pings()
+    return response
+
+
+async def _whole(
+    request: web.Request, race: Race, lineup: Lineup, form: Format
+) -> web.StreamResponse:
+    gateway = request.config_dict[GATEWAY]
+    async with gateway.drain.scope(lineup.deadline):
+        while True:
+            winner = await race.run()
+            shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
+            try:
+                async for chunks in winner:
+                    shown.add(chunks)
+            except ProviderError as exc:
+                # Nothing has been shown yet, so the others may have another try.
+                winner.fail(exc)
+                continue
+            return web.Response(
+                body=shown.body(),
+                headers=_headers(race, winner),
+                content_type="application/json",
+            )
+
+
+async def _winner(
+    race: Race, hold: float, begin: Callable[[], Awaitable[None]]
+) -> Winner:
+    """
+    Run *race*; *begin* the answer without a winner if there is none in *hold* seconds,
+    since clients and proxies do not wait for headers for ever.
+    """
+    running = asyncio.ensure_future(race.run())
+    try:
+        done, _ = await asyncio.wait({running}, timeout=hold)
+        if not done:
+            await begin()
+        return await running
+    finally:
+        if not running.done():
+            running.cancel()
+            await asyncio.wait({running})
+
+
+@contextmanager
+def _recorded(request: web.Request, race: Race) -> Iterator[None]:
+    """Make the race known to the log and, once it is over, to the health records."""
+    request[RACE] = race
+    try:
+        yield
+    except NobodyWon as exc:
+        exc.headers["Server-Timing"] = _timing(race)
+        raise
+    finally:
+        race.close()
+        request.config_dict[GATEWAY].health.add(race.lanes)
+
+
+def _told(exc: GatewayError | ProviderError, race: Race) -> GatewayError:
+    if isinstance(exc, GatewayError):
+        return exc
+    loss = race.winner.lane.loss() if race.winner else None
+    if loss is None:
+        raise AssertionError("a stream broke that nobody had won") from exc
+    return StreamInterrupted(loss)
+
+
+def _headers(race: Race, winner: Winner) -> dict[str, str]:
+    return {"X-Provider": winner.id, "Server-Timing": _timing(race)}
+
+
+def _timing(race: Race) -> str:
+    """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
+    return ", ".join(
+        f'{lane.racer.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
+        for lane in race.lanes
+    )
+
+
+def _fate(lane: Lane) -> str:
+    return f"failed: {lane.error.code}" if lane.error else lane.outcome

@@ -1,0 +1,125 @@
+"""The configuration that a server runs with: one frozen tree."""
+
+import ipaddress
+from collections.abc import Mapping
+
+from attrs import field, frozen
+from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
+
+from providers import DIALECTS, Limits, ProviderSettings
+
+ENGINE = "llamacpp"
+KINDS = (*DIALECTS, ENGINE)
+STRATEGIES = ("race", "fallback")
+ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
+
+
+@frozen(kw_only=True)
+class ServerSettings:
+    host: str = field(default="127.0.0.1", validator=min_len(1))
+    port: int = field(default=1337, validator=[ge(0), le(65535)])
+    workers: int = field(default=1, validator=[ge(1), le(256)])
+    max_body_bytes: int = field(default=16 * 1024 * 1024, validator=ge(1))
+    ping_interval: float = field(default=15.0, validator=gt(0))
+    header_hold: float = field(default=10.0, validator=ge(0))
+    shutdown_timeout: float = field(default=30.0, validator=ge(0))
+    cors_origins: tuple[str, ...] = field(
+        default=("http://localhost:*", "http://127.0.0.1:*"),
+        validator=deep_iterable(matches_re(ORIGIN)),
+    )
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class LogSettings:
+    level: str = field(
+        default="info", validator=in_(("debug", "info", "warning", "error"))
+    )
+    format: str = field(default="text", validator=in_(("text", "json")))
+
+
+@frozen(kw_only=True)
+class KeySettings:
+    """An API key that clients may use, known by its SHA-256 (hexadecimal) only."""
+
+    name: str = field(validator=min_len(1))
+    sha256: str = field(validator=matches_re(r"[0-9a-f]{64}"), repr=False)
+    providers: tuple[str, ...] = ("*",)
+    admin: bool = False
+
+    def may_use(self, provider: str) -> bool:
+        return "*" in self.providers or same_id(provider) in map(
+            same_id, self.providers
+        )
+
+
+@frozen(kw_only=True)
+class AuthSettings:
+    keys: tuple[KeySettings, ...] = ()
+
+
+@frozen(kw_only=True)
+class RaceSettings(Limits):
+    strategy: str = "race"
+    default_providers: tuple[str, ...] = ()
+    max_racers: int = field(default=8, validator=ge(1))
+
+
+@frozen(kw_only=True)
+class ModelSettings:
+    """A model id that carries a race; *model* is what its racers are asked for."""
+
+    providers: tuple[str, ...] = field(validator=min_len(1))
+    strategy: str | None = None
+    model: str | None = None
+
+
+@frozen(kw_only=True)
+class Sections:
+    """All of the file but its providers, which are merged with the built-in ones."""
+
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    auth: AuthSettings = AuthSettings()
+    race: RaceSettings = RaceSettings()
+    models: Mapping[str, ModelSettings] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Config:
+    """
+    What the server runs with.
+
+    *providers* has every configured or built-in provider by id; *off* says of those
+    that can't be used what they lack.
+    """
+
+    server: ServerSettings
+    log: LogSettings
+    auth: AuthSettings
+    race: RaceSettings
+    models: Mapping[str, ModelSettings]
+    providers: Mapping[str, ProviderSettings]
+    off: Mapping[str, str]
+
+    def engines(self) -> list[ProviderSettings]:
+        """Return the settings of the embedded engines that are on."""
+        return [
+            settings
+            for settings in self.providers.values()
+            if settings.kind == ENGINE and settings.id not in self.off
+        ]
+
+
+def same_id(name: str) -> str:
+    """Return what two spellings of one provider's id share: not case, `-` or `_`."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

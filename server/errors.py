@@ -1,0 +1,219 @@
+"""What a client is told when its request can't be answered: a class a row."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from providers import (
+    ProviderBusy,
+    ProviderError,
+    ProviderRefusedRequest,
+    ProviderTimeout,
+)
+
+# The refusals that mean the same at every provider: the request itself is wrong.
+REQUEST_STATUSES = frozenset({400, 404, 413, 422})
+
+
+class GatewayError(Exception):
+    """
+    An answer other than the one asked for; never raised itself.
+
+    *type* and *code* are OpenAI's words where it has one for the case, *param* is the
+    field of the request that is to blame.
+    """
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def payload(self) -> dict[str, Any]:
+        """Return the error object, as it stands under `error`."""
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+
+    def body(self) -> bytes:
+        return orjson.dumps({"error": self.payload()})
+
+
+class InvalidRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class InvalidJSON(InvalidRequest):
+    code = "invalid_json"
+
+
+class TooManyRacers(InvalidRequest):
+    code = "too_many_providers"
+
+
+class MissingCapability(InvalidRequest):
+    code = "unsupported_by_provider"
+
+
+class InvalidAPIKey(GatewayError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class ProviderNotAllowed(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "provider_not_allowed"
+
+
+class HostNotAllowed(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "origin_not_allowed"
+
+
+class RouteNotFound(GatewayError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ProviderNotFound(RouteNotFound):
+    code = "provider_not_found"
+
+
+class ModelNotFound(RouteNotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(GatewayError):
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+
+class InternalError(GatewayError):
+    code = "internal_error"
+
+
+class ServerStopping(GatewayError):
+    status = 503
+    code = "server_stopping"
+
+
+class DeadlineExceeded(GatewayError):
+    """The deadline that the client itself has set."""
+
+    status = 504
+    type = "timeout_error"
+    code = "deadline_exceeded"
+
+
+@frozen(kw_only=True)
+class Loss:
+    """Why a racer is out; *ms* is how long after its start that was."""
+
+    id: str
+    error: ProviderError
+    ms: float
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "phase": self.error.phase,
+            "status": self.error.status,
+            "code": self.error.code,
+            "message": self.error.message,
+            "ms": round(self.ms, 1),
+        }
+
+
+class NobodyWon(GatewayError):
+    """
+    All racers are out. What they failed of decides what the client is told.
+
+    A refusal that all share is the request's own fault and is passed on; all busy, or
+    all too slow, says so; anything else is a 502.
+    """
+
+    status = 502
+    type = "upstream_error"
+    code = "all_providers_failed"
+
+    def __init__(self, losses: Sequence[Loss]) -> None:
+        super().__init__("; ".join(f"{loss.id}: {loss.error}" for loss in losses))
+        self.losses = losses
+        errors = [loss.error for loss in losses]
+        if shared := _shared_refusal(errors):
+            self.status, self.type = shared, "invalid_request_error"
+            self.code = errors[0].upstream_code or "request_refused"
+            self.message = errors[0].message
+        elif all(isinstance(error, ProviderBusy) for error in errors):
+            self.status, self.type = 429, "rate_limit_error"
+            self.code = "rate_limit_exceeded"
+            waits = [e.retry_after for e in errors if e.retry_after is not None]
+            if waits:
+                self.headers["Retry-After"] = str(max(ceil(min(waits)), 1))
+        elif all(isinstance(error, ProviderTimeout) for error in errors):
+            self.status, self.code = 504, "timeout"
+        if not any(error.retryable for error in errors):
+            self.headers["x-should-retry"] = "false"
+
+    def payload(self) -> dict[str, Any]:
+        return super().payload() | {
+            "providers": [loss.payload() for loss in self.losses]
+        }
+
+
+class StreamInterrupted(GatewayError):
+    """The winner failed after its first token, when there was no way back."""
+
+    status = 502
+    type = "upstream_error"
+    code = "stream_interrupted"
+
+    def __init__(self, loss: Loss) -> None:
+        super().__init__(f"{loss.id} failed in the middle of its answer: {loss.error}")
+        self.loss = loss
+
+    def payload(self) -> dict[str, Any]:
+        return super().payload() | {"providers": [self.loss.payload()]}
+
+
+def _shared_refusal(errors: Sequence[ProviderError]) -> int | None:
+    """Return the status with which all providers refused the request, if they did."""
+    statuses = {error.status for error in errors}
+    refused = all(isinstance(error, ProviderRefusedRequest) for error in errors)
+    status = statuses.pop() if len(statuses) == 1 else None
+    return status if refused and status in REQUEST_STATUSES else None

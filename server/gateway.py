@@ -1,0 +1,90 @@
+"""What a running server holds: the configuration in force, and all made from it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+import structlog
+
+from providers import Limits, ModelList, Provider, ProviderSettings
+
+from .catalog import Catalog
+from .config import ENGINE, Config
+from .draining import Drain
+from .health import Health
+
+log = structlog.get_logger(__name__)
+
+
+class Engine(Protocol):
+    """An embedded engine, here or in the process that started this one."""
+
+    @property
+    def problem(self) -> str: ...
+
+    def upstream(self, settings: ProviderSettings) -> ProviderSettings: ...
+
+
+class Gateway:
+    """
+    The configuration in force and its providers, swapped as a whole by `adopt`.
+
+    A request takes the catalog that it finds and keeps to it, so that a reload changes
+    nothing for whoever is being answered.
+    """
+
+    config: Config
+    catalog: Catalog
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.health = Health()
+        self.drain = Drain()
+        self._session = session
+        self._refreshing: list[asyncio.Task[None]] = []
+
+    def adopt(self, config: Config, engines: Mapping[str, Engine]) -> None:
+        """Serve with *config* from now on; *engines* are those that it wants, by id."""
+        lists = {
+            name: ModelList(self._provider(settings, config, engines))
+            for name, settings in config.providers.items()
+            if name not in config.off
+        }
+        self.config = config
+        self.catalog = Catalog(config, lists, self.health)
+        self._stop_refreshing()
+        self._refreshing = [
+            asyncio.create_task(models.keep_fresh(), name=f"models:{name}")
+            for name, models in lists.items()
+        ]
+
+    async def aclose(self) -> None:
+        tasks = self._refreshing
+        self._stop_refreshing()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _stop_refreshing(self) -> None:
+        for task in self._refreshing:
+            task.cancel()
+
+    def _provider(
+        self,
+        settings: ProviderSettings,
+        config: Config,
+        engines: Mapping[str, Engine],
+    ) -> Provider:
+        race = config.race
+        shared = Limits(
+            connect_timeout=race.connect_timeout,
+            first_token_timeout=race.first_token_timeout,
+            idle_timeout=race.idle_timeout,
+            total_timeout=race.total_timeout,
+        )
+        limits = settings.limits(shared)
+        if settings.kind != ENGINE:
+            return Provider(settings, limits, self._session)
+        engine = engines[settings.id]
+        return Provider(
+            engine.upstream(settings), limits, self._session, lambda: engine.problem
+        )

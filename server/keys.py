@@ -1,0 +1,13 @@
+"""The typed keys under which the application and its requests carry things."""
+
+from aiohttp import web
+
+from .config import KeySettings
+from .gateway import Gateway
+from .race import Race
+
+GATEWAY = web.AppKey("gateway", Gateway)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+CLIENT = web.RequestKey("client", KeySettings)
+RACE = web.RequestKey("race", Race)

@@ -1,0 +1,271 @@
+"""Reading the configuration: TOML to the tree, every error with its path."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field
+from yarl import URL
+
+from providers import ProviderSettings, engine_missing, vendors
+
+from .config import (
+    ENGINE,
+    KINDS,
+    STRATEGIES,
+    Config,
+    Sections,
+    is_loopback,
+    same_id,
+)
+from .structuring import Structure
+
+PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
+# What the documented configuration has, and what gets its meaning in later versions.
+LATER_KEYS = ("race.hedge_delay", "race.hedge_budget", "media")
+LATER_KINDS = ("anthropic", "gemini", "ollama", "gradio")
+LATER_STRATEGIES = ("hedge",)
+
+
+class ConfigError(Exception):
+    """What is wrong with a configuration: *problems*, each `file: table.key: what`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def config_path(given: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file to read: *given*, else the environment's, else ./config.toml."""
+    if given is not None:
+        return given
+    if named := environ.get("INTERFERENCE_CONFIG"):
+        return Path(named)
+    here = Path("config.toml")
+    return here if here.exists() else None
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Config:
+    """
+    Read the configuration in *path*; None: the defaults.
+
+    *overrides* are keys from the command line, by section. Raises ConfigError.
+    """
+    name = str(path) if path else "defaults"
+    raw = _read(path) if path else {}
+    for section, keys in (overrides or {}).items():
+        if isinstance(table := raw.setdefault(section, {}), dict):
+            table.update(keys)
+    loader = _Loader(raw, environ)
+    config = loader.load()
+    if loader.problems or config is None:
+        raise ConfigError([f"{name}: {problem}" for problem in loader.problems])
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ConfigError([f"{path}: can't be read: {exc.strerror}"]) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
+
+
+@define
+class _Loader:
+    """One reading of a file: it goes on after an error, to report all of them."""
+
+    raw: dict[str, Any]
+    environ: Mapping[str, str]
+    problems: list[str] = field(factory=list)
+    off: dict[str, str] = field(factory=dict)
+    structure: Structure = field(factory=lambda: Structure(forbid_extra_keys=True))
+
+    def load(self) -> Config | None:
+        self._refuse_later_keys()
+        tables = self.raw.pop("providers", {})
+        sections = self._make("", self.raw, Sections)
+        providers = self._providers(tables)
+        if sections is None:
+            return None
+        config = Config(
+            server=sections.server,
+            log=sections.log,
+            auth=sections.auth,
+            race=sections.race,
+            models=sections.models,
+            providers=providers,
+            off=self.off,
+        )
+        self.problems += _contradictions(config)
+        return config
+
+    def _refuse_later_keys(self) -> None:
+        for path in LATER_KEYS:
+            section, _, key = path.partition(".")
+            table = self.raw.get(section) if key else self.raw
+            if isinstance(table, dict) and (key or section) in table:
+                self._wrong(path, "not supported yet")
+                del table[key or section]
+
+    def _wrong(self, path: str, message: str) -> None:
+        self.problems.append(f"{path}: {message}" if path else message)
+
+    def _make(self, path: str, table: Any, cls: type[Any]) -> Any:
+        try:
+            return self.structure.make(table, cls)
+        except Exception:  # noqa: BLE001 - explained by structure.errors
+            for inner, message in self.structure.errors(table, cls):
+                self._wrong(".".join(filter(None, (path, inner))), message)
+            return None
+
+    def _providers(self, tables: Any) -> dict[str, ProviderSettings]:
+        if not isinstance(tables, dict):
+            self._wrong("providers", "must be a table of tables")
+            return {}
+        built_in = vendors()
+        found = {}
+        for name in [*tables, *(name for name in built_in if name not in tables)]:
+            table = tables.get(name, {})
+            if not isinstance(table, dict):
+                self._wrong(f"providers.{name}", "must be a table")
+            elif settings := self._provider(name, {**built_in.get(name, {}), **table}):
+                found[name] = settings
+        return found
+
+    def _provider(self, name: str, table: dict[str, Any]) -> ProviderSettings | None:
+        path = f"providers.{name}"
+        if not PROVIDER_ID.fullmatch(name):
+            self._wrong(path, "an id has letters, digits, '_', '-' and '.' only")
+            return None
+        if "id" in table:
+            self._wrong(f"{path}.id", "unknown key (the table's name is the id)")
+            return None
+        settings = self._make(path, {**table, "id": name}, ProviderSettings)
+        if settings is None:
+            return None
+        before = len(self.problems)
+        for key, message in (*_kind_problems(settings), *_provider_problems(settings)):
+            self._wrong(f"{path}.{key}", message)
+        if len(self.problems) > before:
+            return None
+        return self._resolved(settings)
+
+    def _resolved(self, settings: ProviderSettings) -> ProviderSettings:
+        """Read the environment's values, and note what is missing."""
+        missing = [
+            value.removeprefix("env:")
+            for value in (settings.api_key, *settings.headers.values())
+            if value and value.startswith("env:") and not self._value(value)
+        ]
+        if not settings.enabled:
+            self.off[settings.id] = "enabled is false"
+        elif missing:
+            self.off[settings.id] = " and ".join(f"{m} is not set" for m in missing)
+        elif settings.kind == ENGINE and (why := engine_missing(settings)):
+            self.off[settings.id] = why
+        headers = {name: self._value(v) for name, v in settings.headers.items()}
+        key = settings.api_key and self._value(settings.api_key)
+        named = settings.label or settings.id
+        default = settings.unknown_model or (
+            "default" if settings.default_model else "pass"
+        )
+        return evolve(
+            settings, api_key=key, headers=headers, label=named, unknown_model=default
+        )
+
+    def _value(self, value: str) -> str:
+        if not value.startswith("env:"):
+            return value
+        return self.environ.get(value.removeprefix("env:"), "").strip()
+
+
+def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
+    if settings.kind in LATER_KINDS:
+        yield "kind", f"{settings.kind!r} is not supported yet"
+    elif settings.kind not in KINDS:
+        yield "kind", f"must be one of {', '.join(KINDS)}, not {settings.kind!r}"
+    elif settings.kind == ENGINE:
+        yield from _missing(settings, model_file="which GGUF file is the model?")
+        yield from _missing(settings, default_model="what is the model called?")
+    elif not _is_http(settings.base_url):
+        yield "base_url", "must be an http:// or https:// URL"
+
+
+def _provider_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
+    if settings.unknown_model == "default" and not settings.default_model:
+        yield "unknown_model", "'default' needs a default_model"
+    for name, value in settings.headers.items():
+        if not (name + value).isprintable():
+            yield f"headers.{name}", "must not have control characters"
+    if not (settings.api_key or "").isprintable():
+        yield "api_key", "must not have control characters"
+
+
+def _missing(settings: ProviderSettings, **asked: str) -> Iterator[tuple[str, str]]:
+    for key, question in asked.items():
+        if not getattr(settings, key):
+            yield key, f"is missing: {question}"
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parsed = URL(url)
+    except ValueError:
+        return False
+    return parsed.scheme in {"http", "https"} and bool(parsed.host)
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Yield what is wrong between two keys that are each right."""
+    yield from _key_problems(config)
+    yield from _id_problems(config)
+    strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
+    for path, strategy in {"race": config.race.strategy, **strategies}.items():
+        if strategy in LATER_STRATEGIES:
+            yield f"{path}.strategy: {strategy!r} is not supported yet"
+        elif strategy is not None and strategy not in STRATEGIES:
+            options = ", ".join(STRATEGIES)
+            yield f"{path}.strategy: must be one of {options}, not {strategy!r}"
+
+
+def _key_problems(config: Config) -> Iterator[str]:
+    keys = config.auth.keys
+    if not keys and not is_loopback(config.server.host):
+        yield (
+            f"server.host: {config.server.host} can be reached by other machines, so"
+            " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
+        )
+    if len({key.name for key in keys}) < len(keys):
+        yield "auth.keys: two keys have the same name"
+    for i, key in enumerate(keys):
+        if key.admin:
+            yield f"auth.keys[{i}].admin: not supported yet"
+
+
+def _id_problems(config: Config) -> Iterator[str]:
+    known = {same_id(name): name for name in config.providers}
+    for name in config.providers:
+        if known[same_id(name)] != name:
+            twin = known[same_id(name)]
+            yield f"providers.{name}: the id differs from {twin!r} in case, - or _ only"
+    named = {"race.default_providers": config.race.default_providers}
+    for name, model in config.models.items():
+        named[f"models.{name}.providers"] = model.providers
+    for i, key in enumerate(config.auth.keys):
+        named[f"auth.keys[{i}].providers"] = key.providers
+    for path, ids in named.items():
+        for name in ids:
+            if same_id(name) not in known and (name != "*" or "auth" not in path):
+                close = get_close_matches(name, config.providers, n=1)
+                guess = f" (did you mean {close[0]!r}?)" if close else ""
+                yield f"{path}: there is no provider {name!r}{guess}"

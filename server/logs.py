@@ -1,0 +1,68 @@
+"""Logging: lines for people or JSON for machines, on standard error."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from .config import LogSettings
+
+
+def configure(settings: LogSettings) -> None:
+    """Send structlog's and the standard library's records the same way."""
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: Processor = _line
+    if settings.format == "json":
+        shared.append(structlog.processors.format_exc_info)
+        last = _json
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                last,
+            ],
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(
+        level=max(level, logging.WARNING), handlers=[handler], force=True
+    )
+
+
+def _json(_: Any, __: str, event: EventDict) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
+def _line(_: Any, __: str, event: EventDict) -> str:
+    """Write `time level event key=value ...`, and a traceback below it."""
+    time = event.pop("timestamp")[11:23]
+    level = event.pop("level")
+    trouble = event.pop("exc_info", None)
+    words = [time, f"{level:7}", event.pop("event")]
+    words += [f"{name}={_shown(value)}" for name, value in event.items()]
+    line = " ".join(words)
+    if trouble:
+        formatted = structlog.processors.ExceptionRenderer()(
+            None, "", {"exc_info": trouble}
+        )
+        line += f"\n{formatted['exception']}"
+    return line
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return repr(text) if not text or " " in text or not text.isprintable() else text

@@ -1,0 +1,50 @@
+"""API keys: who may come in, known by the SHA-256 of the key alone."""
+
+from hashlib import sha256
+from hmac import compare_digest
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.config import KeySettings
+from server.errors import InvalidAPIKey
+from server.keys import CLIENT, GATEWAY
+
+
+@web.middleware
+async def require_api_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request in whose key is known, or any if no key is configured."""
+    known = request.config_dict[GATEWAY].config.auth.keys
+    if not known:
+        return await handler(request)
+    given = _given(request)
+    if not given:
+        raise _refusal("No API key is given")
+    client = _client(given, known)
+    if client is None:
+        raise _refusal("This API key is not known")
+    request[CLIENT] = client
+    return await handler(request)
+
+
+def _given(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("X-API-Key", "").strip()
+
+
+def _client(given: str, known: tuple[KeySettings, ...]) -> KeySettings | None:
+    digest = sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
+    found = None
+    for key in known:  # all of them: the time taken tells nothing
+        if compare_digest(digest, key.sha256):
+            found = key
+    return found
+
+
+def _refusal(what: str) -> InvalidAPIKey:
+    return InvalidAPIKey(
+        f"{what}. Send one as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
+        headers={"WWW-Authenticate": "Bearer"},
+    )

@@ -1,0 +1,68 @@
+"""Which pages' scripts may read our answers: CORS, as the Fetch standard has it."""
+
+import re
+from functools import lru_cache
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.errors import OriginNotAllowed
+from server.keys import GATEWAY
+
+EXPOSED = "X-Request-ID, X-Provider, Server-Timing, Retry-After, X-Should-Retry"
+METHODS = "GET, POST, DELETE, OPTIONS"
+PREFLIGHT_SECONDS = "600"
+
+
+def allowed_origin(request: web.Request) -> str | None:
+    """Return the request's Origin if the configuration allows it."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return None
+    patterns = request.config_dict[GATEWAY].config.server.cors_origins
+    return origin if _pattern(patterns).fullmatch(origin) else None
+
+
+@web.middleware
+async def answer_preflight(
+    request: web.Request, handler: Handler
+) -> web.StreamResponse:
+    """Answer a browser that asks whether a page may send what it is about to send."""
+    if request.method != "OPTIONS" or (
+        "Access-Control-Request-Method" not in request.headers
+    ):
+        return await handler(request)
+    if allowed_origin(request) is None:
+        raise OriginNotAllowed(
+            "Pages of this origin may not use this server; add the origin to"
+            " server.cors_origins to let them."
+        )
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    headers = {
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Headers": wanted or "*",
+        "Access-Control-Max-Age": PREFLIGHT_SECONDS,
+    }
+    if request.headers.get("Access-Control-Request-Private-Network") == "true":
+        headers["Access-Control-Allow-Private-Network"] = "true"
+    return web.Response(status=204, headers=headers)
+
+
+async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the page read the answer; a signal, since streams send headers early."""
+    response.headers.add("Vary", "Origin")
+    if (origin := allowed_origin(request)) is not None:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
+        response.headers["Timing-Allow-Origin"] = origin
+
+
+@lru_cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile origins in which `*` stands for any port, host or part of one."""
+    return re.compile(
+        "|".join(
+            ".*" if p == "*" else re.escape(p).replace(r"\*", "[^/]*") for p in patterns
+        )
+        or r"(?!)"
+    )

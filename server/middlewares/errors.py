@@ -1,0 +1,68 @@
+"""Every error an OpenAI error object: ours, aiohttp's, and the ones nobody foresaw."""
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.errors import (
+    BodyTooLarge,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+)
+
+from .request_id import request_id
+
+log = structlog.get_logger(__name__)
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except GatewayError as exc:
+        return error_response(exc)
+    except web.HTTPException as exc:
+        if exc.status < 400:  # noqa: PLR2004 - redirects are answers, not errors
+            raise
+        return error_response(_translated(request, exc))
+    except ConnectionError:
+        raise  # the client is gone: nobody is left to tell
+    except Exception:
+        log.exception("internal error", request_id=request_id(request))
+        return error_response(
+            InternalError(
+                "The server failed; its log says more under request id"
+                f" {request_id(request)}."
+            )
+        )
+
+
+def error_response(error: GatewayError) -> web.Response:
+    return web.Response(
+        status=error.status,
+        body=error.body(),
+        headers=error.headers,
+        content_type="application/json",
+    )
+
+
+def _translated(request: web.Request, exc: web.HTTPException) -> GatewayError:
+    match exc:
+        case web.HTTPNotFound():
+            return RouteNotFound(f"There is no {request.method} {request.path}.")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(exc.allowed_methods))
+            return MethodNotAllowed(
+                f"{request.path} does not take {request.method}, only {allowed}.",
+                headers={"Allow": allowed},
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return BodyTooLarge(
+                f"The request body is larger than {request.client_max_size} bytes."
+            )
+    error = InvalidRequest(exc.reason)
+    error.status = exc.status
+    return error

@@ -1,0 +1,58 @@
+"""The access log: one line a request, after its answer's end, without what was said."""
+
+from time import perf_counter
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.keys import CLIENT, RACE
+from server.race import Race
+
+from .request_id import request_id
+
+log = structlog.get_logger("access")
+
+# nginx's number for a client that went away before it had its answer.
+CLIENT_GONE = 499
+
+
+@web.middleware
+async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    started = perf_counter()
+    status = CLIENT_GONE
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        log.info("request", **_facts(request, status, perf_counter() - started))
+
+
+def _facts(request: web.Request, status: int, seconds: float) -> dict[str, Any]:
+    facts = {
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "seconds": round(seconds, 4),
+        "request_id": request_id(request),
+    }
+    if (client := request.get(CLIENT)) is not None:
+        facts["key"] = client.name
+    if (race := request.get(RACE)) is not None:
+        facts |= _story(race)
+    return facts
+
+
+def _story(race: Race) -> dict[str, Any]:
+    story: dict[str, Any] = {
+        "racers": " ".join(
+            f"{lane.racer.id}:{lane.error.code if lane.error else lane.outcome}"
+            for lane in race.lanes
+        )
+    }
+    if race.winner is not None and race.winner.lane.ttft is not None:
+        story["winner"] = race.winner.id
+        story["ttft_ms"] = round(race.winner.lane.ttft * 1000, 1)
+    return story

@@ -1,0 +1,26 @@
+"""The request's id: the client's own if it is one, else a new one; in every answer."""
+
+import re
+import uuid
+
+from aiohttp import web
+
+from server.keys import REQUEST_ID
+
+HEADER = "X-Request-ID"
+WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def request_id(request: web.BaseRequest) -> str:
+    """Return the id of *request*, chosen when it is first asked for."""
+    known = request.get(REQUEST_ID)
+    if known is None:
+        given = request.headers.get(HEADER, "")
+        known = given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+        request[REQUEST_ID] = known
+    return known
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request in its answer; a signal, since streams send headers early."""
+    response.headers[HEADER] = request_id(request)

@@ -1,0 +1,217 @@
+"""The race: several providers start, the first token decides, the others are cut off.
+
+asyncio alone: no HTTP, no JSON. A race knows racers, their streams, and time.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Literal, Protocol
+
+from attrs import define, field
+
+from providers import ChatRequest, Chunk, Phase, ProviderError
+
+from .errors import Loss, NobodyWon
+
+Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
+
+
+class ChunkStream(Protocol):
+    """An answer on its way: the chunks that arrive together, or a ProviderError."""
+
+    @property
+    def phase(self) -> Phase: ...
+
+    async def __anext__(self) -> list[Chunk]: ...
+
+    def close(self) -> None:
+        """Hang up at once."""
+        ...
+
+
+class Racer(Protocol):
+    """Someone who can be asked; nothing is sent before the stream is first read."""
+
+    @property
+    def id(self) -> str: ...
+
+    def stream(self, request: ChatRequest) -> ChunkStream: ...
+
+
+@define(eq=False)
+class Lane:
+    """One racer's part of a race. Times are perf_counter's, in seconds."""
+
+    racer: Racer
+    outcome: Outcome = "waiting"
+    started: float = 0.0
+    first_token: float | None = None
+    ended: float | None = None
+    error: ProviderError | None = None
+
+    @property
+    def ttft(self) -> float | None:
+        """Seconds from the racer's start to its first token."""
+        return None if self.first_token is None else self.first_token - self.started
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the racer's start to its first token, or to its being out."""
+        end = self.first_token or self.ended
+        return 0.0 if end is None else end - self.started
+
+    def fail(self, error: ProviderError) -> None:
+        self.outcome, self.error, self.ended = "failed", error, _now()
+
+    def loss(self) -> Loss | None:
+        if self.error is None or self.ended is None:
+            return None
+        ms = (self.ended - self.started) * 1000
+        return Loss(id=self.racer.id, error=self.error, ms=ms)
+
+
+@define(eq=False)
+class Winner:
+    """The racer whose first token came first, with its open stream to iterate over."""
+
+    lane: Lane
+    _head: list[Chunk]
+    _stream: ChunkStream
+
+    @property
+    def id(self) -> str:
+        return self.lane.racer.id
+
+    def __aiter__(self) -> "Winner":
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        if self._head:
+            head, self._head = self._head, []
+            return head
+        try:
+            return await self._stream.__anext__()
+        except ProviderError as exc:
+            self.fail(exc)
+            raise
+
+    def fail(self, error: ProviderError) -> None:
+        """Take the victory back: what came after the first token is no answer."""
+        self.lane.fail(error)
+        self.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+@define(eq=False)
+class Race:
+    """
+    Streams *request* from *racers*, *parallel* of them at a time.
+
+    The next in line starts when one of those running fails: `parallel=1` tries one
+    after another. *lanes* tells the story, one lane for each start.
+    """
+
+    racers: Sequence[Racer]
+    request: ChatRequest
+    parallel: int
+    lanes: list[Lane] = field(factory=list, init=False)
+    winner: Winner | None = field(default=None, init=False)
+    _waiting: deque[Racer] = field(factory=deque, init=False)
+    _tasks: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
+
+    async def run(self) -> Winner:
+        """
+        Return the first racer to yield a token; raise NobodyWon if none does.
+
+        By then every other stream is closed, and if this raises or is cancelled, all
+        are. It may be run again when the winner has failed: it is then among those who
+        have not failed yet, since a racer that was cut off may still have an answer.
+        """
+        self._line_up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.parallel):
+                    self._start_next(group)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._settle()
+        if self.winner is None:
+            losses = [loss for lane in self.lanes if (loss := lane.loss())]
+            raise NobodyWon(losses)
+        return self.winner
+
+    def close(self) -> None:
+        """Hang up on the winner, if there is one."""
+        if self.winner is not None:
+            self.winner.close()
+
+    def _settle(self) -> None:
+        for lane in self._tasks.values():
+            if lane.outcome == "running":
+                lane.outcome, lane.ended = "cut off", _now()
+        self._tasks.clear()
+        self._waiting.clear()
+
+    def _line_up(self) -> None:
+        failed = {lane.racer.id for lane in self.lanes if lane.outcome == "failed"}
+        left = [racer for racer in self.racers if racer.id not in failed]
+        if self.parallel >= len(left):
+            # Tasks run in the order they were made in: a draw, so that no place in
+            # the client's list is worth a head start.
+            random.shuffle(left)
+        self._waiting.extend(left)
+        self.winner = None
+
+    def _start_next(self, group: asyncio.TaskGroup) -> None:
+        if not self._waiting:
+            return
+        lane = Lane(self._waiting.popleft(), "running", _now())
+        self.lanes.append(lane)
+        task = group.create_task(self._run(lane, group), name=f"race:{lane.racer.id}")
+        self._tasks[task] = lane
+
+    async def _run(self, lane: Lane, group: asyncio.TaskGroup) -> None:
+        try:
+            stream = lane.racer.stream(self.request)
+            head = await _until_token(stream)
+        except ProviderError as exc:
+            lane.fail(exc)
+            if self.winner is None:
+                self._start_next(group)
+            return
+        # No await from here on, so no second lane can get this far.
+        lane.outcome, lane.first_token = "won", _now()
+        self.winner = Winner(lane, head, stream)
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+
+async def _until_token(stream: ChunkStream) -> list[Chunk]:
+    """
+    Read up to the first token; return what arrived with it, less what came before.
+
+    A role or an empty delta is not speech, and a stream of nothing else must not fill
+    the memory. A stream that ends without a token raises: that is its own rule.
+    """
+    try:
+        while True:
+            chunks = await stream.__anext__()
+            for i, chunk in enumerate(chunks):
+                if chunk.has_token:
+                    return chunks[i:]
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _now() -> float:
+    # Not the loop's time: uvloop's is that of the iteration's start, in milliseconds.
+    return perf_counter()

@@ -1,0 +1,20 @@
+"""Chat completions, with the providers in the body or, under /api, in the path."""
+
+from aiohttp import web
+
+from server.answering import answer
+from server.keys import CLIENT, GATEWAY
+from server.wire.chat import CHAT, parse
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/chat/completions")
+async def create_chat_completion(request: web.Request) -> web.StreamResponse:
+    catalog = request.config_dict[GATEWAY].catalog
+    named = request.match_info.get("providers")
+    chat, selection = parse(
+        await request.read(), tuple(named.split("+")) if named else None
+    )
+    lineup = catalog.lineup(chat, selection, request.get(CLIENT))
+    return await answer(request, chat, lineup, CHAT)

@@ -1,0 +1,25 @@
+"""The providers: who can be named in a request, and what each one has."""
+
+import orjson
+from aiohttp import web
+
+from server.catalog import provider_payload
+from server.keys import CLIENT, GATEWAY
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/providers")
+async def list_providers(request: web.Request) -> web.Response:
+    usable = request.config_dict[GATEWAY].catalog.usable(request.get(CLIENT))
+    body = orjson.dumps([provider_payload(provider) for provider in usable])
+    return web.Response(body=body, content_type="application/json")
+
+
+@routes.get("/providers/{id}")
+async def retrieve_provider(request: web.Request) -> web.Response:
+    gateway = request.config_dict[GATEWAY]
+    name = request.match_info["id"]
+    details = gateway.catalog.details(name, request.get(CLIENT))
+    body = orjson.dumps(details)
+    return web.Response(body=body, content_type="application/json")

@@ -1,0 +1,165 @@
+"""One serving process: its sockets, its signals, its reloads, its end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import structlog
+from aiohttp import web
+
+from providers import Engines, open_session
+
+from .app import create_app
+from .config import Config
+from .gateway import Engine, Gateway
+from .loading import ConfigError
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE = 75.0
+BACKLOG = 1024
+# Seconds that connections have to take their last bytes once everything is cut off.
+LAST_WORDS = 2.0
+# What is fixed when the process starts, so that a reload can't change it.
+FIXED = ("host", "port", "workers", "max_body_bytes")
+
+Load = Callable[[], Config]
+Change = tuple[Config, Mapping[str, Engine]]
+
+
+def listen(config: Config) -> socket.socket:
+    """
+    Return a socket that listens where *config* says.
+
+    Raises OSError if the address can't be had.
+    """
+    host, port = config.server.host, config.server.port
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(
+        address[:2], family=family, backlog=BACKLOG, reuse_port=False
+    )
+
+
+def url_of(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
+    """
+    Serve in this process alone, embedded engines and all, until a signal says stop.
+
+    *load* reads the configuration again, on SIGHUP.
+    """
+    engines = Engines()
+    hang_ups = on_hang_up()
+
+    async def changes() -> AsyncIterator[Change]:
+        current = config
+        async for _ in hang_ups:
+            if (new := reread(current, load)) is not None:
+                retire_after = current.race.total_timeout
+                yield new, await engines.adopt(new.engines(), retire_after)
+                current = new
+
+    try:
+        running = await engines.adopt(config.engines(), 0.0)
+        await serve(config, running, sock, changes())
+    finally:
+        await engines.aclose()
+
+
+async def serve(
+    config: Config,
+    engines: Mapping[str, Engine],
+    sock: socket.socket,
+    changes: AsyncIterator[Change],
+) -> None:
+    """
+    Serve on *sock* until a signal says stop, or until *changes* end.
+
+    Each of *changes* is the configuration to go on with, and the engines it wants.
+    """
+    async with open_session() as session:
+        gateway = Gateway(session)
+        gateway.adopt(config, engines)
+        stop = _on_stop_signals(gateway)
+        following = asyncio.create_task(_follow(changes, gateway, stop))
+        # By default aiohttp lets a handler run on when its client has hung up, and the
+        # providers would go on being paid for.
+        runner = web.AppRunner(
+            create_app(gateway),
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            shutdown_timeout=LAST_WORDS,
+        )
+        try:
+            await runner.setup()
+            site = web.SockSite(runner, sock, backlog=BACKLOG)
+            await site.start()
+            log.info("serving", url=url_of(sock))
+            await stop.wait()
+            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
+            await site.stop()
+            await gateway.drain.finish(gateway.config.server.shutdown_timeout)
+        finally:
+            following.cancel()
+            await runner.cleanup()
+            await gateway.aclose()
+    log.info("stopped")
+
+
+def reread(old: Config, load: Load) -> Config | None:
+    """Return the configuration as it is now; None, and a report, if it is broken."""
+    try:
+        new = load()
+    except ConfigError as exc:
+        for problem in exc.problems:
+            log.warning("reload failed, nothing changes", problem=problem)
+        return None
+    for key in FIXED:
+        if getattr(new.server, key) != getattr(old.server, key):
+            log.warning("needs a restart to change", key=f"server.{key}")
+    log.info("reloaded")
+    return new
+
+
+def on_hang_up() -> AsyncIterator[None]:
+    """Catch SIGHUP from now on; iterate over its arrivals."""
+    arrived = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, arrived.set)
+
+    async def arrivals() -> AsyncIterator[None]:
+        while True:
+            await arrived.wait()
+            arrived.clear()
+            yield
+
+    return arrivals()
+
+
+async def _follow(
+    changes: AsyncIterator[Change], gateway: Gateway, stop: asyncio.Event
+) -> None:
+    async for config, engines in changes:
+        gateway.adopt(config, engines)
+    stop.set()
+
+
+def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
+    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    stop = asyncio.Event()
+
+    def stopping() -> None:
+        if stop.is_set():
+            gateway.drain.cut()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping)
+    return stop

@@ -1,0 +1,192 @@
+"""From parsed JSON or TOML to attrs records: strict, every error with its path."""
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+from cattrs import Converter, ForbiddenExtraKeysError, transform_error
+from cattrs.cols import homogenous_tuple_structure_factory, mapping_structure_factory
+from cattrs.gen import make_dict_structure_fn
+
+T = TypeVar("T")
+Hook = Callable[[Any, Any], Any]
+
+NAMES: dict[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "an array",
+    dict: "an object",
+    NoneType: "null",
+}
+# What attrs' validators say: 'name' must be ...; Length of 'name' must be >= 1: 0
+OF_FIELD = re.compile(r"(?P<length>Length of )?'(?P<name>\w+)' (?P<rest>.*)", re.DOTALL)
+
+
+class Invalid(ValueError):
+    """A value of the wrong type; the message says which type is right."""
+
+
+class Structure:
+    """
+    Makes attrs records from parsed JSON or TOML, and turns no type into another.
+
+    The first try is made for speed. Only where that fails is it made again, keeping
+    account of where it goes wrong, for the messages.
+    """
+
+    def __init__(self, *, forbid_extra_keys: bool) -> None:
+        self._fast = _converter(forbid_extra_keys=forbid_extra_keys, detailed=False)
+        self._detailed = _converter(forbid_extra_keys=forbid_extra_keys, detailed=True)
+
+    def make(self, value: Any, cls: type[T]) -> T:
+        """Return *value* as a *cls*; raises anything, for `errors` to explain."""
+        return self._fast.structure(value, cls)
+
+    def errors(self, value: Any, cls: type) -> list[tuple[str, str]]:
+        """Return what is wrong with *value*: pairs of path and message."""
+        try:
+            self._detailed.structure(value, cls)
+        except Exception as exc:  # noqa: BLE001 - cattrs groups whatever its hooks raise
+            return [
+                found
+                for line in transform_error(exc, "", lambda e, _: _message(e))
+                for found in _located(line)
+            ]
+        return []
+
+
+def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
+    converter = Converter(
+        forbid_extra_keys=forbid_extra_keys, detailed_validation=detailed
+    )
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _expecting(kind, lambda v, _: v))
+    converter.register_structure_hook(float, _float)
+    register = converter.register_structure_hook_factory
+
+    @register(attrs.has)
+    def _(cls: type) -> Hook:
+        return _expecting(
+            dict,
+            make_dict_structure_fn(
+                cls,
+                converter,
+                _cattrs_forbid_extra_keys=forbid_extra_keys,
+                _cattrs_detailed_validation=detailed,
+            ),
+        )
+
+    @register(lambda kind: _origin(kind) is _origin(Mapping[str, Any]))
+    def _(cls: type) -> Hook:
+        if get_args(cls)[1] is Any:
+            return _expecting(dict, lambda value, _: value)
+        return _expecting(dict, mapping_structure_factory(cls, converter))
+
+    @register(lambda kind: _origin(kind) is tuple)
+    def _(cls: type) -> Hook:
+        return _expecting(list, homogenous_tuple_structure_factory(cls, converter))
+
+    @register(lambda kind: _origin(kind) in (Union, UnionType))
+    def _(cls: type) -> Hook:
+        return _union(cls, converter)
+
+    return converter
+
+
+def _expecting(kind: type, inner: Hook) -> Hook:
+    def structure(value: Any, cls: Any) -> Any:
+        # Not isinstance: a bool is no whole number.
+        if type(value) is not kind:
+            raise Invalid(f"must be {NAMES[kind]}, not {_shown(value)}")
+        return inner(value, cls)
+
+    return structure
+
+
+def _float(value: Any, _: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise Invalid(f"must be a number, not {_shown(value)}")
+    return float(value)
+
+
+def _union(cls: type, converter: Converter) -> Hook:
+    """Choose a union's member by the type that the value has in JSON."""
+    members: dict[type, type] = {_json_type(member): member for member in get_args(cls)}
+    if float in members:
+        members.setdefault(int, float)
+    names = " or ".join(
+        dict.fromkeys(NAMES[_json_type(m)] for m in get_args(cls) if m is not NoneType)
+    )
+
+    def structure(value: Any, _: Any) -> Any:
+        member = members.get(type(value))
+        if member is None:
+            raise Invalid(f"must be {names}, not {_shown(value)}")
+        return None if value is None else converter.structure(value, member)
+
+    return structure
+
+
+def _origin(cls: Any) -> Any:
+    return get_origin(cls)
+
+
+def _json_type(cls: Any) -> type:
+    if attrs.has(cls) or _origin(cls) is _origin(Mapping[str, Any]):
+        return dict
+    if _origin(cls) is tuple:
+        return list
+    found: type = cls
+    return found
+
+
+def _shown(value: Any) -> str:
+    if type(value) in (dict, list, NoneType):
+        return NAMES[type(value)]
+    return repr(value)[:80]
+
+
+def _message(exc: BaseException) -> str:
+    if isinstance(exc, KeyError):
+        return "is missing"
+    if isinstance(exc, ForbiddenExtraKeysError):
+        known = [name.name for name in attrs.fields(exc.cl)]
+        return "\1".join(
+            f"{name}\0unknown key{_guess(name, known)}"
+            for name in sorted(exc.extra_fields)
+        )
+    message = str(exc.args[0]) if exc.args else type(exc).__name__
+    if not isinstance(exc, ValueError) or not (found := OF_FIELD.fullmatch(message)):
+        return message
+    match exc.args:
+        case (_, _, tuple(options), value):  # in_
+            rest = f"must be one of {', '.join(map(str, options))}, not {_shown(value)}"
+        case _:
+            rest = "must not be empty" if found["length"] else found["rest"]
+    return f"{found['name']}\0{rest}"
+
+
+def _guess(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _located(line: str) -> list[tuple[str, str]]:
+    """Split cattrs' "message @ path", where the message may begin with a field."""
+    text, _, path = line.rpartition(" @ ")
+    found = []
+    for message in text.split("\1"):
+        name, _, rest = message.rpartition("\0")
+        where = f"{path}.{name}" if name else path
+        found.append((_plain(where), rest))
+    return found
+
+
+def _plain(path: str) -> str:
+    """Write `.a['b'][0]` as `a.b[0]`."""
+    return re.sub(r"\['([^']*)'\]", r".\1", path).lstrip(".")

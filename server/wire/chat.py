@@ -1,0 +1,287 @@
+"""OpenAI's chat completions, as we serve them: a request in, an answer out."""
+
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from attrs import define, evolve, field
+
+from providers import (
+    ChatRequest,
+    Choice,
+    Chunk,
+    Delta,
+    ProviderProtocolError,
+    ToolCallDelta,
+    Usage,
+)
+from server.catalog import Selection
+from server.errors import GatewayError
+
+from .format import Format
+from .reading import make, read_object, take_selection
+
+DONE = b"data: [DONE]\n\n"
+MAX_ANSWER = 64 * 1024 * 1024
+
+
+def parse(
+    body: bytes, path_providers: tuple[str, ...] | None = None
+) -> tuple[ChatRequest, Selection]:
+    """Return the chat that *body* asks for, and whom; raises InvalidRequest."""
+    payload = read_object(body)
+    selection = take_selection(payload, path_providers)
+    request = make({**payload, "body": payload}, ChatRequest)
+    return request, selection
+
+
+def error_frame(error: GatewayError) -> bytes:
+    return b"data: " + error.body() + b"\n\n"
+
+
+@define(eq=False)
+class Identity:
+    """What every chunk of an answer repeats: taken from the first that has it."""
+
+    provider: str
+    model: str
+    id: str = ""
+    created: int = 0
+
+    def learn(self, chunk: Chunk) -> None:
+        if not self.id:
+            self.id = chunk.id or f"chatcmpl-{uuid.uuid4().hex}"
+            self.created = chunk.created or int(time.time())
+            self.model = chunk.model or self.model
+
+    def payload(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+        }
+
+
+@define(eq=False)
+class ChatStream:
+    """
+    Chunks to server-sent events, in the order that OpenAI's API keeps.
+
+    The role comes in a choice's first delta only, each choice finishes once, nothing
+    follows its finish, and usage is shown at the end, to who asked for it.
+    """
+
+    identity: Identity
+    include_usage: bool
+    _spoken: set[int] = field(factory=set, init=False)
+    _finished: set[int] = field(factory=set, init=False)
+    _usage: Usage | None = field(default=None, init=False)
+
+    def render(self, chunks: Iterable[Chunk]) -> bytes:
+        """Return the frames for chunks that arrived together."""
+        return b"".join([self._frame(chunk) for chunk in chunks])
+
+    def end(self) -> bytes:
+        """Return the last frames of a stream that is whole."""
+        if not self.include_usage or self._usage is None:
+            return DONE
+        payload = self.identity.payload("chat.completion.chunk")
+        payload |= {"choices": [], "usage": usage_payload(self._usage)}
+        return _data(payload) + DONE
+
+    def _frame(self, chunk: Chunk) -> bytes:
+        self.identity.learn(chunk)
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        choices = [shown for c in chunk.choices if (shown := self._choice(c))]
+        if not choices:
+            return b""
+        payload = self.identity.payload("chat.completion.chunk")
+        return _data({**payload, "choices": choices, **chunk.extra})
+
+    def _choice(self, choice: Choice) -> dict[str, Any] | None:
+        index = choice.index
+        if index in self._finished:
+            return None
+        delta = delta_payload(choice.delta)
+        if not delta and choice.finish_reason is None and choice.logprobs is None:
+            return None
+        if index not in self._spoken:
+            self._spoken.add(index)
+            delta = {"role": "assistant", **delta}
+        if choice.finish_reason is not None:
+            self._finished.add(index)
+        shown: dict[str, Any] = {"index": index, "delta": delta}
+        if choice.logprobs is not None:
+            shown["logprobs"] = choice.logprobs
+        shown["finish_reason"] = choice.finish_reason
+        return shown
+
+
+@define(eq=False)
+class ChatAnswer:
+    """Chunks to one chat completion."""
+
+    identity: Identity
+    _messages: dict[int, "_Message"] = field(factory=dict, init=False)
+    _usage: Usage | None = field(default=None, init=False)
+    _extra: dict[str, Any] = field(factory=dict, init=False)
+    _size: int = field(default=0, init=False)
+
+    def add(self, chunks: Iterable[Chunk]) -> None:
+        """Take in more; raises ProviderProtocolError if it grows without end."""
+        for chunk in chunks:
+            self.identity.learn(chunk)
+            self._usage = chunk.usage or self._usage
+            self._extra.update(chunk.extra)
+            for choice in chunk.choices:
+                message = self._messages.setdefault(choice.index, _Message())
+                self._size += message.add(choice)
+        if self._size > MAX_ANSWER:
+            raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
+
+    def body(self) -> bytes:
+        payload = self.identity.payload("chat.completion")
+        payload["choices"] = [
+            message.payload(index) for index, message in sorted(self._messages.items())
+        ]
+        if self._usage is not None:
+            payload["usage"] = usage_payload(self._usage)
+        return orjson.dumps({**payload, **self._extra})
+
+
+@define(eq=False)
+class _Message:
+    """One choice's message, put together from its deltas."""
+
+    text: dict[str, list[str]] = field(factory=dict)
+    calls: dict[int, ToolCallDelta] = field(factory=dict)
+    arguments: dict[int, list[str]] = field(factory=dict)
+    other: dict[str, Any] = field(factory=dict)
+    logprobs: dict[str, Any] | None = None
+    finish_reason: str | None = None
+
+    def add(self, choice: Choice) -> int:
+        """Take in a choice's delta; return how much larger that makes the message."""
+        if self.finish_reason is not None:
+            return 0
+        self.finish_reason = choice.finish_reason
+        if choice.logprobs is not None:
+            self.logprobs = merged(self.logprobs or {}, choice.logprobs)
+        delta = choice.delta
+        size = 0
+        for name in ("content", "reasoning_content", "refusal"):
+            if piece := getattr(delta, name):
+                self.text.setdefault(name, []).append(piece)
+                size += len(piece)
+        for call in delta.tool_calls:
+            size += self._add_call(call)
+        for name in ("audio", "function_call"):
+            if value := getattr(delta, name):
+                self.other[name] = merged(self.other.get(name, {}), value)
+                size += len(str(value))
+        self.other = merged(self.other, delta.extra) if delta.extra else self.other
+        return size
+
+    def _add_call(self, call: ToolCallDelta) -> int:
+        known = self.calls.get(call.index, call)
+        self.calls[call.index] = evolve(
+            known,
+            id=known.id or call.id,
+            name=known.name or call.name,
+            extra={**known.extra, **call.extra},
+        )
+        self.arguments.setdefault(call.index, []).append(call.arguments or "")
+        return len(call.arguments or "")
+
+    def payload(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None,
+            "refusal": None,
+        }
+        message |= {name: "".join(pieces) for name, pieces in self.text.items()}
+        message |= self.other
+        if self.calls:
+            message["tool_calls"] = [
+                call_payload(call, "".join(self.arguments[at]))
+                for at, call in sorted(self.calls.items())
+            ]
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self.logprobs,
+            "finish_reason": self.finish_reason or "stop",
+        }
+
+
+def delta_payload(delta: Delta) -> dict[str, Any]:
+    """Return a delta as it stands in a chunk, less the role; {} if it says nothing."""
+    shown: dict[str, Any] = {}
+    if delta.content:
+        shown["content"] = delta.content
+    if delta.reasoning_content:
+        shown["reasoning_content"] = delta.reasoning_content
+    if delta.refusal:
+        shown["refusal"] = delta.refusal
+    if delta.tool_calls:
+        shown["tool_calls"] = [
+            {"index": call.index, **call_payload(call, call.arguments or "")}
+            for call in delta.tool_calls
+        ]
+    if delta.audio:
+        shown["audio"] = delta.audio
+    if delta.function_call:
+        shown["function_call"] = delta.function_call
+    return {**shown, **delta.extra} if delta.extra else shown
+
+
+def call_payload(call: ToolCallDelta, arguments: str) -> dict[str, Any]:
+    """Return a tool call, or a later piece of one, which has no name and no id."""
+    function = {"arguments": arguments}
+    if not call.name:
+        return {**call.extra, "function": function}
+    return {
+        **call.extra,
+        "id": call.id or f"call_{uuid.uuid4().hex[:24]}",
+        "type": call.type or "function",
+        "function": {"name": call.name, **function},
+    }
+
+
+def usage_payload(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        **usage.extra,
+    }
+
+
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a delta's object to what came before: texts and lists grow."""
+    result = dict(old)
+    for name, value in new.items():
+        had: Any = result.get(name)
+        if name != "id" and type(had) is type(value) and type(had) in (str, list):
+            result[name] = had + value
+        elif value is not None:
+            result[name] = value
+    return result
+
+
+def _data(payload: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(payload) + b"\n\n"
+
+
+CHAT = Format(
+    stream=lambda request, provider, model: ChatStream(
+        Identity(provider, model), request.include_usage
+    ),
+    answer=lambda _, provider, model: ChatAnswer(Identity(provider, model)),
+    error_frame=error_frame,
+)

@@ -1,0 +1,37 @@
+"""What a served format is to whoever answers with it."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from attrs import frozen
+
+from providers import ChatRequest, Chunk
+from server.errors import GatewayError
+
+
+class Stream(Protocol):
+    """Renders one streamed answer."""
+
+    def render(self, chunks: Iterable[Chunk]) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+class Answer(Protocol):
+    """Puts one whole answer together; *add* raises ProviderError if it is too large."""
+
+    def add(self, chunks: Iterable[Chunk]) -> None: ...
+
+    def body(self) -> bytes: ...
+
+
+@frozen
+class Format:
+    """
+    One API's shape. *stream* and *answer* are given the request, the winner's id, and
+    the model that it was asked for.
+    """
+
+    stream: Callable[[ChatRequest, str, str], Stream]
+    answer: Callable[[ChatRequest, str, str], Answer]
+    error_frame: Callable[[GatewayError], bytes]

@@ -1,0 +1,72 @@
+"""What every request body shares: JSON, whom it names, and errors that name a field."""
+
+from typing import Any, TypeVar
+
+import orjson
+
+from server.catalog import RaceOptions, Selection
+from server.errors import InvalidJSON, InvalidRequest
+from server.structuring import Structure
+
+T = TypeVar("T")
+
+_LENIENT = Structure(forbid_extra_keys=False)
+_STRICT = Structure(forbid_extra_keys=True)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in *body*; raises InvalidJSON."""
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        what = "is empty" if not body.strip() else f"is not valid JSON: {exc}"
+        raise InvalidJSON(f"The request body {what}. Send a JSON object.") from exc
+    if not isinstance(payload, dict):
+        raise InvalidJSON("The request body must be a JSON object.")
+    return payload
+
+
+def take_selection(
+    payload: dict[str, Any], path_providers: tuple[str, ...] | None
+) -> Selection:
+    """
+    Take `provider` and `race` out of *payload*: they are for us, not for an upstream.
+
+    *path_providers*, from the URL, go before the body's.
+    """
+    named = _providers(payload.pop("provider", None))
+    race = payload.pop("race", None)
+    options = RaceOptions()
+    if race is not None:
+        options = _make(_STRICT, race, RaceOptions, "race")
+    return Selection(
+        providers=named if path_providers is None else path_providers, race=options
+    )
+
+
+def make(payload: Any, cls: type[T]) -> T:
+    """Return *payload* as a *cls*; raises InvalidRequest with the field to blame."""
+    return _make(_LENIENT, payload, cls, "")
+
+
+def _providers(named: Any) -> tuple[str, ...] | None:
+    if isinstance(named, str):
+        named = named.split()
+    if named is None or named == []:
+        return None
+    if not isinstance(named, list) or not all(isinstance(n, str) for n in named):
+        raise InvalidRequest(
+            "'provider' must be a string of provider ids separated by spaces, or an"
+            " array of ids.",
+            param="provider",
+        )
+    return tuple(named)
+
+
+def _make(structure: Structure, payload: Any, cls: type[T], root: str) -> T:
+    try:
+        return structure.make(payload, cls)
+    except Exception as exc:
+        path, message = structure.errors(payload, cls)[0]
+        param = ".".join(filter(None, (root, path)))
+        raise InvalidRequest(f"'{param}' {message}.", param=param) from exc

@@ -1,0 +1,49 @@
+"""What every test may ask for: upstreams, servers, clients, all of them real."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests import process
+from tests.upstream import Step, Upstream, upstream
+
+MakeUpstream = Callable[..., Awaitable[Upstream]]
+Serve = Callable[..., Awaitable[process.Server]]
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_upstream(stack: AsyncExitStack) -> MakeUpstream:
+    async def make(
+        script: Iterable[Step] = (), models: tuple[str, ...] = ()
+    ) -> Upstream:
+        return await stack.enter_async_context(upstream(script, models))
+
+    return make
+
+
+@pytest.fixture
+def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
+    """Start a server with the providers and settings of some TOML, and no others."""
+
+    async def start(*toml: str, arguments: Iterable[str] = (), **more: Any) -> Any:
+        text = "\n".join([*toml, process.BARE])
+        return await stack.enter_async_context(
+            process.running(tmp_path / "config.toml", text, *arguments, **more)
+        )
+
+    return start
+
+
+@pytest.fixture
+async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
+    return await stack.enter_async_context(process.client())

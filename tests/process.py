@@ -1,0 +1,120 @@
+"""The server as users run it: a real `python -m server` process."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from attrs import define, field
+
+READY = re.compile(r"serving url=(\S+)")
+# Without these, no real provider and no embedded engine: a test names what it needs.
+BARE = """
+[providers.SmolLM2]
+enabled = false
+[providers.HuggingChat]
+enabled = false
+[providers.OpenAI]
+enabled = false
+"""
+
+
+@define(eq=False)
+class Server:
+    """A running server; *log* is its standard error so far."""
+
+    process: asyncio.subprocess.Process
+    config: Path
+    log: list[str] = field(factory=list)
+    url: str = ""
+    _changed: asyncio.Condition = field(factory=asyncio.Condition)
+
+    async def read_log(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            async with self._changed:
+                self.log.append(line.decode().rstrip())
+                self._changed.notify_all()
+        async with self._changed:
+            self.log.append("(end of log)")
+            self._changed.notify_all()
+
+    async def logged(self, pattern: str, since: int = 0) -> re.Match[str]:
+        """Wait for a line of the log that matches *pattern*, and return the match."""
+
+        def found() -> re.Match[str] | None:
+            return next(
+                (m for line in self.log[since:] if (m := re.search(pattern, line))),
+                None,
+            )
+
+        async with asyncio.timeout(30), self._changed:
+            await self._changed.wait_for(
+                lambda: found() is not None or "(end of log)" in self.log
+            )
+        match = found()
+        assert match is not None, "\n".join(self.log)
+        return match
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    async def stop(self) -> int:
+        """Stop it as an operator would, and return its exit status."""
+        if self.process.returncode is None:
+            self.signal(signal.SIGTERM)
+        async with asyncio.timeout(20):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def running(
+    config: Path,
+    text: str,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[Server]:
+    """Start a server on a free port with *text* as its configuration file *config*."""
+    config.write_text(text)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "server", "--config", str(config), "--port", "0", *arguments),
+        env={**_environ(), **(environ or {})},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    server = Server(process, config)
+    reading = asyncio.create_task(server.read_log())
+    try:
+        server.url = (await server.logged(READY.pattern))[1]
+        yield server
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(20):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+        await reading
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open an HTTP client that waits for nothing longer than 60 s."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield session
+
+
+def _environ() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith(("_TOKEN", "_API_KEY")) and name != "INTERFERENCE_CONFIG"
+    }

@@ -1,0 +1,214 @@
+"""A provider's server on a real socket, doing exactly what its script says."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from time import perf_counter
+from types import EllipsisType
+from typing import Any
+
+from attrs import define, field
+
+# What a script is made of: bytes are sent, a number is waited for in seconds, an event
+# is waited for, `...` means: then nothing, until the other side hangs up.
+Step = bytes | float | asyncio.Event | EllipsisType
+
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+END = b"0\r\n\r\n"
+
+
+def chunked(data: bytes) -> bytes:
+    """Return *data* as one chunk of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(payload: Any) -> bytes:
+    """Return *payload* as one chunk with one server-sent event."""
+    return chunked(b"data: " + json.dumps(payload).encode() + b"\n\n")
+
+
+def delta(finish_reason: str | None = None, **delta: Any) -> bytes:
+    """Return the event of a chat completion chunk with this delta."""
+    return event(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": 1700000000,
+            "model": "upstream-model",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}],
+        }
+    )
+
+
+ROLE = delta(role="assistant", content="")
+DONE = chunked(b"data: [DONE]\n\n")
+USAGE = event(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": "upstream-model",
+        "choices": [],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+)
+
+
+def says(*words: str) -> list[Step]:
+    """Return the script of a good answer."""
+    return [
+        HEAD,
+        ROLE,
+        *[delta(content=word) for word in words],
+        delta("stop"),
+        USAGE,
+        DONE,
+        END,
+    ]
+
+
+def answers(
+    status: int, body: Any = None, headers: Iterable[str] = (), *, raw: bytes = b""
+) -> list[Step]:
+    """Return the script of an answer that is no stream: JSON, or *raw* bytes."""
+    content = raw or json.dumps(body).encode()
+    lines = [
+        f"HTTP/1.1 {status} Status",
+        f"Content-Length: {len(content)}",
+        *headers,
+        "\r\n",
+    ]
+    return ["\r\n".join(lines).encode() + content]
+
+
+@define
+class Received:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@define(eq=False)
+class Upstream:
+    """
+    Plays *script* for each POST, and lists *models* for each GET.
+
+    *hung_up* gets the time (perf_counter) at which a client hung up before the script
+    was over.
+    """
+
+    script: list[Step] = field(factory=list)
+    models: tuple[str, ...] = ()
+    requests: list[Received] = field(factory=list)
+    connections: int = 0
+    arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
+    hung_up: asyncio.Queue[float] = field(factory=asyncio.Queue)
+    spoke: list[float] = field(factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def table(self, name: str, **keys: Any) -> str:
+        """Return the configuration of this upstream as the provider *name*."""
+        lines = [f"[providers.{name}]", 'kind = "openai"', f'base_url = "{self.url}"']
+        return "\n".join(
+            [*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+        )
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.connections += 1
+        with contextlib.suppress(ConnectionError):
+            while request := await _request(reader):
+                if request.method == "GET":
+                    rows = [{"id": model, "object": "model"} for model in self.models]
+                    script = answers(200, {"object": "list", "data": rows})
+                else:
+                    self.requests.append(request)
+                    self.arrived.put_nowait(request)
+                    script = self.script
+                if not await self._play(script, reader, writer):
+                    break
+        writer.close()
+
+    async def _play(
+        self,
+        script: list[Step],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        """Do what *script* says; return whether the client is still there."""
+        gone = asyncio.ensure_future(reader.read(1))
+        try:
+            for step in script:
+                if isinstance(step, bytes):
+                    writer.write(step)
+                    self.spoke.append(perf_counter())
+                    await writer.drain()
+                elif await _gone_before(gone, step):
+                    self.hung_up.put_nowait(perf_counter())
+                    return False
+            # A body without a length ends with the connection.
+            return bool(script) and script[-1] != b"" and _has_length(script)
+        finally:
+            gone.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await gone
+
+
+def _has_length(script: list[Step]) -> bool:
+    head = script[0]
+    return isinstance(head, bytes) and (
+        b"Content-Length" in head or (b"chunked" in head and script[-1] == END)
+    )
+
+
+async def _gone_before(gone: asyncio.Future[bytes], step: Step) -> bool:
+    """Wait for *step*; return whether the client hung up before it was over."""
+    if step is ...:
+        await asyncio.wait({gone})
+        return True
+    waiting = asyncio.ensure_future(
+        step.wait() if isinstance(step, asyncio.Event) else asyncio.sleep(step)  # type: ignore[arg-type]
+    )
+    await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return gone.done()
+
+
+async def _request(reader: asyncio.StreamReader) -> Received | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    method, path, _ = head[0].split(" ", 2)
+    pairs = (line.split(": ", 1) for line in head[1:] if line)
+    headers = {name.lower(): value for name, value in pairs}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Received(method, path, headers, body)
+
+
+@asynccontextmanager
+async def upstream(
+    script: Iterable[Step] = (), models: tuple[str, ...] = ()
+) -> AsyncIterator[Upstream]:
+    """Start an upstream on a free port."""
+    made = Upstream(list(script), models)
+    async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
+        made.port = server.sockets[0].getsockname()[1]
+        yield made
