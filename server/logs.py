@@ -44,7 +44,8 @@ def configure(settings: LogSettings) -> None:
 
 
 def _json(_: Any, __: str, event: EventDict) -> str:
-    return orjson.dumps(event, default=str).decode()
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+    return orjson.dumps({**first, **event}, default=str).decode()
 
 
 def _line(_: Any, __: str, event: EventDict) -> str:

@@ -1,6 +1,7 @@
 """One serving process: its sockets, its signals, its reloads, its end."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -101,7 +102,7 @@ async def serve(
             await runner.setup()
             site = web.SockSite(runner, sock, backlog=BACKLOG)
             await site.start()
-            log.info("serving", url=url_of(sock))
+            log.info("serving", url=url_of(sock), pid=os.getpid())
             await stop.wait()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
             await site.stop()

@@ -14,7 +14,7 @@ from attrs import define, field
 from providers import Endpoint, Engines
 
 from .config import Config
-from .serve import Change, Load, on_hang_up, reread, serve, url_of
+from .serve import Change, Load, on_hang_up, reread, serve
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,6 @@ async def supervise(
 
     following = asyncio.create_task(follow())
     try:
-        log.info("serving", url=url_of(sock), workers=config.server.workers)
         await crew.run(config.server.workers)
     finally:
         following.cancel()
@@ -139,6 +138,8 @@ class _Crew:
         self._running.add(process)
         try:
             self._write(process)
+            if self._stopping.is_set():
+                process.terminate()  # the signal came while it was being made
             return await self._ended(process)
         finally:
             self._running.discard(process)

@@ -5,14 +5,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests import process
+from tests import client, process
 from tests.upstream import Step, Upstream, upstream
 
 MakeUpstream = Callable[..., Awaitable[Upstream]]
-Serve = Callable[..., Awaitable[process.Server]]
+StartServer = Callable[..., Awaitable[process.Server]]
+Serve = Callable[..., Awaitable[client.Client]]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def make_upstream(stack: AsyncExitStack) -> MakeUpstream:
 
 
 @pytest.fixture
-def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
+def start_server(stack: AsyncExitStack, tmp_path: Path) -> StartServer:
     """Start a server with the providers and settings of some TOML, and no others."""
 
     async def start(*toml: str, arguments: Iterable[str] = (), **more: Any) -> Any:
@@ -45,5 +45,11 @@ def serve(stack: AsyncExitStack, tmp_path: Path) -> Serve:
 
 
 @pytest.fixture
-async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
-    return await stack.enter_async_context(process.client())
+def serve(stack: AsyncExitStack, start_server: StartServer) -> Serve:
+    """Start a server likewise, and return a client of it."""
+
+    async def start(*toml: str, **more: Any) -> client.Client:
+        server = await start_server(*toml, **more)
+        return await stack.enter_async_context(client.client(server.url))
+
+    return start

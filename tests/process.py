@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 from attrs import define, field
 
-READY = re.compile(r"serving url=(\S+)")
+READY = re.compile(r"serving(?: url=|.*\"url\":\")(http://[\d.:]+)")
 # Without these, no real provider and no embedded engine: a test names what it needs.
 BARE = """
 [providers.SmolLM2]
@@ -45,22 +44,27 @@ class Server:
             self.log.append("(end of log)")
             self._changed.notify_all()
 
-    async def logged(self, pattern: str, since: int = 0) -> re.Match[str]:
-        """Wait for a line of the log that matches *pattern*, and return the match."""
+    async def logged(
+        self, pattern: str, since: int = 0, times: int = 1
+    ) -> re.Match[str]:
+        """Wait for *times* lines of the log that match; return the last match."""
 
-        def found() -> re.Match[str] | None:
-            return next(
-                (m for line in self.log[since:] if (m := re.search(pattern, line))),
-                None,
-            )
+        def found() -> list[re.Match[str]]:
+            matches = (re.search(pattern, line) for line in self.log[since:])
+            return list(filter(None, matches))
 
         async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(
-                lambda: found() is not None or "(end of log)" in self.log
+                lambda: len(found()) >= times or "(end of log)" in self.log
             )
-        match = found()
-        assert match is not None, "\n".join(self.log)
-        return match
+        matches = found()
+        assert len(matches) >= times, "\n".join(self.log)
+        return matches[-1]
+
+    def reload(self, text: str) -> None:
+        """Change the configuration, and tell the server."""
+        self.config.write_text(text + BARE)
+        self.signal(signal.SIGHUP)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -81,7 +85,7 @@ async def running(
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Server]:
     """Start a server on a free port with *text* as its configuration file *config*."""
-    config.write_text(text)
+    config.write_text(text)  # noqa: ASYNC240 - small, and nothing else runs yet
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "server", "--config", str(config), "--port", "0", *arguments),
@@ -102,14 +106,6 @@ async def running(
         except TimeoutError:
             process.kill()
         await reading
-
-
-@asynccontextmanager
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open an HTTP client that waits for nothing longer than 60 s."""
-    timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield session
 
 
 def _environ() -> dict[str, str]:

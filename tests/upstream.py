@@ -106,7 +106,8 @@ class Upstream:
     Plays *script* for each POST, and lists *models* for each GET.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
-    was over.
+    was over; *played* is set when the first bytes of one have been sent,
+    *listed* when the models have.
     """
 
     script: list[Step] = field(factory=list)
@@ -115,7 +116,8 @@ class Upstream:
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
     hung_up: asyncio.Queue[float] = field(factory=asyncio.Queue)
-    spoke: list[float] = field(factory=list)
+    played: asyncio.Event = field(factory=asyncio.Event)
+    listed: asyncio.Event = field(factory=asyncio.Event)
     port: int = 0
 
     @property
@@ -144,6 +146,8 @@ class Upstream:
                     script = self.script
                 if not await self._play(script, reader, writer):
                     break
+                if request.method == "GET":
+                    self.listed.set()
         writer.close()
 
     async def _play(
@@ -158,8 +162,8 @@ class Upstream:
             for step in script:
                 if isinstance(step, bytes):
                     writer.write(step)
-                    self.spoke.append(perf_counter())
                     await writer.drain()
+                    self.played.set()
                 elif await _gone_before(gone, step):
                     self.hung_up.put_nowait(perf_counter())
                     return False
@@ -178,17 +182,24 @@ def _has_length(script: list[Step]) -> bool:
     )
 
 
-async def _gone_before(gone: asyncio.Future[bytes], step: Step) -> bool:
+async def _gone_before(
+    gone: asyncio.Future[bytes], step: float | asyncio.Event | EllipsisType
+) -> bool:
     """Wait for *step*; return whether the client hung up before it was over."""
-    if step is ...:
-        await asyncio.wait({gone})
-        return True
-    waiting = asyncio.ensure_future(
-        step.wait() if isinstance(step, asyncio.Event) else asyncio.sleep(step)  # type: ignore[arg-type]
-    )
-    await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting = asyncio.create_task(_wait_for(step))
+    both: set[asyncio.Future[Any]] = {gone, waiting}
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     return gone.done()
+
+
+async def _wait_for(step: float | asyncio.Event | EllipsisType) -> None:
+    if isinstance(step, float | int):
+        await asyncio.sleep(step)
+    elif isinstance(step, asyncio.Event):
+        await step.wait()
+    else:
+        await asyncio.Event().wait()
 
 
 async def _request(reader: asyncio.StreamReader) -> Received | None:

@@ -119,4 +119,4 @@ def _plain(status: int, body: bytes) -> str:
     if not text or text.startswith("<"):
         kind = "a page of HTML" if text else "no explanation"
         return f"HTTP status {status} with {kind}"
-    return text[:MAX_MESSAGE]
+    return f"HTTP status {status}: {text[:MAX_MESSAGE]}"
