@@ -36,7 +36,7 @@ def start_server(stack: AsyncExitStack, tmp_path: Path) -> StartServer:
     """Start a server with the providers and settings of some TOML, and no others."""
 
     async def start(*toml: str, arguments: Iterable[str] = (), **more: Any) -> Any:
-        text = "\n".join([*toml, process.BARE])
+        text = "\n".join(toml)
         return await stack.enter_async_context(
             process.running(tmp_path / "config.toml", text, *arguments, **more)
         )

@@ -13,15 +13,14 @@ from pathlib import Path
 from attrs import define, field
 
 READY = re.compile(r"serving(?: url=|.*\"url\":\")(http://[\d.:]+)")
-# Without these, no real provider and no embedded engine: a test names what it needs.
-BARE = """
-[providers.SmolLM2]
-enabled = false
-[providers.HuggingChat]
-enabled = false
-[providers.OpenAI]
-enabled = false
-"""
+# Off, unless a test says otherwise: it names what it needs.
+BUILT_IN = ("SmolLM2", "HuggingChat", "OpenAI")
+
+
+def alone(text: str) -> str:
+    """Return *text* with the built-in providers off that it does not mention."""
+    off = [n for n in BUILT_IN if f"[providers.{n}]" not in text]
+    return "\n".join([text, *(f"[providers.{n}]\nenabled = false" for n in off)])
 
 
 @define(eq=False)
@@ -63,7 +62,7 @@ class Server:
 
     def reload(self, text: str) -> None:
         """Change the configuration, and tell the server."""
-        self.config.write_text(text + BARE)
+        self.config.write_text(alone(text))
         self.signal(signal.SIGHUP)
 
     def signal(self, number: signal.Signals) -> None:
@@ -85,7 +84,7 @@ async def running(
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Server]:
     """Start a server on a free port with *text* as its configuration file *config*."""
-    config.write_text(text)  # noqa: ASYNC240 - small, and nothing else runs yet
+    config.write_text(alone(text))  # noqa: ASYNC240 - small, and nothing else runs yet
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "server", "--config", str(config), "--port", "0", *arguments),

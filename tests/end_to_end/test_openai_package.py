@@ -1,0 +1,231 @@
+"""The official openai package against the embedded model, and our errors in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.client import Client
+from tests.conftest import MakeUpstream, Serve
+from tests.upstream import DONE, END, HEAD, Step, answers, delta, says
+
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
+MODEL = "gpt-4o-mini"
+NAMED = {"provider": "SmolLM2"}
+
+
+@pytest.fixture
+def sync(embedded_url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{embedded_url}/v1", api_key="none") as made:
+        yield made
+
+
+@pytest.fixture
+async def package(embedded_url: str) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=f"{embedded_url}/v1", api_key="none") as it:
+        yield it
+
+
+def test_sync_completion(sync: openai.OpenAI) -> None:
+    """A whole answer, with its usage and the winner's id."""
+    answer = sync.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=8, extra_body=NAMED
+    )
+
+    assert answer.choices[0].message.content
+    assert answer.choices[0].finish_reason in ("stop", "length")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens > 0
+    assert answer.model_extra is not None
+    assert answer.model_extra["provider"] == "SmolLM2"
+
+
+def test_sync_stream(sync: openai.OpenAI) -> None:
+    """A stream, raced between two; the role comes once, the finish once."""
+    stream = sync.chat.completions.create(
+        model=MODEL,
+        messages=HELLO,
+        max_tokens=8,
+        stream=True,
+        extra_body={"provider": "SmolLM2 Second"},
+    )
+
+    choices = [chunk.choices[0] for chunk in stream]
+
+    assert [c.delta.role for c in choices].count("assistant") == 1
+    assert sum(c.finish_reason is not None for c in choices) == 1
+    assert "".join(c.delta.content or "" for c in choices)
+
+
+async def test_async_completion_and_stream(package: openai.AsyncOpenAI) -> None:
+    """The asynchronous client gets both, with usage at the end of the stream."""
+    whole = await package.chat.completions.create(
+        model=MODEL, messages=HELLO, max_tokens=8, extra_body=NAMED
+    )
+    stream = await package.chat.completions.create(
+        model=MODEL,
+        messages=HELLO,
+        max_tokens=8,
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_body=NAMED,
+    )
+    chunks = [chunk async for chunk in stream]
+
+    assert whole.choices[0].message.content
+    assert chunks[-1].usage is not None
+    assert chunks[-1].choices == []
+
+
+async def test_stream_helper(package: openai.AsyncOpenAI) -> None:
+    """The package's accumulating helper takes our chunks."""
+    async with package.chat.completions.stream(
+        model=MODEL, messages=HELLO, stop=[" "], extra_body=NAMED
+    ) as stream:
+        kinds = {event.type async for event in stream}
+        final = await stream.get_final_completion()
+
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+    assert final.choices[0].message.content
+
+
+async def test_tool_calls_through_the_helper(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """Pieces of two parallel calls, one without an index, come out whole."""
+
+    def piece(index: int, **call: Any) -> bytes:
+        return delta(tool_calls=[{"index": index, **call}])
+
+    script: list[Step] = [
+        HEAD,
+        piece(0, id="a", type="function", function={"name": "f", "arguments": ""}),
+        piece(0, function={"arguments": '{"x":'}),
+        piece(1, id="b", type="function", function={"name": "g", "arguments": "{}"}),
+        piece(0, function={"arguments": "1}"}),
+        delta("tool_calls"),
+        DONE,
+        END,
+    ]
+    client = await serve((await make_upstream(script)).table("One"))
+    url = f"{client.url}/v1"
+    tool: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
+
+    async with openai.AsyncOpenAI(base_url=url, api_key="none") as package:
+        manager = package.chat.completions.stream(
+            model="m", messages=HELLO, tools=[tool], extra_body={"provider": "One"}
+        )
+        async with manager as stream:
+            final = await stream.get_final_completion()
+
+    calls: Any = final.choices[0].message.tool_calls
+    assert [(c.id, c.function.name, c.function.arguments) for c in calls] == [
+        ("a", "f", '{"x":1}'),
+        ("b", "g", "{}"),
+    ]
+
+
+async def test_early_break_hangs_up_on_the_provider(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """Who leaves the loop and closes the stream stops the upstream's generation."""
+    upstream = await make_upstream([HEAD, delta(content="word"), ...])
+    client = await serve(upstream.table("One"))
+    url = f"{client.url}/v1"
+
+    async with openai.AsyncOpenAI(base_url=url, api_key="none") as package:
+        stream = await package.chat.completions.create(
+            model="m", messages=HELLO, stream=True, extra_body={"provider": "One"}
+        )
+        async with stream:
+            async for _ in stream:
+                break
+
+    async with asyncio.timeout(5):
+        await upstream.hung_up.get()
+
+
+async def test_early_break_frees_the_embedded_model(embedded: Client) -> None:
+    """
+    The engine has one slot, and an answer that would take minutes; after its client
+    has left, the next is served.
+    """
+    endless = {"max_tokens": 900, "ignore_eos": True}
+    async with embedded.open_chat("Second", **endless) as answer:
+        await answer.content.readuntil(b"\n\n")
+
+    async with asyncio.timeout(8):
+        after = await embedded.chat("Second", max_tokens=1)
+
+    assert after.status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"temperature": 9}, openai.BadRequestError),
+        ({"provider": "Nobody"}, openai.NotFoundError),
+        ({"provider": "Broken"}, openai.InternalServerError),
+        ({"provider": "Busy"}, openai.RateLimitError),
+    ],
+)
+async def test_errors_are_of_the_right_class(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    body: dict[str, Any],
+    error: type[openai.APIStatusError],
+) -> None:
+    """The package raises what it has for each status, with our message."""
+    broken = await make_upstream(answers(500, {"error": {"message": "broken"}}))
+    busy = await make_upstream(answers(429, {"error": {"message": "busy"}}))
+    client = await serve(broken.table("Broken"), busy.table("Busy"))
+    url = f"{client.url}/v1"
+
+    async with openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0) as package:
+        with pytest.raises(error) as caught:
+            await package.chat.completions.create(
+                model="m", messages=HELLO, extra_body=body
+            )
+
+    assert caught.value.request_id
+    assert "message" in str(caught.value.body)
+
+
+async def test_interrupted_stream_raises(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """A stream that breaks off is an APIError, and not an answer that looks whole."""
+    upstream = await make_upstream([HEAD, delta(content="Hel"), b""])
+    open_client = await serve(upstream.table("One"))
+
+    async with openai.AsyncOpenAI(
+        base_url=f"{open_client.url}/v1", api_key="k"
+    ) as package:
+        stream = await package.chat.completions.create(
+            model="m", messages=HELLO, stream=True, extra_body={"provider": "One"}
+        )
+        with pytest.raises(openai.APIError, match="middle of its answer"):
+            [chunk async for chunk in stream]
+
+
+async def test_unknown_key(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """A wrong key is an AuthenticationError."""
+    table = f'[[auth.keys]]\nname = "k"\nsha256 = "{"0" * 64}"'
+    client = await serve(table, (await make_upstream(says("Hi"))).table("One"))
+
+    async with openai.AsyncOpenAI(base_url=f"{client.url}/v1", api_key="k") as package:
+        with pytest.raises(openai.AuthenticationError):
+            await package.models.list()
+
+
+async def test_models(package: openai.AsyncOpenAI) -> None:
+    """The list, and one of it, as the package reads them."""
+    listed = [model.id async for model in package.models.list()]
+    one = await package.models.retrieve("SmolLM2-135M-Instruct")
+
+    assert "SmolLM2-135M-Instruct" in listed
+    assert one.model_extra is not None
+    assert one.model_extra["providers"] == ["SmolLM2"]
