@@ -190,10 +190,10 @@ class _Loader:
 
 
 def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    if settings.kind in LATER_KINDS:
-        yield "kind", f"{settings.kind!r} is not supported yet"
-    elif settings.kind not in KINDS:
-        yield "kind", f"must be one of {', '.join(KINDS)}, not {settings.kind!r}"
+    if settings.kind not in KINDS:
+        later = settings.kind in LATER_KINDS
+        known = f"must be one of {', '.join(KINDS)}, not {settings.kind!r}"
+        yield "kind", f"{settings.kind!r} is not supported yet" if later else known
     elif settings.kind == ENGINE:
         yield from _missing(settings, model_file="which GGUF file is the model?")
         yield from _missing(settings, default_model="what is the model called?")

@@ -36,7 +36,8 @@ EXPECTED = {
     "list_providers": "ID: HuggingChat, URL: https://huggingface.co/chat\n"
     "ID: AnotherProvider, URL: http://another.example\n",
     "provider_details": "Provider ID: HuggingChat\n"
-    "Supported Models: ['gpt-4o-mini', 'openai/gpt-oss-20b']\nParameters: ['model', 'messages', ",
+    "Supported Models: ['gpt-4o-mini', 'openai/gpt-oss-20b']\n"
+    "Parameters: ['model', 'messages', ",
     "single_provider": "Once upon a time\n",
     "multiple_providers": "Once upon a time\n",
 }

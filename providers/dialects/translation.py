@@ -1,0 +1,174 @@
+"""What the dialects of another shape need to take an OpenAI-shaped request apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ..chat import ChatRequest, ContentPart, Message
+from ..errors import ProviderRefusedRequest
+
+# Fields that OpenAI's reference calls best effort, or that change no answer: an upstream
+# that has no such thing may be asked without.
+HINTS = frozenset(
+    (
+        "metadata",
+        "parallel_tool_calls",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "store",
+        "user",
+        "verbosity",
+    )
+)
+# The fields with which a client would notice that they were not carried.
+BINDING = frozenset(
+    (
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "modalities",
+        "n",
+        "presence_penalty",
+        "response_format",
+        "stop",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "web_search_options",
+    )
+)
+# What these say by default, so that saying it asks for nothing.
+NEUTRAL: Mapping[str, Any] = {
+    "n": 1,
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "modalities": ["text"],
+    "response_format": {"type": "text"},
+    "tool_choice": "none",
+}
+
+
+def refused(message: str) -> ProviderRefusedRequest:
+    """Make the error of a dialect that can't say what a request asks for."""
+    return ProviderRefusedRequest(
+        message, phase="connect", status=400, upstream_code="unsupported_by_dialect"
+    )
+
+
+def check_carried(request: ChatRequest, carried: frozenset[str], api: str) -> None:
+    """
+    Raise if *request* asks for what a dialect that has *carried* only can't say.
+
+    Hints are left out without a word, as are fields that are not OpenAI's own.
+    """
+    for name in sorted(BINDING - carried):
+        value = request.body.get(name)
+        if value not in (None, [], {}) and value != NEUTRAL.get(name):
+            raise refused(f"{api} has nothing for '{name}'")
+
+
+def system_and_turns(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
+    """Split the system's and developer's leading messages, as one text, off."""
+    for i, message in enumerate(messages):
+        if message.role not in ("system", "developer"):
+            return "\n\n".join(text_of(m) for m in messages[:i]), messages[i:]
+    return "\n\n".join(text_of(message) for message in messages), ()
+
+
+def parts_of(message: Message) -> tuple[ContentPart, ...]:
+    """Return a message's content as parts, empty texts left out."""
+    if isinstance(message.content, str):
+        whole = ContentPart(type="text", text=message.content)
+        return (whole,) if message.content else ()
+    parts = message.content or ()
+    return tuple(part for part in parts if part.type != "text" or part.text)
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message, less all else."""
+    texts = (part.text or part.refusal for part in parts_of(message))
+    return "\n".join(filter(None, texts))
+
+
+def data_url(part: ContentPart) -> tuple[str, str] | None:
+    """Return an image part's media type and base64 data; None if it is elsewhere."""
+    head, comma, data = image_url(part).partition(",")
+    if not head.startswith("data:") or not head.endswith(";base64") or not comma:
+        return None
+    return head.removeprefix("data:").removesuffix(";base64"), data
+
+
+def image_url(part: ContentPart) -> str:
+    """Return an image part's URL; raises ProviderRefusedRequest if it has none."""
+    url = (part.image_url or {}).get("url")
+    if not isinstance(url, str):
+        raise refused("an image_url part has no url")
+    return url
+
+
+def object_of(arguments: str) -> dict[str, Any]:
+    """Parse a call's arguments, JSON text, into the object that they should be."""
+    if not arguments.strip():
+        return {}
+    try:
+        parsed = orjson.loads(arguments)
+    except orjson.JSONDecodeError as exc:
+        raise refused("a tool call's arguments are not JSON") from exc
+    if not isinstance(parsed, dict):
+        raise refused("a tool call's arguments are not a JSON object")
+    return parsed
+
+
+def chosen_tool(request: ChatRequest) -> tuple[str, str]:
+    """
+    Return how tools are to be chosen: "auto", "none", "required", or "function" and
+    that function's name.
+    """
+    choice = request.tool_choice
+    if choice is None or isinstance(choice, str):
+        if choice not in (None, "auto", "none", "required"):
+            raise refused(f"there is no tool_choice {choice!r}")
+        return choice or "auto", ""
+    name = (choice.get("function") or {}).get("name")
+    if choice.get("type") != "function" or not isinstance(name, str):
+        raise refused("tool_choice must name a function")
+    return "function", name
+
+
+def most_tokens(request: ChatRequest) -> int | None:
+    """Return the bound on the answer's tokens, under whichever name it came."""
+    return request.max_completion_tokens or request.max_tokens
+
+
+def stops(request: ChatRequest) -> list[str]:
+    """Return the stop sequences, one or many, as a list."""
+    if request.stop is None:
+        return []
+    return [request.stop] if isinstance(request.stop, str) else list(request.stop)
+
+
+def json_schema(request: ChatRequest) -> Mapping[str, Any] | None:
+    """Return the JSON schema that the answer must have; {} for any JSON object."""
+    wanted = request.response_format
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {}
+    schema = (wanted.json_schema or {}).get("schema")
+    if wanted.type != "json_schema" or not isinstance(schema, dict):
+        raise refused(f"there is no response_format {wanted.type!r} without a schema")
+    return schema
