@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from ..chat import ChatRequest, ContentPart, Message
-from ..errors import ProviderRefusedRequest
+from providers.chat import ChatRequest, ContentPart, Message
+from providers.errors import ProviderRefusedRequest
 
-# Fields that OpenAI's reference calls best effort, or that change no answer: an upstream
-# that has no such thing may be asked without.
+# Fields that OpenAI's reference calls best effort, or that change no answer: upstreams
+# that have no such thing may be asked without.
 HINTS = frozenset(
     (
         "metadata",
