@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov clean
+.PHONY: run install test check lint fmt cov bench clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -33,12 +33,16 @@ lint: $(VENV)/tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
-	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md server providers tests
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md server providers tests benchmarks
 
 cov: $(VENV)/tools
 	$(MAKE) test PYTEST="--cov $(PYTEST)"
 
 check: lint cov
+
+# Run one thing at a time on a quiet machine; the table says what it measures.
+bench: $(VENV)/tools
+	$(BIN)/python -m benchmarks.cutoff
 
 fmt: $(VENV)/tools
 	$(BIN)/ruff check --fix .
