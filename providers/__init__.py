@@ -10,7 +10,8 @@ from .chat import (
     ToolCallDelta,
     Usage,
 )
-from .dialects import DIALECTS
+from .chat_stream import ChatStream
+from .dialects import kinds
 from .errors import (
     Phase,
     ProviderBusy,
@@ -22,21 +23,38 @@ from .errors import (
 from .http import open_session
 from .local import Endpoint, Engine, Engines, engine_missing
 from .models import ModelList
-from .provider import ChatStream, Provider
+from .packages import BrokenPackage, load_packages
+from .provider import Provider
 from .settings import CAPABILITIES, Limits, ProviderSettings, vendors
+from .task_stream import TaskStream
+from .tasks import (
+    Blob,
+    EmbeddingsRequest,
+    Image,
+    ImageRequest,
+    Images,
+    SpeechRequest,
+    TaskRequest,
+    TranscriptionRequest,
+)
 
 __all__ = [
     "CAPABILITIES",
-    "DIALECTS",
+    "Blob",
+    "BrokenPackage",
     "ChatRequest",
     "ChatStream",
     "Choice",
     "Chunk",
     "Delta",
+    "EmbeddingsRequest",
     "Endpoint",
     "Engine",
     "Engines",
     "FinishReason",
+    "Image",
+    "ImageRequest",
+    "Images",
     "Limits",
     "Message",
     "ModelList",
@@ -48,9 +66,15 @@ __all__ = [
     "ProviderRefusedRequest",
     "ProviderSettings",
     "ProviderTimeout",
+    "SpeechRequest",
+    "TaskRequest",
+    "TaskStream",
     "ToolCallDelta",
+    "TranscriptionRequest",
     "Usage",
     "engine_missing",
+    "kinds",
+    "load_packages",
     "open_session",
     "vendors",
 ]

@@ -6,7 +6,7 @@ from these records.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import Factory, field, fields, frozen
 from attrs.validators import ge, in_, le, min_len, optional
@@ -123,6 +123,7 @@ class ChatRequest:
     user: str | None = None
     metadata: Mapping[str, Any] | None = None
     body: Mapping[str, Any] = field(factory=dict, repr=False)
+    task: ClassVar[str] = "chat"
 
     @property
     def include_usage(self) -> bool:

@@ -1,9 +1,10 @@
-"""Server-sent events from bytes: no I/O, and a bound on what an event may hold.
+"""Server-sent events and JSON lines from bytes: no I/O, and a bound on each of them.
 
-Follows the HTML standard, section 9.2.6 (interpreting an event stream), but for two
-kindnesses that real vendors need: an event without its final blank line counts at the
-end of the body, and `event:`, `id:` and `retry:` are passed over, since every dialect
-repeats in the data what matters.
+Events follow the HTML standard, section 9.2.6 (interpreting an event stream), but for
+three kindnesses that real vendors need: an event without its final blank line counts at
+the end of the body; JSON in no field at all counts as data, since that is how Google's
+errors come in the middle of a stream; and `event:`, `id:` and `retry:` are passed over,
+since every dialect repeats in the data what matters.
 """
 
 from attrs import define, field
@@ -13,7 +14,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLarge(ValueError):
-    """An event, or a body, grew past its bound."""
+    """An event, a line or a body grew past its bound."""
 
 
 @define
@@ -69,6 +70,80 @@ class SSEDecoder:
                 del self._buffer[: len(BOM)]
 
 
+@define
+class AnswerDecoder:
+    """
+    Bytes in, the data of an answer's events out; of JSON instead of a stream, the whole
+    at its end, as if it were one event.
+
+    Which of both it is shows in the first byte: content types lie.
+    """
+
+    _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
+    _whole: bytearray = field(factory=bytearray, init=False)
+    _is_json: bool | None = field(default=None, init=False)
+
+    def feed(self, received: bytes) -> list[bytes]:
+        """Return the data of the events that *received* completes."""
+        if self._is_json is False:
+            return self._sse.feed(received)
+        self._whole += received
+        if len(self._whole) > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"a body is larger than {MAX_EVENT_BYTES} bytes")
+        begun = self._whole.removeprefix(BOM).lstrip()
+        if self._is_json or not begun or BOM.startswith(begun):
+            return []
+        self._is_json = begun.startswith((b"{", b"["))
+        if self._is_json:
+            return []
+        whole, self._whole = bytes(self._whole), bytearray()
+        return self._sse.feed(whole)
+
+    def flush(self) -> list[bytes]:
+        """Return what the end of the body completes."""
+        if not self._is_json:
+            return self._sse.flush()
+        whole, self._whole = bytes(self._whole.removeprefix(BOM)), bytearray()
+        return [whole] if whole else []
+
+
+@define
+class LineDecoder:
+    """
+    Bytes in, whole lines out, less those with nothing in them: the framing of JSON
+    lines, where a line feed ends a value and can't stand inside one.
+
+    *max_bytes* bounds an unfinished line.
+    """
+
+    max_bytes: int = MAX_EVENT_BYTES
+    _buffer: bytearray = field(factory=bytearray, init=False)
+
+    def feed(self, received: bytes) -> list[bytes]:
+        """Return the lines that *received* completes."""
+        scanned = len(self._buffer)
+        self._buffer += received
+        end = self._buffer.rfind(b"\n", scanned)
+        if end < 0:
+            if len(self._buffer) > self.max_bytes:
+                raise EventTooLarge(f"a line is larger than {self.max_bytes} bytes")
+            return []
+        whole = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return _lines(whole)
+
+    def flush(self) -> list[bytes]:
+        """Return the line left open by the end of the body."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return _lines(rest)
+
+
+def _lines(whole: bytes) -> list[bytes]:
+    # White space around a JSON value has no meaning, a CR before the line feed neither.
+    return [line for each in whole.split(b"\n") if (line := each.strip())]
+
+
 def _events(whole: bytes) -> list[bytes]:
     found = []
     for event in whole.split(b"\n\n"):
@@ -80,6 +155,8 @@ def _events(whole: bytes) -> list[bytes]:
 
 
 def _data(event: bytes) -> bytes:
+    if event.lstrip().startswith((b"{", b"[")):
+        return event  # no field's name begins so
     lines = []
     for line in event.split(b"\n"):
         name, _, value = line.partition(b":")

@@ -1,6 +1,8 @@
 """aiohttp as we call it: one session, no redirects, no waits without a bound."""
 
 import contextlib
+import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -9,6 +11,8 @@ from types import SimpleNamespace
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 from attrs import define
 from yarl import URL
 
@@ -33,18 +37,43 @@ BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
+class PublicResolver(ThreadedResolver):
+    """Knows public addresses only: for URLs that others name (against SSRF)."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await super().resolve(host, port, family)
+        if not all(is_public(result["host"]) for result in found):
+            raise OSError(None, "the address is not a public one")
+        return found
+
+
 @contextlib.asynccontextmanager
-async def open_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the HTTP session that all providers share."""
+async def open_session(*, public: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
+    """
+    Open an HTTP session, which all providers may share.
+
+    *public*: for URLs that the configuration does not name, to public addresses only.
+    """
     # A compressed stream holds tokens back until the compressor has enough of them.
     headers = {"Accept-Encoding": "identity", "User-Agent": "interference/0.1"}
+    resolver = PublicResolver() if public else None
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=resolver),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_tracing()],
     ) as session:
         yield session
+
+
+def is_public(address: str) -> bool:
+    """Say whether a host, if it is an IP address, is one of the public internet."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_global
+    except ValueError:
+        return True
 
 
 @define

@@ -1,16 +1,25 @@
-"""The transport: one call to an upstream, bytes to dialect to chunks. All the I/O."""
+"""The providers: who is called, where, with what, and through which session."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import aiohttp
+from attrs import evolve
 from yarl import URL
 
-from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest, Chunk
-from .dialects import DIALECTS, Call, read_error
+from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest
+from .chat_stream import ChatStream
+from .dialects import (
+    DIALECTS,
+    TALKERS,
+    UNREADABLE,
+    Call,
+    Dialect,
+    read_error,
+    tasks_of,
+)
 from .errors import (
-    Phase,
     ProviderError,
     ProviderProtocolError,
     ProviderTimeout,
@@ -18,20 +27,22 @@ from .errors import (
 )
 from .http import (
     Attempt,
-    check_status,
+    is_public,
     proxy_from_environment,
     read_body,
     what_broke,
 )
 from .settings import Limits, ProviderSettings
+from .task_stream import TaskStream
+from .tasks import IMAGE_FIELDS, TaskRequest
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT = 15.0
-# Seconds that a connection may take to end after the answer's last event came, so that
-# it can be used again.
-LINGER = 1.0
-# What a dialect raises when it meets data of a shape that it does not know.
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+# What image services are given that make their callers wait in a queue.
+IMAGE_TIMEOUT = 120.0
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_REDIRECTS = 4
+TASKS = frozenset({"chat", "images", "speech", "transcription", "embeddings"})
 # A shorter configured value is a word (`Connection: close`), not a secret.
 SHORTEST_SECRET = 8
 E = TypeVar("E", bound=ProviderError)
@@ -42,7 +53,8 @@ class Provider:
     A configured upstream.
 
     *settings.kind* names the dialect; *limits* hold where a call has no tighter ones.
-    *problem* answers why it can't be used for now, with "" while it can.
+    *problem* answers why it can't be used for now, with "" while it can. What the
+    upstream's answers name is fetched through *public_session*.
     """
 
     def __init__(
@@ -51,13 +63,15 @@ class Provider:
         limits: Limits,
         session: aiohttp.ClientSession,
         problem: Callable[[], str] = lambda: "",
+        public_session: aiohttp.ClientSession | None = None,
     ) -> None:
         self.id = settings.id
         self.settings = settings
         self.limits = limits
         self.problem = problem
-        self.dialect = DIALECTS[settings.kind]
+        self.tasks = tasks_of(settings.kind)
         self._session = session
+        self._public_session = public_session
         self._base_url = URL(settings.base_url.rstrip("/") + "/")
         self._proxy = proxy_from_environment(self._base_url)
         self._secrets = [
@@ -68,6 +82,8 @@ class Provider:
 
     def params(self) -> list[str]:
         """Return the request fields that can be sent to it."""
+        if "chat" not in self.tasks:
+            return list(IMAGE_FIELDS)
         missing = {
             field
             for field, need in NEEDED_BY.items()
@@ -75,9 +91,41 @@ class Provider:
         }
         return [field for field in CHAT_FIELDS if field not in missing]
 
-    def stream(self, request: ChatRequest, model: str, limits: Limits) -> "ChatStream":
-        """Prepare to stream *request* from the upstream's *model*; nothing is sent."""
-        return ChatStream(self, request, model, limits)
+    def lacks(self, needs: frozenset[str]) -> frozenset[str]:
+        """Return those of *needs* that it can't serve, as far as is known."""
+        return self.settings.lacks(needs) | (needs & TASKS - self.tasks)
+
+    def models_for(self, task: str) -> Mapping[str, str]:
+        """Return the models configured for a task, as clients say, and as it does."""
+        if task == "images" and "chat" in self.tasks:
+            return self.settings.image_models
+        return self.settings.models
+
+    def default_for(self, task: str) -> str:
+        """Return the model for who names none, or one that is not known; "" if none."""
+        if task == "chat" or "chat" not in self.tasks:
+            default = self.settings.default_model
+            models = self.models_for(task)
+            return models.get(default, default) or next(iter(models.values()), "")
+        return next(iter(self.models_for(task).values()), "")
+
+    def limits_for(self, task: str) -> Limits:
+        """Return the limits of a task; an image has no token before it is done."""
+        if task != "images" or self.settings.first_token_timeout is not None:
+            return self.limits
+        return evolve(self.limits, first_token_timeout=IMAGE_TIMEOUT)
+
+    def dialect(self) -> Dialect:
+        return DIALECTS[self.settings.kind](self.settings)
+
+    def stream(
+        self, request: ChatRequest | TaskRequest, model: str, limits: Limits
+    ) -> "ChatStream | TaskStream":
+        """Prepare to ask *request* of the upstream's *model*; nothing is sent yet."""
+        if isinstance(request, ChatRequest):
+            return ChatStream(self, self.dialect(), request, model, limits)
+        talker = TALKERS[self.settings.kind, request.task]
+        return TaskStream(self, talker(self.settings, request, model), limits)
 
     async def list_models(self) -> tuple[str, ...]:
         """
@@ -85,7 +133,7 @@ class Provider:
 
         Raises ProviderError.
         """
-        dialect = self.dialect(self.settings)
+        dialect = self.dialect()
         attempt = Attempt()
         try:
             async with asyncio.timeout(LIST_TIMEOUT):
@@ -104,7 +152,12 @@ class Provider:
             raise ProviderProtocolError("its list of models can't be read") from exc
 
     async def request(
-        self, method: str, call: Call, limits: Limits, attempt: Attempt
+        self,
+        method: str,
+        call: Call,
+        limits: Limits,
+        attempt: Attempt,
+        form: Callable[[], aiohttp.FormData] | None = None,
     ) -> aiohttp.ClientResponse:
         """Send *call*; once more where a kept-alive connection was dead already."""
         while True:
@@ -112,8 +165,8 @@ class Provider:
             try:
                 return await self._session.request(
                     method,
-                    self._base_url.join(URL(call.path)),
-                    data=call.body or None,
+                    self.url(call.path),
+                    data=form() if form else call.body or None,
                     headers={**call.headers, **self.settings.headers},
                     proxy=self._proxy,
                     allow_redirects=False,
@@ -126,156 +179,36 @@ class Provider:
                 if not attempt.reused:
                     raise
 
+    async def fetch(
+        self, call: Call, limits: Limits, attempt: Attempt
+    ) -> aiohttp.ClientResponse:
+        """
+        Get a file that an answer names: from the upstream itself, or, without any key
+        and from public addresses only, from elsewhere.
+        """
+        url = self.url(call.path)
+        if url.origin() == self._base_url.origin():
+            return await self.request("GET", call, limits, attempt)
+        if self._public_session is None:
+            raise ProviderProtocolError("its answer names a file elsewhere")
+        timeout = aiohttp.ClientTimeout(connect=limits.connect_timeout)
+        for _ in range(MAX_REDIRECTS):
+            if url.scheme not in ("http", "https") or not is_public(url.host or ""):
+                break
+            response = await self._public_session.get(
+                url, allow_redirects=False, timeout=timeout, trace_request_ctx=attempt
+            )
+            if response.status not in REDIRECTS or "Location" not in response.headers:
+                return response
+            response.close()
+            url = url.join(URL(response.headers["Location"]))
+        raise ProviderProtocolError("its answer names a file that may not be fetched")
+
+    def url(self, path: str) -> URL:
+        return self._base_url.join(URL(path))
+
     def cleaned(self, error: E) -> E:
         """Take this provider's secrets out of *error*: upstreams do echo keys."""
         for secret in self._secrets:
             error.message = error.message.replace(secret, "***")
         return error
-
-
-class ChatStream:
-    """
-    One answer on its way: an iterator of the chunks that arrived together.
-
-    The request goes out with the first `__anext__`. Whatever goes wrong is raised as a
-    ProviderError with the *phase* it happened in; the stream is closed by then. *close*
-    may be called at any time and hangs up at once, without waiting for anything.
-    """
-
-    def __init__(
-        self, provider: Provider, request: ChatRequest, model: str, limits: Limits
-    ) -> None:
-        self._provider = provider
-        self._limits = limits
-        self._dialect = provider.dialect(provider.settings)
-        self._call = self._dialect.encode(request, model)
-        self._attempt = Attempt()
-        self._response: aiohttp.ClientResponse | None = None
-        self._spoke = False
-        self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._waiting_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._expired = ""
-
-    @property
-    def phase(self) -> Phase:
-        if self._response is None:
-            return "headers" if self._attempt.connected else "connect"
-        return "stream" if self._spoke else "first_token"
-
-    def __aiter__(self) -> "ChatStream":
-        return self
-
-    async def __anext__(self) -> list[Chunk]:
-        try:
-            return await self._next()
-        except ProviderError as exc:
-            exc.phase = self.phase
-            self.close()
-            raise self._provider.cleaned(exc) from exc.__cause__
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Hang up, or leave the connection to the pool if the answer is whole."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._response is None or self._response.closed:
-            return
-        if self._dialect.done:
-            # It is released by itself if its end comes in time.
-            self._loop.call_later(LINGER, self._response.close)
-        else:
-            self._response.close()
-
-    async def _next(self) -> list[Chunk]:
-        if self._response is None:
-            self._response = await self._open()
-            self._rewatch()
-        while not self._dialect.done:
-            chunks = await self._receive(self._response)
-            if not self._spoke and any(chunk.has_token for chunk in chunks):
-                self._spoke = True
-                self._rewatch()  # from now on silence counts, not the first token
-            if chunks:
-                return chunks
-        if not self._spoke:
-            raise ProviderProtocolError("the answer ended without a token")
-        raise StopAsyncIteration
-
-    async def _open(self) -> aiohttp.ClientResponse:
-        if problem := self._provider.problem():
-            raise ProviderUnreachable(problem)
-        limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
-        try:
-            async with asyncio.timeout_at(self._started + limit):
-                response = await self._provider.request(
-                    "POST", self._call, self._limits, self._attempt
-                )
-                await check_status(response)
-                return response
-        except TimeoutError as exc:
-            raise ProviderTimeout(self._too_slow(exc)) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise ProviderUnreachable(what_broke(exc)) from exc
-
-    def _too_slow(self, exc: TimeoutError) -> str:
-        if isinstance(exc, aiohttp.ServerTimeoutError):
-            return f"no connection within {self._limits.connect_timeout:g} s"
-        return f"no answer within {self._limits.first_token_timeout:g} s"
-
-    async def _receive(self, response: aiohttp.ClientResponse) -> list[Chunk]:
-        """Return the chunks of one read; [] if it completed none."""
-        self._waiting_since = self._loop.time()
-        try:
-            received = await response.content.readany()
-            if received:
-                return self._dialect.receive(received)
-            return self._dialect.end()
-        except (aiohttp.ClientError, OSError) as exc:
-            if self._dialect.finished and not self._expired:
-                return self._dialect.end()  # all was said before the line broke
-            if self._expired:
-                raise ProviderTimeout(self._expired) from exc
-            raise ProviderUnreachable(what_broke(exc)) from exc
-        except UNREADABLE as exc:
-            raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
-        finally:
-            self._waiting_since = None
-
-    def _rewatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._watch()
-
-    def _watch(self) -> None:
-        """
-        Time out, or look again when the time would be up if nothing came until then.
-
-        One timer a stream, moved only when it fires: arming it for each read would
-        cost a tenth of what an event costs.
-        """
-        now = self._loop.time()
-        due, self._expired = self._due(now)
-        if due > now:
-            self._expired, self._timer = "", self._loop.call_at(due, self._watch)
-        elif self._response is not None:
-            self._response.close()  # wakes the reader with an error
-
-    def _due(self, now: float) -> tuple[float, str]:
-        """Return when the stream is too late, by the loop's clock, and for what."""
-        limits = self._limits
-        due = self._started + limits.total_timeout
-        why = f"not done within {limits.total_timeout:g} s"
-        if not self._spoke:
-            first = self._started + limits.first_token_timeout
-            if first < due:
-                return first, f"no token within {limits.first_token_timeout:g} s"
-        else:
-            # While nobody reads, it is the client that is slow.
-            idle = (self._waiting_since or now) + limits.idle_timeout
-            if idle < due:
-                return idle, f"silent for {limits.idle_timeout:g} s"
-        return due, why

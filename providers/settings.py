@@ -55,7 +55,10 @@ class ProviderSettings:
     """
     One provider, as `vendors.toml` and `[providers.ID]` together describe it.
 
-    *models* maps what clients say to what the upstream is sent. *rename_fields* maps
+    *models* maps what clients say to what the upstream is sent; *image_models* does so
+    for a provider that both chats and makes images. *key_optional*: it can be used
+    without its key. *probe*: it is listed only while it answers. *unsupported_fields*
+    are request fields that it is known to refuse. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;
     *stream_usage* is false for one that refuses `stream_options`.
     """
@@ -74,11 +77,15 @@ class ProviderSettings:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     capabilities: tuple[str, ...] | None = field(default=None)
     models: Mapping[str, str] = field(factory=dict)
+    image_models: Mapping[str, str] = field(factory=dict)
     connect_timeout: float | None = own_seconds()
     first_token_timeout: float | None = own_seconds()
     idle_timeout: float | None = own_seconds()
     total_timeout: float | None = own_seconds()
     rename_fields: Mapping[str, str] = field(factory=dict)
+    unsupported_fields: tuple[str, ...] = ()
+    key_optional: bool = False
+    probe: bool = False
     stream_usage: bool = True
     model_file: str = ""
     context: int = field(default=4096, validator=ge(256))
@@ -108,7 +115,11 @@ class ProviderSettings:
         return needs.difference(self.capabilities)
 
 
+# The tables that installed packages add.
+PACKAGED: dict[str, dict[str, Any]] = {}
+
+
 def vendors() -> dict[str, dict[str, Any]]:
     """Return the built-in providers' tables by id, in the shape of `[providers.ID]`."""
     text = resources.files(__package__).joinpath("vendors.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads(text) | PACKAGED

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from . import logs
-from .config import Config
+from .config import Config, LogSettings
 from .loading import ConfigError, config_path, load
 
 FILE = click.option(
@@ -52,14 +52,16 @@ def main(context: click.Context, /, file: Path | None, **options: Any) -> None:
 
 @main.command()
 @FILE
+@click.option("--live", is_flag=True, help="Ask each provider, and time its answer.")
 @click.pass_obj
-def check(outer: Path | None, file: Path | None) -> None:
+def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
     """Validate the configuration, and show the providers: on or off, and why."""
     from .check import show  # noqa: PLC0415 - rich is slow to import, and only for this
 
     path = config_path(file or outer, os.environ)
     config = _or_exit(partial(load, path))
-    show(config, str(path) if path else "no file: the defaults")
+    logs.configure(LogSettings(level="error"))
+    show(config, str(path) if path else "no file: the defaults", live=live)
 
 
 @main.command()

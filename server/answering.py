@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
-from providers import ChatRequest, ProviderError
+from providers import ChatRequest, Chunk, ProviderError, TaskRequest
 
 from .catalog import Lineup
 from .errors import GatewayError, NobodyWon, StreamInterrupted
@@ -15,6 +16,8 @@ from .keys import GATEWAY, RACE
 from .race import Lane, Race, Winner
 from .sse import EventStream
 from .wire.format import Format
+
+Chat = Race[ChatRequest, Chunk]
 
 
 async def answer(
@@ -25,14 +28,30 @@ async def answer(
 
     Raises a GatewayError only while nothing has been sent.
     """
-    race = Race(lineup.entrants, chat, lineup.parallel)
+    race: Chat = Race(lineup.entrants, chat, lineup.parallel)
     respond = _stream if chat.stream else _whole
     with _recorded(request, race):
         return await respond(request, race, lineup, form)
 
 
+async def first_piece(
+    request: web.Request, asked: TaskRequest, lineup: Lineup
+) -> tuple[Any, str, dict[str, str]]:
+    """
+    Race *lineup* for what comes in one piece: images, sound, embeddings.
+
+    Return the piece, the winner's id, and the headers that tell of the race.
+    """
+    race: Race[Any, Any] = Race(lineup.entrants, asked, lineup.parallel)
+    with _recorded(request, race):
+        async with request.config_dict[GATEWAY].drain.scope(lineup.deadline):
+            winner = await race.run()
+            (piece,) = await winner.__anext__()
+            return piece, winner.id, _headers(race, winner)
+
+
 async def _stream(
-    request: web.Request, race: Race, lineup: Lineup, form: Format
+    request: web.Request, race: Chat, lineup: Lineup, form: Format
 ) -> web.StreamResponse:
     gateway = request.config_dict[GATEWAY]
     server = gateway.config.server
@@ -58,7 +77,7 @@ async def _stream(
 
 
 async def _whole(
-    request: web.Request, race: Race, lineup: Lineup, form: Format
+    request: web.Request, race: Chat, lineup: Lineup, form: Format
 ) -> web.StreamResponse:
     gateway = request.config_dict[GATEWAY]
     async with gateway.drain.scope(lineup.deadline):
@@ -80,8 +99,8 @@ async def _whole(
 
 
 async def _winner(
-    race: Race, hold: float, begin: Callable[[], Awaitable[None]]
-) -> Winner:
+    race: Chat, hold: float, begin: Callable[[], Awaitable[None]]
+) -> Winner[Any]:
     """
     Run *race*; *begin* the answer without a winner if there is none in *hold* seconds,
     since clients and proxies do not wait for headers for ever.
@@ -99,7 +118,7 @@ async def _winner(
 
 
 @contextmanager
-def _recorded(request: web.Request, race: Race) -> Iterator[None]:
+def _recorded(request: web.Request, race: Race[Any, Any]) -> Iterator[None]:
     """Make the race known to the log and, once it is over, to the health records."""
     request[RACE] = race
     try:
@@ -112,7 +131,7 @@ def _recorded(request: web.Request, race: Race) -> Iterator[None]:
         request.config_dict[GATEWAY].health.add(race.lanes)
 
 
-def _told(exc: GatewayError | ProviderError, race: Race) -> GatewayError:
+def _told(exc: GatewayError | ProviderError, race: Race[Any, Any]) -> GatewayError:
     if isinstance(exc, GatewayError):
         return exc
     loss = race.winner.lane.loss() if race.winner else None
@@ -121,11 +140,11 @@ def _told(exc: GatewayError | ProviderError, race: Race) -> GatewayError:
     return StreamInterrupted(loss)
 
 
-def _headers(race: Race, winner: Winner) -> dict[str, str]:
+def _headers(race: Race[Any, Any], winner: Winner[Any]) -> dict[str, str]:
     return {"X-Provider": winner.id, "Server-Timing": _timing(race)}
 
 
-def _timing(race: Race) -> str:
+def _timing(race: Race[Any, Any]) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
     return ", ".join(
         f'{lane.racer.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'

@@ -1,12 +1,12 @@
 """Provider and model names to racers: who may be asked, and for which model."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
-from providers import ChatRequest, ChatStream, Limits, ModelList, Provider
+from providers import ChatRequest, Limits, ModelList, Provider, TaskRequest
 
 from .config import Config, KeySettings, ModelSettings, same_id
 from .errors import (
@@ -19,6 +19,7 @@ from .errors import (
 )
 from .health import Health
 
+Request = ChatRequest | TaskRequest
 # The strategies by what they cost: a request may choose a cheaper one.
 VISION = frozenset({"vision"})
 COST = {"fallback": 0, "race": 1}
@@ -54,7 +55,8 @@ class Entrant:
     def id(self) -> str:
         return self.provider.id
 
-    def stream(self, request: ChatRequest) -> ChatStream:
+    def stream(self, request: Request) -> Any:
+        """Return the stream of what *request* asks for: chunks, images, bytes."""
         return self.provider.stream(request, self.model, self.limits)
 
 
@@ -91,7 +93,7 @@ class Catalog:
         return [
             entry.provider
             for entry in self._lists.values()
-            if _may_use(client, entry.provider.id) and not entry.provider.problem()
+            if _may_use(client, entry.provider.id) and _works(entry)
         ]
 
     def provider(self, name: str, client: KeySettings | None = None) -> Provider:
@@ -118,13 +120,18 @@ class Catalog:
             )
         return self._lists[known].provider
 
-    def models_of(self, provider: Provider) -> list[str]:
-        """Return the model names that clients may ask *provider* for."""
-        settings = provider.settings
-        own = [settings.default_model] if settings.default_model else []
-        return list(
-            dict.fromkeys([*settings.models, *own, *self._lists[provider.id].models])
-        )
+    def models_list(self, name: str) -> ModelList:
+        """Return the live list of the provider with exactly this id."""
+        return self._lists[name]
+
+    def models_of(self, provider: Provider, task: str = "chat") -> list[str]:
+        """Return the model names that clients may ask *provider* for, for a task."""
+        names = list(provider.models_for(task))
+        if task == "chat" and provider.settings.default_model:
+            names.append(provider.settings.default_model)
+        if task == "chat" or "chat" not in provider.tasks:
+            names += self._lists[provider.id].models
+        return list(dict.fromkeys(names))
 
     def models(self, client: KeySettings | None) -> dict[str, list[str]]:
         """Return every model name with the ids that serve it, the user's own first."""
@@ -135,7 +142,8 @@ class Catalog:
             if serving := [p.id for p in usable if same_id(p.id) in ids]:
                 names[name] = serving
         for provider in usable:
-            for name in self.models_of(provider):
+            all_names = [*self.models_of(provider), *provider.models_for("images")]
+            for name in dict.fromkeys(all_names):
                 if name not in self._config.models:
                     names.setdefault(name, []).append(provider.id)
         return names
@@ -143,19 +151,21 @@ class Catalog:
     def details(self, name: str, client: KeySettings | None) -> dict[str, Any]:
         """Return a provider as `GET /v1/providers/{id}` shows it; raises likewise."""
         provider = self.provider(name, client)
+        chats = "chat" in provider.tasks
+        paints = not provider.lacks(frozenset({"images"}))
         models = self.models_of(provider)
-        sees = provider.settings.capabilities and not provider.settings.lacks(VISION)
+        sees = provider.settings.capabilities and not provider.lacks(VISION)
         return provider_payload(provider) | {
             "models": models,
-            "image_models": [],
-            "vision_models": models if sees else [],
+            "image_models": self.models_of(provider, "images") if paints else [],
+            "vision_models": models if sees and chats else [],
             "params": provider.params(),
             "stats": self._health.of(provider.id).payload(),
         }
 
     def lineup(
         self,
-        request: ChatRequest,
+        request: Request,
         selection: Selection,
         client: KeySettings | None = None,
     ) -> Lineup:
@@ -168,9 +178,9 @@ class Catalog:
 
         Raises a GatewayError that says who can't race, and why.
         """
-        own = self._config.models.get(request.model)
-        asked = own.model if own and own.model else request.model
-        providers, strategy = self._chosen(asked, own, selection, client)
+        own = self._config.models.get(request.model or "")
+        asked = own.model if own and own.model else request.model or ""
+        providers, strategy = self._chosen(request, asked, own, selection, client)
         entrants = self._entrants(providers, asked, request, selection.race)
         options = selection.race
         parallel = len(entrants) if self._races(strategy, options) else 1
@@ -190,6 +200,7 @@ class Catalog:
 
     def _chosen(
         self,
+        request: Request,
         model: str,
         own: ModelSettings | None,
         selection: Selection,
@@ -204,7 +215,7 @@ class Catalog:
         if configured.default_providers:
             ids = configured.default_providers
             return self._configured(ids, client), configured.strategy
-        found = self._listing(model, client)
+        found = self._listing(request, model, client)
         return found[: configured.max_racers], "fallback"
 
     def _named(self, ids: Sequence[str], client: KeySettings | None) -> list[Provider]:
@@ -235,11 +246,14 @@ class Catalog:
             raise errors[0]
         return found[: self._config.race.max_racers]
 
-    def _listing(self, model: str, client: KeySettings | None) -> list[Provider]:
+    def _listing(
+        self, request: Request, model: str, client: KeySettings | None
+    ) -> list[Provider]:
         usable = sorted(self.usable(client), key=lambda p: self._health.of(p.id).rank())
-        found = [p for p in usable if self._knows(p, model)]
+        able = _able(usable, request) if usable else []
+        found = [p for p in able if self._knows(p, model, request.task)]
         if not found:
-            found = [p for p in usable if p.settings.unknown_model == "default"]
+            found = [p for p in able if _substitutes(p, request.task)]
         if not found:
             raise ModelNotFound(
                 f"No provider has the model {model!r}. GET /v1/models lists them.",
@@ -247,23 +261,23 @@ class Catalog:
             )
         return found
 
-    def _knows(self, provider: Provider, model: str) -> bool:
-        settings = provider.settings
-        return model in self.models_of(provider) or model in settings.models.values()
+    def _knows(self, provider: Provider, model: str, task: str) -> bool:
+        sent = provider.models_for(task).values()
+        return model in self.models_of(provider, task) or model in sent
 
     def _entrants(
         self,
         providers: Sequence[Provider],
         model: str,
-        request: ChatRequest,
+        request: Request,
         options: RaceOptions,
     ) -> tuple[Entrant, ...]:
         able = _able(providers, request)
         found = []
         for provider in able:
-            upstream = self._upstream_model(provider, model)
+            upstream = self._upstream_model(provider, model, request.task)
             if upstream is not None:
-                limits = provider.limits.tightened(
+                limits = provider.limits_for(request.task).tightened(
                     first_token_timeout=options.first_token_timeout
                 )
                 found.append(Entrant(provider, upstream, limits))
@@ -276,30 +290,44 @@ class Catalog:
             )
         return tuple(found)
 
-    def _upstream_model(self, provider: Provider, model: str) -> str | None:
-        settings = provider.settings
-        if model in settings.models:
-            return settings.models[model]
-        if settings.unknown_model == "pass" or self._knows(provider, model):
+    def _upstream_model(self, provider: Provider, model: str, task: str) -> str | None:
+        """Return what *provider* calls *model*; None: it is not to be asked for it."""
+        names = provider.models_for(task)
+        if model in names:
+            return names[model]
+        unknown = provider.settings.unknown_model
+        if model and (unknown == "pass" or self._knows(provider, model, task)):
             return model
-        return settings.default_model if settings.unknown_model == "default" else None
+        default = provider.default_for(task)
+        if unknown == "reject":
+            return default or None if not model else None
+        return default or model or None
+
+
+def _works(entry: ModelList) -> bool:
+    silent = entry.provider.settings.probe and entry.trouble
+    return not silent and not entry.provider.problem()
 
 
 def _may_use(client: KeySettings | None, provider: str) -> bool:
     return client is None or client.may_use(provider)
 
 
-def _able(providers: Sequence[Provider], request: ChatRequest) -> list[Provider]:
+def _substitutes(provider: Provider, task: str) -> bool:
+    """Say whether *provider* serves names that it does not know with its default."""
+    default = provider.default_for(task)
+    return provider.settings.unknown_model == "default" and bool(default)
+
+
+def _able(providers: Sequence[Provider], request: Request) -> list[Provider]:
     needs = request.needs()
-    lacks: Callable[[Provider], frozenset[str]] = lambda p: p.settings.lacks(needs)  # noqa: E731
-    able = [provider for provider in providers if not lacks(provider)]
+    able = [provider for provider in providers if not provider.lacks(needs)]
     if not able:
-        reasons = (
-            f"{p.id} can't do {' and '.join(sorted(lacks(p)))}" for p in providers
+        reasons = "; ".join(
+            f"{provider.id} can't do {' and '.join(sorted(provider.lacks(needs)))}"
+            for provider in providers
         )
-        raise MissingCapability(
-            f"No provider can serve this request: {'; '.join(reasons)}."
-        )
+        raise MissingCapability(f"No provider can serve this request: {reasons}.")
     return able
 
 

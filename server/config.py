@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
 
-from providers import DIALECTS, Limits, ProviderSettings
+from providers import Limits, ProviderSettings
 
 ENGINE = "llamacpp"
-KINDS = (*DIALECTS, ENGINE)
 STRATEGIES = ("race", "fallback")
 ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
 
@@ -66,6 +65,15 @@ class RaceSettings(Limits):
 
 
 @frozen(kw_only=True)
+class MediaSettings:
+    """Where generated images are kept, and how many of them, for how many seconds."""
+
+    directory: str = ""
+    max_bytes: int = field(default=1024 * 1024 * 1024, validator=ge(1))
+    max_age: float = field(default=604_800.0, validator=gt(0))
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -82,6 +90,7 @@ class Sections:
     log: LogSettings = LogSettings()
     auth: AuthSettings = AuthSettings()
     race: RaceSettings = RaceSettings()
+    media: MediaSettings = MediaSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
 
 
@@ -98,9 +107,14 @@ class Config:
     log: LogSettings
     auth: AuthSettings
     race: RaceSettings
+    media: MediaSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]
+
+    def on(self) -> list[str]:
+        """Return the ids of the providers that are on."""
+        return [name for name in self.providers if name not in self.off]
 
     def engines(self) -> list[ProviderSettings]:
         """Return the settings of the embedded engines that are on."""

@@ -1,6 +1,7 @@
 """What a running server holds: the configuration in force, and all made from it."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from .catalog import Catalog
 from .config import ENGINE, Config
 from .draining import Drain
 from .health import Health
+from .media import MediaStore
 
 log = structlog.get_logger(__name__)
 
@@ -36,26 +38,38 @@ class Gateway:
 
     config: Config
     catalog: Catalog
+    media: MediaStore
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, public_session: aiohttp.ClientSession
+    ) -> None:
         self.health = Health()
         self.drain = Drain()
         self._session = session
+        self._public_session = public_session
         self._refreshing: list[asyncio.Task[None]] = []
 
-    def adopt(self, config: Config, engines: Mapping[str, Engine]) -> None:
-        """Serve with *config* from now on; *engines* are those that it wants, by id."""
+    def adopt(
+        self, config: Config, engines: Mapping[str, Engine], *, refresh: bool = True
+    ) -> None:
+        """
+        Serve with *config* from now on; *engines* are those that it wants, by id.
+
+        *refresh*: keep the providers' lists of models fresh in the background.
+        """
         lists = {
             name: ModelList(self._provider(settings, config, engines))
             for name, settings in config.providers.items()
             if name not in config.off
         }
         self.config = config
+        self.media = MediaStore(config.media, os.environ)
         self.catalog = Catalog(config, lists, self.health)
         self._stop_refreshing()
         self._refreshing = [
             asyncio.create_task(models.keep_fresh(), name=f"models:{name}")
             for name, models in lists.items()
+            if refresh
         ]
 
     async def aclose(self) -> None:
@@ -82,9 +96,16 @@ class Gateway:
             total_timeout=race.total_timeout,
         )
         limits = settings.limits(shared)
-        if settings.kind != ENGINE:
-            return Provider(settings, limits, self._session)
-        engine = engines[settings.id]
-        return Provider(
-            engine.upstream(settings), limits, self._session, lambda: engine.problem
-        )
+        problem = no_problem
+        if settings.kind == ENGINE:
+            engine = engines[settings.id]
+            settings = engine.upstream(settings)
+
+            def problem() -> str:
+                return engine.problem
+
+        return Provider(settings, limits, self._session, problem, self._public_session)
+
+
+def no_problem() -> str:
+    return ""

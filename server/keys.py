@@ -1,5 +1,7 @@
 """The typed keys under which the application and its requests carry things."""
 
+from typing import Any
+
 from aiohttp import web
 
 from .config import KeySettings
@@ -10,4 +12,4 @@ GATEWAY = web.AppKey("gateway", Gateway)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", KeySettings)
-RACE = web.RequestKey("race", Race)
+RACE = web.RequestKey("race", Race[Any, Any])

@@ -11,11 +11,17 @@ from typing import Any
 from attrs import define, evolve, field
 from yarl import URL
 
-from providers import ProviderSettings, engine_missing, vendors
+from providers import (
+    BrokenPackage,
+    ProviderSettings,
+    engine_missing,
+    kinds,
+    load_packages,
+    vendors,
+)
 
 from .config import (
     ENGINE,
-    KINDS,
     STRATEGIES,
     Config,
     Sections,
@@ -24,10 +30,11 @@ from .config import (
 )
 from .structuring import Structure
 
+# A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
+ENV = re.compile(r"env:(\w+)(.*)")
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # What the documented configuration has, and what gets its meaning in later versions.
-LATER_KEYS = ("race.hedge_delay", "race.hedge_budget", "media")
-LATER_KINDS = ("anthropic", "gemini", "ollama", "gradio")
+LATER_KEYS = ("race.hedge_delay", "race.hedge_budget")
 LATER_STRATEGIES = ("hedge",)
 
 
@@ -60,6 +67,10 @@ def load(
     *overrides* are keys from the command line, by section. Raises ConfigError.
     """
     name = str(path) if path else "defaults"
+    try:
+        load_packages()
+    except BrokenPackage as exc:
+        raise ConfigError([f"{name}: providers: {exc}"]) from exc
     raw = _read(path) if path else {}
     for section, keys in (overrides or {}).items():
         if isinstance(table := raw.setdefault(section, {}), dict):
@@ -102,6 +113,7 @@ class _Loader:
             log=sections.log,
             auth=sections.auth,
             race=sections.race,
+            media=sections.media,
             models=sections.models,
             providers=providers,
             off=self.off,
@@ -151,49 +163,53 @@ class _Loader:
             self._wrong(f"{path}.id", "unknown key (the table's name is the id)")
             return None
         settings = self._make(path, {**table, "id": name}, ProviderSettings)
-        if settings is None:
-            return None
-        before = len(self.problems)
-        for key, message in (*_kind_problems(settings), *_provider_problems(settings)):
-            self._wrong(f"{path}.{key}", message)
-        if len(self.problems) > before:
-            return None
-        return self._resolved(settings)
+        return None if settings is None else self._resolved(settings)
 
-    def _resolved(self, settings: ProviderSettings) -> ProviderSettings:
-        """Read the environment's values, and note what is missing."""
-        missing = [
-            value.removeprefix("env:")
-            for value in (settings.api_key, *settings.headers.values())
-            if value and value.startswith("env:") and not self._value(value)
-        ]
+    def _resolved(self, settings: ProviderSettings) -> ProviderSettings | None:
+        """Read the environment's values; note what is missing and what is wrong."""
+        missing = self._missing(settings)
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
         elif missing:
             self.off[settings.id] = " and ".join(f"{m} is not set" for m in missing)
         elif settings.kind == ENGINE and (why := engine_missing(settings)):
             self.off[settings.id] = why
-        headers = {name: self._value(v) for name, v in settings.headers.items()}
-        key = settings.api_key and self._value(settings.api_key)
-        named = settings.label or settings.id
-        default = settings.unknown_model or (
-            "default" if settings.default_model else "pass"
+        default = "default" if settings.default_model else "pass"
+        resolved = evolve(
+            settings,
+            api_key=settings.api_key and self._value(settings.api_key),
+            base_url=self._value(settings.base_url),
+            headers={name: self._value(v) for name, v in settings.headers.items()},
+            label=settings.label or settings.id,
+            unknown_model=settings.unknown_model or default,
         )
-        return evolve(
-            settings, api_key=key, headers=headers, label=named, unknown_model=default
-        )
+        problems = [*_kind_problems(resolved), *_provider_problems(resolved)]
+        for key, message in problems:
+            # What a variable should have said can't be judged while it is not set.
+            if key != "base_url" or not missing:
+                self._wrong(f"providers.{settings.id}.{key}", message)
+        return resolved
+
+    def _missing(self, settings: ProviderSettings) -> list[str]:
+        """Return the variables that must be set for this provider, and are not."""
+        needed = [settings.base_url, *settings.headers.values()]
+        if settings.api_key and not settings.key_optional:
+            needed.insert(0, settings.api_key)
+        names = (found[1] for value in needed if (found := ENV.fullmatch(value)))
+        return [name for name in names if not self.environ.get(name, "").strip()]
 
     def _value(self, value: str) -> str:
-        if not value.startswith("env:"):
+        """Return *value*, or what `env:NAME` stands for, with what may follow it."""
+        found = ENV.fullmatch(value)
+        if found is None:
             return value
-        return self.environ.get(value.removeprefix("env:"), "").strip()
+        return self.environ.get(found[1], "").strip().rstrip("/") + found[2]
 
 
 def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    if settings.kind not in KINDS:
-        later = settings.kind in LATER_KINDS
-        known = f"must be one of {', '.join(KINDS)}, not {settings.kind!r}"
-        yield "kind", f"{settings.kind!r} is not supported yet" if later else known
+    known = (*kinds(), ENGINE)
+    if settings.kind not in known:
+        yield "kind", f"must be one of {', '.join(known)}, not {settings.kind!r}"
     elif settings.kind == ENGINE:
         yield from _missing(settings, model_file="which GGUF file is the model?")
         yield from _missing(settings, default_model="what is the model called?")

@@ -8,44 +8,57 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import define, field
 
-from providers import ChatRequest, Chunk, Phase, ProviderError
+from providers import Phase, ProviderError
 
 from .errors import Loss, NobodyWon
 
+R = TypeVar("R")
+P = TypeVar("P", bound="Piece")
+R_contra = TypeVar("R_contra", contravariant=True)
+P_co = TypeVar("P_co", bound="Piece", covariant=True)
 Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
 
 
-class ChunkStream(Protocol):
-    """An answer on its way: the chunks that arrive together, or a ProviderError."""
+class Piece(Protocol):
+    """A piece of an answer: a chunk of a chat, an image, a sound."""
+
+    @property
+    def has_token(self) -> bool:
+        """Whether this decides a race."""
+        ...
+
+
+class Stream(Protocol[P_co]):
+    """An answer on its way: the pieces that arrive together, or a ProviderError."""
 
     @property
     def phase(self) -> Phase: ...
 
-    async def __anext__(self) -> list[Chunk]: ...
+    async def __anext__(self) -> Sequence[P_co]: ...
 
     def close(self) -> None:
         """Hang up at once."""
         ...
 
 
-class Racer(Protocol):
+class Racer(Protocol[R_contra, P_co]):
     """Someone who can be asked; nothing is sent before the stream is first read."""
 
     @property
     def id(self) -> str: ...
 
-    def stream(self, request: ChatRequest) -> ChunkStream: ...
+    def stream(self, request: R_contra) -> Stream[P_co]: ...
 
 
 @define(eq=False)
 class Lane:
     """One racer's part of a race. Times are perf_counter's, in seconds."""
 
-    racer: Racer
+    racer: Racer[Any, Any]
     outcome: Outcome = "waiting"
     started: float = 0.0
     first_token: float | None = None
@@ -74,23 +87,23 @@ class Lane:
 
 
 @define(eq=False)
-class Winner:
+class Winner(Generic[P]):
     """The racer whose first token came first, with its open stream to iterate over."""
 
     lane: Lane
-    _head: list[Chunk]
-    _stream: ChunkStream
+    _head: Sequence[P]
+    _stream: Stream[P]
 
     @property
     def id(self) -> str:
         return self.lane.racer.id
 
-    def __aiter__(self) -> "Winner":
+    def __aiter__(self) -> "Winner[P]":
         return self
 
-    async def __anext__(self) -> list[Chunk]:
+    async def __anext__(self) -> Sequence[P]:
         if self._head:
-            head, self._head = self._head, []
+            head, self._head = self._head, ()
             return head
         try:
             return await self._stream.__anext__()
@@ -108,7 +121,7 @@ class Winner:
 
 
 @define(eq=False)
-class Race:
+class Race(Generic[R, P]):
     """
     Streams *request* from *racers*, *parallel* of them at a time.
 
@@ -116,15 +129,15 @@ class Race:
     after another. *lanes* tells the story, one lane for each start.
     """
 
-    racers: Sequence[Racer]
-    request: ChatRequest
+    racers: Sequence[Racer[R, P]]
+    request: R
     parallel: int
     lanes: list[Lane] = field(factory=list, init=False)
-    winner: Winner | None = field(default=None, init=False)
-    _waiting: deque[Racer] = field(factory=deque, init=False)
+    winner: Winner[P] | None = field(default=None, init=False)
+    _waiting: deque[Racer[R, P]] = field(factory=deque, init=False)
     _tasks: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
 
-    async def run(self) -> Winner:
+    async def run(self) -> Winner[P]:
         """
         Return the first racer to yield a token; raise NobodyWon if none does.
 
@@ -194,7 +207,7 @@ class Race:
                 task.cancel()
 
 
-async def _until_token(stream: ChunkStream) -> list[Chunk]:
+async def _until_token(stream: Stream[P]) -> Sequence[P]:
     """
     Read up to the first token; return what arrived with it, less what came before.
 
@@ -203,10 +216,10 @@ async def _until_token(stream: ChunkStream) -> list[Chunk]:
     """
     try:
         while True:
-            chunks = await stream.__anext__()
-            for i, chunk in enumerate(chunks):
-                if chunk.has_token:
-                    return chunks[i:]
+            pieces = await stream.__anext__()
+            for i, piece in enumerate(pieces):
+                if piece.has_token:
+                    return pieces[i:]
     except BaseException:
         stream.close()
         raise

@@ -84,8 +84,8 @@ async def serve(
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
     """
-    async with open_session() as session:
-        gateway = Gateway(session)
+    async with open_session() as session, open_session(public=True) as public_session:
+        gateway = Gateway(session, public_session)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, stop))

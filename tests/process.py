@@ -12,15 +12,18 @@ from pathlib import Path
 
 from attrs import define, field
 
+from providers import vendors
+
 READY = re.compile(r"serving(?: url=|.*\"url\":\")(http://[\d.:]+)")
 # Off, unless a test says otherwise: it names what it needs.
-BUILT_IN = ("SmolLM2", "HuggingChat", "OpenAI")
+BUILT_IN = tuple(vendors())
 
 
 def alone(text: str) -> str:
     """Return *text* with the built-in providers off that it does not mention."""
     off = [n for n in BUILT_IN if f"[providers.{n}]" not in text]
-    return "\n".join([text, *(f"[providers.{n}]\nenabled = false" for n in off)])
+    tables = (f'[providers."{n}"]\nenabled = false' for n in off)
+    return "\n".join([text, *tables])
 
 
 @define(eq=False)

@@ -125,6 +125,7 @@ class Upstream:
     played: asyncio.Event = field(factory=asyncio.Event)
     listed: asyncio.Event = field(factory=asyncio.Event)
     port: int = 0
+    _serving: set[asyncio.Task[Any]] = field(factory=set, init=False)
 
     @property
     def url(self) -> str:
@@ -141,7 +142,10 @@ class Upstream:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.connections += 1
-        with contextlib.suppress(ConnectionError):
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while request := await _request(reader):
                 if request.method == "GET":
                     rows = [{"id": model, "object": "model"} for model in self.models]
@@ -156,6 +160,14 @@ class Upstream:
                 if request.method == "GET":
                     self.listed.set()
         writer.close()
+        self._serving.discard(task)
+
+    async def stop(self) -> None:
+        """Hang up on whoever is still there."""
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
 
     async def _play(
         self,
@@ -242,4 +254,7 @@ async def upstream(
     made = Upstream(list(script), models)
     async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
         made.port = server.sockets[0].getsockname()[1]
-        yield made
+        try:
+            yield made
+        finally:
+            await made.stop()

@@ -1,8 +1,50 @@
 """The dialects by the names that a configuration's `kind` has for them."""
 
-from .base import Call, Dialect, read_error
+from collections.abc import Callable
+
+from . import openai_tasks
+from .anthropic import Anthropic
+from .base import UNREADABLE, Call, Dialect, read_error
+from .gemini import Gemini
+from .ollama import Ollama
 from .openai import OpenAI
+from .talk import Ask, Reply, Talk
 
-__all__ = ["DIALECTS", "Call", "Dialect", "read_error"]
+__all__ = [
+    "DIALECTS",
+    "TALKERS",
+    "UNREADABLE",
+    "Ask",
+    "Call",
+    "Dialect",
+    "Reply",
+    "Talk",
+    "kinds",
+    "read_error",
+    "tasks_of",
+]
 
-DIALECTS: dict[str, type[Dialect]] = {"openai": OpenAI}
+# How providers of a kind do what is no chat, by (kind, task).
+TALKERS: dict[tuple[str, str], Callable[..., Talk]] = {
+    ("openai", "images"): openai_tasks.images,
+    ("openai", "speech"): openai_tasks.speech,
+    ("openai", "transcription"): openai_tasks.transcription,
+    ("openai", "embeddings"): openai_tasks.embeddings,
+}
+DIALECTS: dict[str, type[Dialect]] = {
+    "openai": OpenAI,
+    "anthropic": Anthropic,
+    "gemini": Gemini,
+    "ollama": Ollama,
+}
+
+
+def kinds() -> tuple[str, ...]:
+    """Return every kind that a provider of these dialects can be of."""
+    return tuple(dict.fromkeys([*DIALECTS, *(kind for kind, _ in TALKERS)]))
+
+
+def tasks_of(kind: str) -> frozenset[str]:
+    """Return what providers of a kind can be asked for."""
+    chat = {"chat"} if kind in DIALECTS else set()
+    return frozenset(chat | {task for name, task in TALKERS if name == kind})

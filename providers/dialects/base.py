@@ -1,5 +1,6 @@
 """What a dialect is: one wire format, pure, one instance a call."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,10 +8,18 @@ import orjson
 from attrs import field, frozen
 
 from providers.chat import ChatRequest, Chunk
-from providers.errors import ProviderError, error_class
+from providers.errors import ProviderDenied, ProviderError, error_class
 from providers.settings import ProviderSettings
 
 MAX_MESSAGE = 1000
+# What a dialect raises when it meets data of a shape that it does not know.
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+# Google's words for a 400 that is not the request's fault: a bad key, an account
+# without billing, a region that is not served.
+DENIALS = frozenset({"API_KEY_INVALID", "FAILED_PRECONDITION"})
+DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)s", re.ASCII)
+# A day's quota is back at midnight, wherever that is: ask every hour.
+DAILY_QUOTA = 3600.0
 
 
 @frozen
@@ -64,20 +73,20 @@ def read_error(status: int, body: bytes) -> ProviderError:
     `{"message"}` or `{"detail"}`, or send a page of HTML.
     """
     try:
-        found = error_in(orjson.loads(body))
+        found = error_in(orjson.loads(body), status)
     except orjson.JSONDecodeError:
         found = None
-    if found is None:
-        return error_class(status)(_plain(status, body), status=status)
-    return error_class(status)(
-        found.message, status=status, upstream_code=found.upstream_code
-    )
+    return found or error_class(status)(_plain(status, body), status=status)
 
 
-def error_in(payload: Any) -> ProviderError | None:
-    """Return the error that a JSON value from an upstream carries, if it does."""
+def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
+    """
+    Return the error that a JSON value from an upstream carries, if it does.
+
+    *status* is the one that the answer has, unless it is an answer in good order.
+    """
     if isinstance(payload, list):
-        return error_in(payload[0]) if payload else None
+        return error_in(payload[0], status) if payload else None
     if not isinstance(payload, Mapping):
         return None
     error: Any = payload.get("error")
@@ -86,14 +95,50 @@ def error_in(payload: Any) -> ProviderError | None:
     if not error:
         return None
     if not isinstance(error, Mapping):
-        return error_class(_status(payload))(str(error)[:MAX_MESSAGE])
-    status = _status(error) or _status(payload)
-    code = error.get("code") or error.get("type")
-    return error_class(status)(
+        message = str(error)[:MAX_MESSAGE]
+        return error_class(status or _status(payload))(message, status=status)
+    status = status or _status(error) or _status(payload)
+    code = _code(error)
+    made = ProviderDenied if code in DENIALS else error_class(status)
+    return made(
         _message(error) or "the upstream names no reason",
         status=status,
-        upstream_code=None if code is None else str(code),
+        upstream_code=code,
+        retry_after=_retry_after(error),
     )
+
+
+def _code(error: Mapping[str, Any]) -> str | None:
+    """Return a vendor's own word; Google's `code` but repeats the HTTP status."""
+    for detail in _details(error):
+        if detail.get("reason") in DENIALS:
+            return str(detail["reason"])
+    code, status = error.get("code"), error.get("status")
+    if isinstance(code, int) and isinstance(status, str) and not status.isdecimal():
+        return status
+    code = code or error.get("type")
+    return None if code is None else str(code)
+
+
+def _retry_after(error: Mapping[str, Any]) -> float | None:
+    """Return the seconds to wait that Google's RetryInfo and QuotaFailure speak of."""
+    waits = [_seconds(each.get("retryDelay")) for each in _details(error)]
+    if any("PerDay" in str(each.get("violations")) for each in _details(error)):
+        waits.append(DAILY_QUOTA)
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _seconds(duration: Any) -> float | None:
+    """Read a duration as protocol buffers have it in JSON: "34.5s"."""
+    found = DURATION.fullmatch(duration) if isinstance(duration, str) else None
+    return float(found[1]) if found else None
+
+
+def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    details = error.get("details")
+    if not isinstance(details, list):
+        return []
+    return [each for each in details if isinstance(each, Mapping)]
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from providers.framing import BOM, MAX_EVENT_BYTES, EventTooLarge, SSEDecoder
 from providers.settings import ProviderSettings
 
 from .base import Call, error_in
+from .translation import without
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -78,14 +79,19 @@ class OpenAI:
         return bool(self._closed) and not self._open
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        body = dict(request.body) | {"model": model, "stream": True}
+        body = without(request.body, self.settings.unsupported_fields, "this provider")
+        body |= {"model": model, "stream": True}
         body.pop("stream_options", None)
         if self.settings.stream_usage:
             body["stream_options"] = {"include_usage": True}
         for ours, theirs in self.settings.rename_fields.items():
             if ours in body:
                 body[theirs] = body.pop(ours)
-        return Call("chat/completions", orjson.dumps(body), HEADERS | self._key())
+        return Call(
+            "chat/completions",
+            orjson.dumps(body),
+            HEADERS | authorization(self.settings),
+        )
 
     def receive(self, received: bytes) -> list[Chunk]:
         if self._streams:
@@ -108,17 +114,16 @@ class OpenAI:
         return chunks
 
     def list_models(self) -> Call:
-        return Call("models", headers={"Accept": "application/json"} | self._key())
+        return Call(
+            "models",
+            headers={"Accept": "application/json"} | authorization(self.settings),
+        )
 
     def read_models(self, body: bytes) -> tuple[str, ...]:
         payload = orjson.loads(body)
         # Together answers with a bare list.
         rows = payload if isinstance(payload, list) else payload["data"]
         return tuple(str(row["id"]) for row in rows)
-
-    def _key(self) -> dict[str, str]:
-        key = self.settings.api_key
-        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def _sniff(self, received: bytes) -> list[Chunk]:
         """Tell a stream from a whole body by its first byte: content types lie."""
@@ -226,6 +231,12 @@ class OpenAI:
         if not call.get("id"):
             return max(len(mine) - 1, 0)
         return self._calls.setdefault((choice, call["id"]), len(mine))
+
+
+def authorization(settings: ProviderSettings) -> dict[str, str]:
+    """Return the header that OpenAI and its copies want the key in."""
+    key = settings.api_key
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:

@@ -1,6 +1,6 @@
 """What the dialects of another shape need to take an OpenAI-shaped request apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -75,10 +75,18 @@ def check_carried(request: ChatRequest, carried: frozenset[str], api: str) -> No
 
     Hints are left out without a word, as are fields that are not OpenAI's own.
     """
-    for name in sorted(BINDING - carried):
-        value = request.body.get(name)
-        if value not in (None, [], {}) and value != NEUTRAL.get(name):
+    without(request.body, sorted(BINDING - carried), api)
+
+
+def without(body: Mapping[str, Any], names: Iterable[str], api: str) -> dict[str, Any]:
+    """Return *body* less the fields *names*; raise if it would be missed: no hint."""
+    left = dict(body)
+    for name in names:
+        value = left.pop(name, None)
+        asks = value not in (None, [], {}) and value != NEUTRAL.get(name)
+        if asks and name not in HINTS:
             raise refused(f"{api} has nothing for '{name}'")
+    return left
 
 
 def system_and_turns(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
@@ -106,7 +114,12 @@ def text_of(message: Message) -> str:
 
 def data_url(part: ContentPart) -> tuple[str, str] | None:
     """Return an image part's media type and base64 data; None if it is elsewhere."""
-    head, comma, data = image_url(part).partition(",")
+    return base64_url(image_url(part))
+
+
+def base64_url(url: str) -> tuple[str, str] | None:
+    """Return the media type and the base64 data of a data: URL; None for others."""
+    head, comma, data = url.partition(",")
     if not head.startswith("data:") or not head.endswith(";base64") or not comma:
         return None
     return head.removeprefix("data:").removesuffix(";base64"), data
@@ -147,6 +160,16 @@ def chosen_tool(request: ChatRequest) -> tuple[str, str]:
     if choice.get("type") != "function" or not isinstance(name, str):
         raise refused("tool_choice must name a function")
     return "function", name
+
+
+def tool_names(messages: Sequence[Message]) -> dict[str, str]:
+    """Return the names of the called functions by the calls' ids: results have ids."""
+    return {
+        call.id: call.function.name
+        for message in messages
+        for call in message.tool_calls or ()
+        if call.function is not None
+    }
 
 
 def most_tokens(request: ChatRequest) -> int | None:

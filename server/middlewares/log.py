@@ -45,7 +45,7 @@ def _facts(request: web.Request, status: int, seconds: float) -> dict[str, Any]:
     return facts
 
 
-def _story(race: Race) -> dict[str, Any]:
+def _story(race: Race[Any, Any]) -> dict[str, Any]:
     story: dict[str, Any] = {
         "racers": " ".join(
             f"{lane.racer.id}:{lane.error.code if lane.error else lane.outcome}"

@@ -1,8 +1,11 @@
 """The routes: parse, call, answer."""
 
 from .chat import routes as chat
+from .images import media
+from .images import routes as images
 from .models import routes as models
 from .probes import routes as probes
 from .providers import routes as providers
+from .tasks import routes as tasks
 
-__all__ = ["chat", "models", "probes", "providers"]
+__all__ = ["chat", "images", "media", "models", "probes", "providers", "tasks"]

@@ -6,15 +6,14 @@ from server.answering import answer
 from server.keys import CLIENT, GATEWAY
 from server.wire.chat import CHAT, parse
 
+from .paths import providers_in_path
+
 routes = web.RouteTableDef()
 
 
 @routes.post("/chat/completions")
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
     catalog = request.config_dict[GATEWAY].catalog
-    named = request.match_info.get("providers")
-    chat, selection = parse(
-        await request.read(), tuple(named.split("+")) if named else None
-    )
+    chat, selection = parse(await request.read(), providers_in_path(request))
     lineup = catalog.lineup(chat, selection, request.get(CLIENT))
     return await answer(request, chat, lineup, CHAT)

@@ -1,0 +1,178 @@
+"""The transport of a chat: one call, its bytes to chunks, in time or not at all."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from .chat import ChatRequest, Chunk
+from .dialects import UNREADABLE, Dialect
+from .errors import (
+    Phase,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
+from .http import Attempt, check_status, what_broke
+from .settings import Limits
+
+if TYPE_CHECKING:
+    from .provider import Provider
+
+# Seconds that a connection may take to end after the answer's last event came, so that
+# it can be used again.
+LINGER = 1.0
+
+
+class ChatStream:
+    """
+    One answer on its way: an iterator of the chunks that arrived together.
+
+    The request goes out with the first `__anext__`. Whatever goes wrong is raised as a
+    ProviderError with the *phase* it happened in; the stream is closed by then. *close*
+    may be called at any time and hangs up at once, without waiting for anything.
+    """
+
+    def __init__(
+        self,
+        provider: "Provider",
+        dialect: Dialect,
+        request: ChatRequest,
+        model: str,
+        limits: Limits,
+    ) -> None:
+        self._provider = provider
+        self._limits = limits
+        self._dialect = dialect
+        self._call = dialect.encode(request, model)
+        self._attempt = Attempt()
+        self._response: aiohttp.ClientResponse | None = None
+        self._spoke = False
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._waiting_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = ""
+
+    @property
+    def phase(self) -> Phase:
+        if self._response is None:
+            return "headers" if self._attempt.connected else "connect"
+        return "stream" if self._spoke else "first_token"
+
+    def __aiter__(self) -> "ChatStream":
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        try:
+            return await self._next()
+        except ProviderError as exc:
+            exc.phase = self.phase
+            self.close()
+            raise self._provider.cleaned(exc) from exc.__cause__
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Hang up, or leave the connection to the pool if the answer is whole."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._response is None or self._response.closed:
+            return
+        if self._dialect.done:
+            # It is released by itself if its end comes in time.
+            self._loop.call_later(LINGER, self._response.close)
+        else:
+            self._response.close()
+
+    async def _next(self) -> list[Chunk]:
+        if self._response is None:
+            self._response = await self._open()
+            self._rewatch()
+        while not self._dialect.done:
+            chunks = await self._receive(self._response)
+            if not self._spoke and any(chunk.has_token for chunk in chunks):
+                self._spoke = True
+                self._rewatch()  # from now on silence counts, not the first token
+            if chunks:
+                return chunks
+        if not self._spoke:
+            raise ProviderProtocolError("the answer ended without a token")
+        raise StopAsyncIteration
+
+    async def _open(self) -> aiohttp.ClientResponse:
+        if problem := self._provider.problem():
+            raise ProviderUnreachable(problem)
+        limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
+        try:
+            async with asyncio.timeout_at(self._started + limit):
+                response = await self._provider.request(
+                    "POST", self._call, self._limits, self._attempt
+                )
+                await check_status(response)
+                return response
+        except TimeoutError as exc:
+            raise ProviderTimeout(self._too_slow(exc)) from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise ProviderUnreachable(what_broke(exc)) from exc
+
+    def _too_slow(self, exc: TimeoutError) -> str:
+        if isinstance(exc, aiohttp.ServerTimeoutError):
+            return f"no connection within {self._limits.connect_timeout:g} s"
+        return f"no answer within {self._limits.first_token_timeout:g} s"
+
+    async def _receive(self, response: aiohttp.ClientResponse) -> list[Chunk]:
+        """Return the chunks of one read; [] if it completed none."""
+        self._waiting_since = self._loop.time()
+        try:
+            received = await response.content.readany()
+            if received:
+                return self._dialect.receive(received)
+            return self._dialect.end()
+        except (aiohttp.ClientError, OSError) as exc:
+            if self._dialect.finished and not self._expired:
+                return self._dialect.end()  # all was said before the line broke
+            if self._expired:
+                raise ProviderTimeout(self._expired) from exc
+            raise ProviderUnreachable(what_broke(exc)) from exc
+        except UNREADABLE as exc:
+            raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
+        finally:
+            self._waiting_since = None
+
+    def _rewatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._watch()
+
+    def _watch(self) -> None:
+        """
+        Time out, or look again when the time would be up if nothing came until then.
+
+        One timer a stream, moved only when it fires: arming it for each read would
+        cost a tenth of what an event costs.
+        """
+        now = self._loop.time()
+        due, self._expired = self._due(now)
+        if due > now:
+            self._expired, self._timer = "", self._loop.call_at(due, self._watch)
+        elif self._response is not None:
+            self._response.close()  # wakes the reader with an error
+
+    def _due(self, now: float) -> tuple[float, str]:
+        """Return when the stream is too late, by the loop's clock, and for what."""
+        limits = self._limits
+        due = self._started + limits.total_timeout
+        why = f"not done within {limits.total_timeout:g} s"
+        if not self._spoke:
+            first = self._started + limits.first_token_timeout
+            if first < due:
+                return first, f"no token within {limits.first_token_timeout:g} s"
+        else:
+            # While nobody reads, it is the client that is slow.
+            idle = (self._waiting_since or now) + limits.idle_timeout
+            if idle < due:
+                return idle, f"silent for {limits.idle_timeout:g} s"
+        return due, why

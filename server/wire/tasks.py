@@ -1,0 +1,74 @@
+"""Speech, transcriptions and embeddings: what is asked, and of whom."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
+from server.catalog import Selection
+from server.errors import InvalidJSON, InvalidRequest
+
+from .reading import make, read_object, take_selection
+
+Path = tuple[str, ...] | None
+
+
+def parse_speech(body: bytes, path: Path = None) -> tuple[SpeechRequest, Selection]:
+    """Return what is to be spoken, and by whom; raises InvalidRequest."""
+    payload = read_object(body)
+    selection = take_selection(payload, path)
+    return make({**payload, "body": payload}, SpeechRequest), selection
+
+
+def parse_embeddings(
+    body: bytes, path: Path = None
+) -> tuple[EmbeddingsRequest, Selection]:
+    """Return what is to be embedded, and by whom; raises InvalidRequest."""
+    payload = read_object(body)
+    selection = take_selection(payload, path)
+    return make({**payload, "body": payload}, EmbeddingsRequest), selection
+
+
+def parse_transcription(
+    fields: Iterable[tuple[str, str]],
+    file: tuple[bytes, str, str] | None,
+    path: Path = None,
+) -> tuple[TranscriptionRequest, Selection]:
+    """
+    Return what is to be written down, and by whom; raises InvalidRequest.
+
+    *fields* are a form's, *file* its recording: bytes, file name, content type.
+    """
+    if file is None:
+        raise InvalidRequest(
+            "'file' is missing: send the recording as multipart/form-data.",
+            param="file",
+        )
+    data, filename, content_type = file
+    rows = list(fields)
+    given: dict[str, Any] = dict(rows)
+    ours: dict[str, Any] = {}
+    for name in ("provider", "race"):
+        if name in given:
+            ours[name] = given[name]
+    if "race" in ours:
+        ours["race"] = _json(ours["race"])
+    selection = take_selection(ours, path)
+    if not given.get("model"):
+        raise InvalidRequest("'model' is missing.", param="model")
+    request = TranscriptionRequest(
+        model=given["model"],
+        file=data,
+        filename=filename,
+        content_type=content_type,
+        fields=tuple((n, v) for n, v in rows if n not in ("model", "provider", "race")),
+    )
+    return request, selection
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidJSON("'race' is not valid JSON.", param="race") from exc

@@ -1,0 +1,67 @@
+"""Installed packages that add dialects and vendors."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import MakeUpstream, Serve
+from tests.upstream import says
+
+MODULE = """
+from attrs import define
+from providers.dialects.openai import OpenAI
+
+@define
+class Acme(OpenAI):
+    def encode(self, request, model):
+        call = super().encode(request, model)
+        return type(call)(call.path, call.body, call.headers | {"X-Acme": "1"})
+
+DIALECTS = {"acme": Acme}
+VENDORS = {"AcmeChat": {"kind": "acme", "base_url": "env:ACME_URL/v1"}}
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Install a package as pip would: a module, and what its metadata says of it."""
+    folder = tmp_path / "site"
+    info = folder / "acme-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "acme.py").write_text(MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[interference.providers]\nacme = acme\n")
+    return folder
+
+
+async def test_package_adds_a_dialect_and_a_vendor(
+    serve: Serve, make_upstream: MakeUpstream, package: Path
+) -> None:
+    """Its vendor is on as a built-in one would be, and speaks its dialect."""
+    upstream = await make_upstream(says("Hi"))
+    url = upstream.url.removesuffix("/v1")
+    environ = {"PYTHONPATH": str(package), "ACME_URL": url}
+    client = await serve(environ=environ)
+
+    answer = await client.chat("AcmeChat")
+
+    assert answer.said == "Hi"
+    assert upstream.requests[0].headers["x-acme"] == "1"
+
+
+async def test_package_that_is_broken_is_named(package: Path) -> None:
+    """The server does not start with less than was installed: it says what is wrong."""
+    (package / "acme.py").write_text("import nothing_of_that_name")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "check"),
+        env={"PYTHONPATH": str(package)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+    _, error = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"the package acme" in error
+    assert b"nothing_of_that_name" in error

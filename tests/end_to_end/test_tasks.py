@@ -1,0 +1,117 @@
+"""Speech, transcriptions and embeddings, with the official openai package."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from tests.client import Client
+from tests.conftest import MakeUpstream, Serve
+from tests.upstream import Step, answers
+
+JSON = ["Content-Type: application/json"]
+EMBEDDED = {
+    "object": "list",
+    "model": "upstream-embedder",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}],
+    "usage": {"prompt_tokens": 1, "total_tokens": 1},
+}
+RACED = {"provider": "Broken Good"}
+
+
+def package(client: Client) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{client.url}/v1", api_key="k", max_retries=0)
+
+
+@pytest.fixture
+def race(serve: Serve, make_upstream: MakeUpstream) -> Any:
+    """Start a server with one provider that fails and one that answers so."""
+
+    async def start(*script: Step) -> Any:
+        broken = await make_upstream(answers(500, {"error": "broken"}))
+        good = await make_upstream(script)
+        return await serve(broken.table("Broken"), good.table("Good")), good
+
+    return start
+
+
+async def test_embeddings(race: Any) -> None:
+    """The first vectors win, in the encoding that the client asked for."""
+    client, upstream = await race(*answers(200, EMBEDDED, JSON))
+
+    async with package(client) as it:
+        made = await it.embeddings.create(
+            model="m", input="hello", encoding_format="float", extra_body=RACED
+        )
+
+    assert made.data[0].embedding == [0.5, -1.0]
+    assert upstream.requests[0].json["encoding_format"] == "float"
+
+
+async def test_speech(race: Any) -> None:
+    """The first sound wins, byte for byte, with its type."""
+    client, upstream = await race(
+        *answers(200, raw=b"ID3sound", headers=["Content-Type: audio/mpeg"])
+    )
+
+    async with package(client) as it:
+        made = await it.audio.speech.create(
+            model="tts", voice="alloy", input="hello", extra_body=RACED
+        )
+
+    assert made.content == b"ID3sound"
+    assert made.response.headers["Content-Type"] == "audio/mpeg"
+    assert made.response.headers["X-Provider"] == "Good"
+    assert "provider" not in upstream.requests[0].json
+
+
+async def test_transcription(race: Any) -> None:
+    """The recording reaches every racer whole; the first text wins."""
+    client, upstream = await race(*answers(200, {"text": "hello"}, JSON))
+
+    async with package(client) as it:
+        made = await it.audio.transcriptions.create(
+            model="whisper", file=("a.wav", b"RIFFsound"), extra_body=RACED
+        )
+
+    assert made.text == "hello"
+    body = upstream.requests[0].body
+    assert b"RIFFsound" in body
+    assert b'name="provider"' not in body
+
+
+async def test_page_instead_of_sound_loses(race: Any) -> None:
+    """A page of HTML is no speech; where nobody has any, that is told."""
+    page = answers(200, raw=b"<html>", headers=["Content-Type: text/html"])
+    client, _ = await race(*page)
+
+    async with package(client) as it:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await it.audio.speech.create(
+                model="tts", voice="alloy", input="hello", extra_body=RACED
+            )
+
+    body = json.dumps(caught.value.body)
+    assert "text/html instead of an answer" in body
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("embeddings", {"model": "m"}, "input"),
+        ("embeddings", {"model": "m", "input": "x", "encoding_format": "x"}, "enc"),
+        ("audio/speech", {"model": "m", "input": "x"}, "voice"),
+        ("audio/transcriptions", {}, "file"),
+    ],
+)
+async def test_mistakes_name_the_field(
+    serve: Serve, path: str, body: dict[str, Any], param: str
+) -> None:
+    """What is missing or wrong is named."""
+    client = await serve()
+
+    answer = await client.request("POST", f"/v1/{path}", json=body)
+
+    assert answer.status == 400
+    assert answer.error["param"].startswith(param)
