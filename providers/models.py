@@ -37,6 +37,8 @@ class ModelList:
             tell("no model list", provider=self.provider.id, reason=exc.message)
             return False
         self.trouble = ""
+        known = len(self.models)
+        log.debug("models listed", provider=self.provider.id, models=known)
         return True
 
     async def keep_fresh(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import email.policy
 import json
 import socket
 import struct
@@ -9,7 +10,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from types import EllipsisType
-from typing import Any
+from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from attrs import define, field
 
@@ -102,12 +104,32 @@ class Received:
     def json(self) -> Any:
         return json.loads(self.body)
 
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.path.partition("?")[2]))
+
+    @property
+    def form(self) -> list[tuple[str, str | None, str, bytes]]:
+        """Each field of a multipart body: name, file name, content type, value."""
+        head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
+        whole = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
+        return [
+            (
+                str(part.get_param("name", header="content-disposition")),
+                part.get_filename(),
+                part.get_content_type(),
+                cast("bytes", part.get_payload(decode=True)),
+            )
+            for part in whole.iter_parts()
+        ]
+
 
 @define(eq=False)
 class Upstream:
     """
     Plays *script* for each POST, and lists *models* for each GET. *scripts* are played
-    before *script*, one a POST; *listing*, if there is one, is what a GET gets.
+    before *script*, one a POST; *listing*, if there is one, is what a GET gets. *files*
+    are scripts for the GETs whose path begins so, which *requests* then has, too.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
     was over; *played* is set when the first bytes of one have been sent,
@@ -118,6 +140,7 @@ class Upstream:
     models: tuple[str, ...] = ()
     scripts: list[list[Step]] = field(factory=list)
     listing: list[Step] = field(factory=list)
+    files: dict[str, list[Step]] = field(factory=dict)
     requests: list[Received] = field(factory=list)
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
@@ -147,7 +170,10 @@ class Upstream:
         self._serving.add(task)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while request := await _request(reader):
-                if request.method == "GET":
+                if (file := self._file(request)) is not None:
+                    self.requests.append(request)
+                    script = file
+                elif request.method == "GET":
                     rows = [{"id": model, "object": "model"} for model in self.models]
                     listed = answers(200, {"object": "list", "data": rows})
                     script = self.listing or listed
@@ -161,6 +187,12 @@ class Upstream:
                     self.listed.set()
         writer.close()
         self._serving.discard(task)
+
+    def _file(self, request: Received) -> list[Step] | None:
+        if request.method != "GET":
+            return None
+        found = (f for path, f in self.files.items() if request.path.startswith(path))
+        return next(found, None)
 
     async def stop(self) -> None:
         """Hang up on whoever is still there."""

@@ -5,20 +5,14 @@ import json
 import os
 import signal
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.client import Client, client
 from tests.conftest import MakeUpstream, StartServer
 from tests.process import Server
+from tests.processes import children
 from tests.upstream import DONE, END, HEAD, Upstream, delta, says
-
-
-def children(pid: int) -> set[int]:
-    """Return the process ids of a process's children."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return {int(child) for child in listed.split()}
 
 
 async def start(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.client import CHAT, Answer, hello
-from tests.conftest import MakeUpstream, Serve
+from tests.client import client as connect
+from tests.conftest import MakeUpstream, Serve, StartServer
 from tests.upstream import answers, says
 
 PAGE = "http://localhost:5173"
@@ -208,26 +209,30 @@ async def test_request_id_is_the_clients_own_if_it_is_one(serve: Serve) -> None:
 
 
 async def test_lists_show_what_is_usable(
-    serve: Serve, make_upstream: MakeUpstream
+    start_server: StartServer, make_upstream: MakeUpstream
 ) -> None:
     """Providers that are off are not listed; models name who serves them."""
     upstream = await make_upstream(models=("live-model",))
     models = {"small": "upstream/small"}
-    client = await serve(
+    server = await start_server(
         '[models.fast]\nproviders = ["One"]',
         upstream.table("One", default_model="big", label="Number One", url="http://x"),
         f'[providers.Two]\nkind = "openai"\nbase_url = "{upstream.url}"',
         *(f'[providers.Two.models]\n"{k}" = "{v}"' for k, v in models.items()),
         upstream.table("Off", enabled=False),
+        arguments=["--log-level", "debug"],
     )
-    await upstream.listed.wait()
+    await server.logged("models listed provider=One")
 
-    providers = (await client.get("/v1/providers")).json
-    listed = {
-        m["id"]: m["providers"] for m in (await client.get("/v1/models")).json["data"]
-    }
-    details = (await client.get("/v1/providers/ONE")).json
-    model = await client.get("/v1/models/live-model")
+    async with connect(server.url) as client:
+        providers = (await client.get("/v1/providers")).json
+        listed = {
+            m["id"]: m["providers"]
+            for m in (await client.get("/v1/models")).json["data"]
+        }
+        details = (await client.get("/v1/providers/ONE")).json
+        model = await client.get("/v1/models/live-model")
+        missing = await client.get("/v1/models/none")
 
     assert [row["id"] for row in providers] == ["One", "Two"]
     assert providers[0] == {
@@ -242,7 +247,7 @@ async def test_lists_show_what_is_usable(
     assert details["models"] == ["big", "live-model"]
     assert "temperature" in details["params"]
     assert model.json["object"] == "model"
-    assert_error(await client.get("/v1/models/none"), 404, "model_not_found", "model")
+    assert_error(missing, 404, "model_not_found", "model")
 
 
 async def test_record_of_a_provider_shows_in_its_details(
