@@ -11,7 +11,7 @@ from .chat import (
     Usage,
 )
 from .chat_stream import ChatStream
-from .dialects import kinds
+from .dialects import is_gradio_model, kinds
 from .errors import (
     Phase,
     ProviderBusy,
@@ -73,6 +73,7 @@ __all__ = [
     "TranscriptionRequest",
     "Usage",
     "engine_missing",
+    "is_gradio_model",
     "kinds",
     "load_packages",
     "open_session",

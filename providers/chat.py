@@ -170,6 +170,10 @@ class ToolCallDelta:
     extra: Mapping[str, Any] = NOTHING
 
 
+def _says(value: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
+    return value is not None and any(value.get(name) for name in names)
+
+
 @frozen(kw_only=True)
 class Delta:
     """What one chunk adds to one choice's message."""
@@ -188,8 +192,9 @@ class Delta:
             self.content
             or self.reasoning_content
             or self.refusal
-            or self.audio
-            or self.function_call
+            or _says(self.audio, ("data", "transcript"))
+            or _says(self.function_call, ("name", "arguments"))
+            or self.extra.get("images")
             or any(call.name or call.arguments for call in self.tool_calls)
         )
 

@@ -54,6 +54,7 @@ class ChatStream:
         self._waiting_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expired = ""
+        self._opening: asyncio.Timeout | None = None
 
     @property
     def phase(self) -> Phase:
@@ -79,6 +80,9 @@ class ChatStream:
         """Hang up, or leave the connection to the pool if the answer is whole."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._opening is not None:
+            self._opening.reschedule(self._loop.time())
+            self._opening = None
         if self._response is None or self._response.closed:
             return
         if self._dialect.done:
@@ -107,21 +111,23 @@ class ChatStream:
             raise ProviderUnreachable(problem)
         limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
         try:
-            async with asyncio.timeout_at(self._started + limit):
+            async with asyncio.timeout_at(self._started + limit) as self._opening:
                 response = await self._provider.request(
                     "POST", self._call, self._limits, self._attempt
                 )
                 await check_status(response)
                 return response
         except TimeoutError as exc:
-            raise ProviderTimeout(self._too_slow(exc)) from exc
+            if isinstance(exc, aiohttp.ServerTimeoutError):
+                limit = self._limits.connect_timeout
+                raise ProviderTimeout(f"no connection within {limit:g} s") from exc
+            raise ProviderTimeout(f"no answer within {limit:g} s") from exc
+        except ValueError as exc:  # aiohttp's word for what HTTP can't say
+            raise ProviderProtocolError("the request can't be sent to it") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise ProviderUnreachable(what_broke(exc)) from exc
-
-    def _too_slow(self, exc: TimeoutError) -> str:
-        if isinstance(exc, aiohttp.ServerTimeoutError):
-            return f"no connection within {self._limits.connect_timeout:g} s"
-        return f"no answer within {self._limits.first_token_timeout:g} s"
+        finally:
+            self._opening = None
 
     async def _receive(self, response: aiohttp.ClientResponse) -> list[Chunk]:
         """Return the chunks of one read; [] if it completed none."""
@@ -133,7 +139,7 @@ class ChatStream:
             return self._dialect.end()
         except (aiohttp.ClientError, OSError) as exc:
             if self._dialect.finished and not self._expired:
-                return self._dialect.end()  # all was said before the line broke
+                return self._rest()
             if self._expired:
                 raise ProviderTimeout(self._expired) from exc
             raise ProviderUnreachable(what_broke(exc)) from exc
@@ -141,6 +147,14 @@ class ChatStream:
             raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
         finally:
             self._waiting_since = None
+
+    def _rest(self) -> list[Chunk]:
+        """Return what is left of an answer that is whole, though its line broke."""
+        try:
+            return self._dialect.end()
+        except UNREADABLE:
+            self._dialect.done = True
+            return []
 
     def _rewatch(self) -> None:
         if self._timer is not None:

@@ -3,8 +3,10 @@
 Messages are for clients: they carry no secret, no address of ours, no prompt.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
+MAX_MESSAGE = 1000
 Phase = Literal["connect", "headers", "first_token", "stream"]
 
 
@@ -38,6 +40,18 @@ class ProviderError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def clean(self, secrets: Iterable[str]) -> None:
+        """
+        Take *secrets* out of all that it says: upstreams do echo keys. Its length is
+        bounded only then, so that no part of a secret is left over.
+        """
+        for secret in secrets:
+            self.message = self.message.replace(secret, "***")
+            if self.upstream_code is not None:
+                self.upstream_code = self.upstream_code.replace(secret, "***")
+        self.message = self.message[:MAX_MESSAGE]
+        self.args = (self.message,)
 
 
 class ProviderUnreachable(ProviderError):

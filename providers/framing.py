@@ -9,6 +9,8 @@ since every dialect repeats in the data what matters.
 
 from attrs import define, field
 
+from .errors import ProviderProtocolError
+
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
 
@@ -76,12 +78,18 @@ class AnswerDecoder:
     Bytes in, the data of an answer's events out; of JSON instead of a stream, the whole
     at its end, as if it were one event.
 
-    Which of both it is shows in the first byte: content types lie.
+    Which of both it is shows in the first byte: content types lie. A page of HTML is
+    neither, and raises ProviderProtocolError.
     """
 
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _whole: bytearray = field(factory=bytearray, init=False)
     _is_json: bool | None = field(default=None, init=False)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether JSON comes instead of a stream."""
+        return self._is_json is True
 
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that *received* completes."""
@@ -93,6 +101,8 @@ class AnswerDecoder:
         begun = self._whole.removeprefix(BOM).lstrip()
         if self._is_json or not begun or BOM.startswith(begun):
             return []
+        if begun.startswith(b"<"):
+            raise ProviderProtocolError("a page of HTML came instead of an answer")
         self._is_json = begun.startswith((b"{", b"["))
         if self._is_json:
             return []
@@ -155,8 +165,9 @@ def _events(whole: bytes) -> list[bytes]:
 
 
 def _data(event: bytes) -> bytes:
-    if event.lstrip().startswith((b"{", b"[")):
-        return event  # no field's name begins so
+    bare = event.strip()
+    if bare.startswith((b"{", b"[")):
+        return bare  # no field's name begins so
     lines = []
     for line in event.split(b"\n"):
         name, _, value = line.partition(b":")

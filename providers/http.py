@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import math
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ from yarl import URL
 from .dialects import read_error
 from .errors import ProviderFailed
 
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_ERROR_BYTES = 64 * 1024
 # What happened to a connection, by the first class that an exception is of.
 BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -68,12 +70,23 @@ async def open_session(*, public: bool = False) -> AsyncIterator[aiohttp.ClientS
         yield session
 
 
-def is_public(address: str) -> bool:
+def is_public(host: str) -> bool:
     """Say whether a host, if it is an IP address, is one of the public internet."""
     try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_global
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return True
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.is_global and all(a.is_global for a in _inside(address))
+    return address.is_global
+
+
+def _inside(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that a gateway would take out of an IPv6 address."""
+    found = [address.ipv4_mapped, address.sixtofour]
+    if address in NAT64:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]
 
 
 @define
@@ -90,7 +103,8 @@ def proxy_from_environment(url: URL) -> str | None:
     if host in {"localhost", "::1"} or host.startswith("127.") or proxy_bypass(host):
         return None
     proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 async def check_status(response: aiohttp.ClientResponse) -> None:
@@ -103,7 +117,9 @@ async def check_status(response: aiohttp.ClientResponse) -> None:
             text = f"it redirects (HTTP status {status}): check its base_url"
             raise ProviderFailed(text, status=status)
         error = read_error(status, await read_body(response, MAX_ERROR_BYTES))
-        error.retry_after = retry_after(response.headers)
+        # A header goes before what the body may have said.
+        asked = retry_after(response.headers)
+        error.retry_after = error.retry_after if asked is None else asked
         raise error
     finally:
         response.close()
@@ -123,17 +139,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
     `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3).
     """
+    milliseconds = _number(headers.get("Retry-After-Ms", ""))
+    if milliseconds is not None:
+        return max(milliseconds / 1000, 0.0)
+    value = headers.get("Retry-After", "")
+    seconds = _number(value)
+    if seconds is not None and seconds >= 0:
+        return seconds
     try:
-        if milliseconds := headers.get("Retry-After-Ms"):
-            return max(float(milliseconds) / 1000, 0.0)
-        value = headers.get("Retry-After")
-        if value is None:
-            return None
-        if value.strip().replace(".", "", 1).isdecimal():
-            return float(value)
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None
 
 
 def what_broke(exc: Exception) -> str:

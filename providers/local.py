@@ -93,16 +93,22 @@ class Engine:
 
     async def _run(self) -> str:
         """Start the process, wait for its end, and return why it ended."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",  # nothing of the user's environment but its packages
-            str(CHILD),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the server, which drains first
-        )
         try:
-            told = await self._ready(process)
+            options = json.dumps(self._options()).encode() + b"\n"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",  # nothing of the user's environment but its packages
+                str(CHILD),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the server, which drains first
+            )
+        except NoModelFile as exc:
+            return str(exc)
+        except OSError as exc:
+            return f"its engine can't be started: {exc.strerror}"
+        try:
+            told = await self._ready(process, options)
             if error := told.get("error"):
                 return f"its engine can't load {self.settings.model_file}: {error}"
             if "address" in told:
@@ -113,19 +119,21 @@ class Engine:
         finally:
             await _stop(process)
 
-    async def _ready(self, process: asyncio.subprocess.Process) -> dict[str, str]:
+    async def _ready(
+        self, process: asyncio.subprocess.Process, options: bytes
+    ) -> dict[str, str]:
         """Tell the process what to serve; return what it says when it is ready."""
         if process.stdin is None or process.stdout is None:
             raise AssertionError("the process was started with pipes")
         try:
-            process.stdin.write(json.dumps(self._options()).encode() + b"\n")
+            process.stdin.write(options)
             async with asyncio.timeout(START_TIMEOUT):
                 line = await process.stdout.readline()
             told: dict[str, str] = json.loads(line) if line else {}
-        except NoModelFile as exc:
-            return {"error": str(exc)}
         except TimeoutError:
             return {"error": f"not ready after {START_TIMEOUT:g} s"}
+        except ValueError:
+            return {"error": "it says what can't be understood"}
         return told
 
     def _options(self) -> dict[str, object]:
@@ -159,21 +167,25 @@ class Engines:
         The others end *retire_after* seconds later, when no stream of theirs can be
         left.
         """
-        kept = {}
+        kept, old = {}, []
         for settings in wanted:
             engine, task = self._running.pop(settings.id, (None, None))
             if engine is None or task is None or engine.settings != settings:
                 if task is not None:
-                    self._retire(task, retire_after)
+                    old.append(task)
                 engine = Engine(settings)
                 name = f"engine:{settings.id}"
                 task = asyncio.create_task(engine.keep_running(), name=name)
             kept[settings.id] = (engine, task)
-        for _, task in self._running.values():
-            self._retire(task, retire_after)
+        old += [task for _, task in self._running.values()]
         self._running = kept
-        for engine, _ in kept.values():
-            await engine.settled.wait()
+        try:
+            for engine, _ in kept.values():
+                await engine.settled.wait()
+        finally:
+            # Until now, nobody could be told of those that follow them.
+            for task in old:
+                self._retire(task, retire_after)
         return {name: engine for name, (engine, _) in kept.items()}
 
     async def aclose(self) -> None:
@@ -202,13 +214,24 @@ def model_file(name: str) -> Path:
         path = Path(name).expanduser()
     else:
         package, _, inside = name.removeprefix("package:").partition("/")
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise NoModelFile(f"the package {package.replace('_', '-')} is missing")
-        path = Path(spec.submodule_search_locations[0]) / inside
-    if not path.is_file():
+        path = _package_folder(package) / inside
+    try:
+        found = path.is_file()
+    except OSError:  # a name that no file can have
+        found = False
+    if not found:
         raise NoModelFile(f"there is no file {name}")
     return path
+
+
+def _package_folder(package: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise NoModelFile(f"the package {package.replace('_', '-')} is missing")
+    return Path(spec.submodule_search_locations[0])
 
 
 def engine_missing(settings: ProviderSettings) -> str:
@@ -241,9 +264,13 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         async with asyncio.timeout(STOP_TIMEOUT):
             await process.wait()
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        log.warning("engine killed", pid=process.pid)
+    finally:
+        # Also where whoever waits is told not to wait any longer.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
 def _free_port() -> int:

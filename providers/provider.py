@@ -1,6 +1,7 @@
 """The providers: who is called, where, with what, and through which session."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -16,7 +17,6 @@ from .dialects import (
     UNREADABLE,
     Call,
     Dialect,
-    read_error,
     tasks_of,
 )
 from .errors import (
@@ -27,6 +27,7 @@ from .errors import (
 )
 from .http import (
     Attempt,
+    check_status,
     is_public,
     proxy_from_environment,
     read_body,
@@ -74,11 +75,7 @@ class Provider:
         self._public_session = public_session
         self._base_url = URL(settings.base_url.rstrip("/") + "/")
         self._proxy = proxy_from_environment(self._base_url)
-        self._secrets = [
-            value
-            for value in (settings.api_key, *settings.headers.values())
-            if value and len(value) >= SHORTEST_SECRET
-        ]
+        self._secrets = _secrets(settings)
 
     def params(self) -> list[str]:
         """Return the request fields that can be sent to it."""
@@ -131,8 +128,10 @@ class Provider:
         """
         Ask the upstream which models it has; return their ids.
 
-        Raises ProviderError.
+        Those that do not chat have no list: they are not asked. Raises ProviderError.
         """
+        if self.settings.kind not in DIALECTS:
+            return ()
         dialect = self.dialect()
         attempt = Attempt()
         try:
@@ -140,10 +139,12 @@ class Provider:
                 call = dialect.list_models()
                 response = await self.request("GET", call, self.limits, attempt)
                 async with response:
-                    body = await read_body(response, MAX_LIST_BYTES)
-                    if not response.ok:
-                        raise self.cleaned(read_error(response.status, body))
-                    return dialect.read_models(body)
+                    await check_status(response)
+                    return dialect.read_models(
+                        await read_body(response, MAX_LIST_BYTES)
+                    )
+        except ProviderError as exc:
+            raise self.cleaned(exc) from None
         except TimeoutError as exc:
             raise ProviderTimeout("no list of models in time") from exc
         except (aiohttp.ClientError, OSError) as exc:
@@ -160,15 +161,19 @@ class Provider:
         form: Callable[[], aiohttp.FormData] | None = None,
     ) -> aiohttp.ClientResponse:
         """Send *call*; once more where a kept-alive connection was dead already."""
+        url = self.url(call.path)
+        # A talk may call other hosts than the base URL's.
+        home = url.origin() == self._base_url.origin()
+        proxy = self._proxy if home else proxy_from_environment(url)
         while True:
             attempt.connected = attempt.reused = False
             try:
                 return await self._session.request(
                     method,
-                    self.url(call.path),
+                    url,
                     data=form() if form else call.body or None,
                     headers={**call.headers, **self.settings.headers},
-                    proxy=self._proxy,
+                    proxy=proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(connect=limits.connect_timeout),
                     trace_request_ctx=attempt,
@@ -196,7 +201,11 @@ class Provider:
             if url.scheme not in ("http", "https") or not is_public(url.host or ""):
                 break
             response = await self._public_session.get(
-                url, allow_redirects=False, timeout=timeout, trace_request_ctx=attempt
+                url,
+                proxy=proxy_from_environment(url),
+                allow_redirects=False,
+                timeout=timeout,
+                trace_request_ctx=attempt,
             )
             if response.status not in REDIRECTS or "Location" not in response.headers:
                 return response
@@ -208,7 +217,20 @@ class Provider:
         return self._base_url.join(URL(path))
 
     def cleaned(self, error: E) -> E:
-        """Take this provider's secrets out of *error*: upstreams do echo keys."""
-        for secret in self._secrets:
-            error.message = error.message.replace(secret, "***")
+        """Return *error* less this provider's secrets."""
+        error.clean(self._secrets)
         return error
+
+
+def _secrets(settings: ProviderSettings) -> list[str]:
+    """Return what must not be repeated: the key, and each word of a header's value."""
+    words = [
+        word
+        for value in settings.headers.values()
+        for word in re.split(r"[\s=;,]", value)
+    ]
+    found = {settings.api_key or "", *settings.headers.values(), *words}
+    # The longest first, so that no part of it goes before it.
+    return sorted(
+        (s for s in found if len(s) >= SHORTEST_SECRET), key=len, reverse=True
+    )

@@ -1,6 +1,7 @@
 """The command line: serve, check a configuration, make an API key."""
 
 import asyncio
+import json
 import os
 import secrets
 import socket
@@ -68,6 +69,8 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
 @click.argument("name")
 def key(name: str) -> None:
     """Make an API key, shown once, and the table that lets it in."""
+    if not name.strip():
+        raise click.BadParameter("a key needs a name", param_hint="NAME")
     made = f"sk-{secrets.token_urlsafe(32)}"
     click.echo(f"{made}\n", err=False)
     click.echo("# The key above is shown only now. Paste this into config.toml:")
@@ -88,7 +91,8 @@ def _serve(config: Config, reading: partial[Config]) -> None:
         sock = listen(config)
     except OSError as exc:
         where = f"{config.server.host}:{config.server.port}"
-        sys.exit(f"can't listen on {where}: {exc.strerror}")
+        why = str(exc.strerror).partition(" (while")[0]
+        sys.exit(f"can't listen on {where}: {why}")
     if config.server.workers == 1:
         _run(serve_alone(config, reading, sock))
     else:
@@ -114,8 +118,8 @@ def _or_exit(reading: partial[Config]) -> Config:
 
 
 def _toml_string(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # JSON's strings are TOML's, but for a character that only TOML wants escaped.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 if __name__ == "__main__":

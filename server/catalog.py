@@ -182,6 +182,8 @@ class Catalog:
         asked = own.model if own and own.model else request.model or ""
         providers, strategy = self._chosen(request, asked, own, selection, client)
         entrants = self._entrants(providers, asked, request, selection.race)
+        # Of those that nobody has counted: a request may not name too many.
+        entrants = entrants[: self._config.race.max_racers]
         options = selection.race
         parallel = len(entrants) if self._races(strategy, options) else 1
         if options.max_parallel is not None:
@@ -215,8 +217,7 @@ class Catalog:
         if configured.default_providers:
             ids = configured.default_providers
             return self._configured(ids, client), configured.strategy
-        found = self._listing(request, model, client)
-        return found[: configured.max_racers], "fallback"
+        return self._listing(request, model, client), "fallback"
 
     def _named(self, ids: Sequence[str], client: KeySettings | None) -> list[Provider]:
         found = {}
@@ -244,7 +245,7 @@ class Catalog:
                 errors.append(exc)
         if not found:
             raise errors[0]
-        return found[: self._config.race.max_racers]
+        return found
 
     def _listing(
         self, request: Request, model: str, client: KeySettings | None

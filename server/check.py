@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define, field, frozen
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -104,7 +105,7 @@ def show(config: Config, source: str, *, live: bool) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
-    console.print(f"Configuration: {source}. It is valid.")
+    console.print(f"Configuration: {escape(source)}. It is valid.")
     findings = _asked(config, console) if live else None
     console.print(_table(config, findings))
     server = config.server
@@ -151,10 +152,10 @@ def _row(
     if findings is None:
         if settings.probe and not why:
             why = "listed while it answers"
-        return [name, state, settings.kind, str(count or "-"), why]
+        return [escape(name), state, settings.kind, str(count or "-"), escape(why)]
     found = findings.get(name, Finding(count))
     speed = "-" if found.ttft is None else f"{found.ttft * 1000:.0f} ms"
     if found.trouble and not why:
         state = "[yellow]on[/]"
-    row = [name, state, settings.kind, str(found.models or "-"), speed]
-    return [*row, why or found.trouble]
+    row = [escape(name), state, settings.kind, str(found.models or "-"), speed]
+    return [*row, escape(why or found.trouble)]

@@ -1,6 +1,7 @@
 """The configuration that a server runs with: one frozen tree."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 
 from attrs import field, frozen
@@ -42,9 +43,17 @@ class KeySettings:
     """An API key that clients may use, known by its SHA-256 (hexadecimal) only."""
 
     name: str = field(validator=min_len(1))
-    sha256: str = field(validator=matches_re(r"[0-9a-f]{64}"), repr=False)
+    sha256: str = field(repr=False)
     providers: tuple[str, ...] = ("*",)
     admin: bool = False
+
+    @sha256.validator
+    def _is_digest(self, _: object, value: str) -> None:
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            # Perhaps it is the key itself: it is not repeated.
+            raise ValueError(
+                "'sha256' must be the SHA-256 of the key, 64 hexadecimal digits"
+            )
 
     def may_use(self, provider: str) -> bool:
         return "*" in self.providers or same_id(provider) in map(

@@ -3,6 +3,7 @@
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from attrs import define, field
@@ -57,7 +58,8 @@ class Record:
     def rank(self) -> tuple[float, float]:
         """Return a key that sorts the best record first: reliable, then fast."""
         failed = 1 - sum(self._recent) / len(self._recent) if self._recent else UNTRIED
-        return round(failed, 1), self.ttft_ms()["p50"] or UNTRIED
+        slow = inf if self.losses else UNTRIED  # it never came in first
+        return round(failed, 1), self.ttft_ms()["p50"] or slow
 
     def payload(self) -> dict[str, Any]:
         return {

@@ -15,6 +15,7 @@ from providers import (
     BrokenPackage,
     ProviderSettings,
     engine_missing,
+    is_gradio_model,
     kinds,
     load_packages,
     vendors,
@@ -32,6 +33,8 @@ from .structuring import Structure
 
 # A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
 ENV = re.compile(r"env:(\w+)(.*)")
+# The kind whose models are addresses, so that no client may say which.
+GRADIO = "gradio"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
 # What the documented configuration has, and what gets its meaning in later versions.
 LATER_KEYS = ("race.hedge_delay", "race.hedge_budget")
@@ -171,19 +174,22 @@ class _Loader:
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
         elif missing:
-            self.off[settings.id] = " and ".join(f"{m} is not set" for m in missing)
+            self.off[settings.id] = " and ".join(
+                f"{m} {self._lack(m)}" for m in missing
+            )
         elif settings.kind == ENGINE and (why := engine_missing(settings)):
             self.off[settings.id] = why
-        default = "default" if settings.default_model else "pass"
         resolved = evolve(
             settings,
             api_key=settings.api_key and self._value(settings.api_key),
             base_url=self._value(settings.base_url),
             headers={name: self._value(v) for name, v in settings.headers.items()},
             label=settings.label or settings.id,
-            unknown_model=settings.unknown_model or default,
+            unknown_model=settings.unknown_model or _unknown_model(settings),
         )
-        problems = [*_kind_problems(resolved), *_provider_problems(resolved)]
+        problems = [*_bad_references(settings), *_kind_problems(resolved)]
+        if not missing:
+            problems += _provider_problems(resolved)
         for key, message in problems:
             # What a variable should have said can't be judged while it is not set.
             if key != "base_url" or not missing:
@@ -196,14 +202,34 @@ class _Loader:
         if settings.api_key and not settings.key_optional:
             needed.insert(0, settings.api_key)
         names = (found[1] for value in needed if (found := ENV.fullmatch(value)))
-        return [name for name in names if not self.environ.get(name, "").strip()]
+        return [name for name in names if not self._usable(name)]
+
+    def _lack(self, name: str) -> str:
+        is_set = self.environ.get(name, "").strip()
+        return "has control characters" if is_set else "is not set"
+
+    def _usable(self, name: str) -> bool:
+        value = self.environ.get(name, "").strip()
+        return bool(value) and value.isprintable()
 
     def _value(self, value: str) -> str:
         """Return *value*, or what `env:NAME` stands for, with what may follow it."""
         found = ENV.fullmatch(value)
         if found is None:
             return value
-        return self.environ.get(found[1], "").strip().rstrip("/") + found[2]
+        said = self.environ.get(found[1], "").strip()
+        return said.rstrip("/") + found[2] if found[2] else said
+
+
+def _bad_references(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
+    values = {"api_key": settings.api_key or "", "base_url": settings.base_url}
+    values |= {f"headers.{name}": value for name, value in settings.headers.items()}
+    for key, value in values.items():
+        if value.startswith("env:") and not ENV.fullmatch(value):
+            yield (
+                key,
+                f"env: wants the name of a variable right after it, not {value!r}",
+            )
 
 
 def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
@@ -215,6 +241,28 @@ def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
         yield from _missing(settings, default_model="what is the model called?")
     elif not _is_http(settings.base_url):
         yield "base_url", "must be an http:// or https:// URL"
+    if settings.kind == GRADIO:
+        yield from _app_problems(settings)
+
+
+def _app_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a provider whose models are addresses."""
+    yield from _missing(settings, models="which Spaces or Gradio apps are there?")
+    if settings.unknown_model == "pass":
+        yield "unknown_model", "'pass' would let clients name addresses of their own"
+    addresses = {f"models.{name}": model for name, model in settings.models.items()}
+    if settings.default_model not in ("", *settings.models):
+        addresses["default_model"] = settings.default_model
+    for key, model in addresses.items():
+        if not is_gradio_model(model):
+            yield key, f"must be owner/Space#/endpoint or URL#/endpoint, not {model!r}"
+
+
+def _unknown_model(settings: ProviderSettings) -> str:
+    """Return what a provider does with a model not listed, where nothing is said."""
+    if settings.default_model:
+        return "default"
+    return "reject" if settings.kind == GRADIO else "pass"
 
 
 def _provider_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Logging: lines for people or JSON for machines, on standard error."""
 
+import json
 import logging
 import sys
 from typing import Any
@@ -45,7 +46,10 @@ def configure(settings: LogSettings) -> None:
 
 def _json(_: Any, __: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
-    return orjson.dumps({**first, **event}, default=str).decode()
+    try:
+        return orjson.dumps({**first, **event}, default=str).decode()
+    except TypeError:  # what orjson refuses: lone surrogates, very large numbers
+        return json.dumps({**first, **event}, default=str)
 
 
 def _line(_: Any, __: str, event: EventDict) -> str:
@@ -53,7 +57,8 @@ def _line(_: Any, __: str, event: EventDict) -> str:
     time = event.pop("timestamp")[11:23]
     level = event.pop("level")
     trouble = event.pop("exc_info", None)
-    words = [time, f"{level:7}", event.pop("event")]
+    what = str(event.pop("event"))
+    words = [time, f"{level:7}", what if what.isprintable() else repr(what)]
     words += [f"{name}={_shown(value)}" for name, value in event.items()]
     line = " ".join(words)
     if trouble:

@@ -1,5 +1,6 @@
 """From parsed JSON or TOML to attrs records: strict, every error with its path."""
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -26,6 +27,11 @@ NAMES: dict[type, str] = {
 # What attrs' validators say: 'name' must be ...; Length of 'name' must be >= 1: 0
 OF_FIELD = re.compile(r"(?P<length>Length of )?'(?P<name>\w+)' (?P<rest>.*)", re.DOTALL)
 
+# Ends a message in what cattrs makes of it, since a path may hold anything.
+END = "\2"
+# One step of a path: .field, ['key'] or [index]
+STEP = re.compile(r"\.([^.\[]+)|\['([^']*)'\]|\[(\d+)\]")
+
 
 class Invalid(ValueError):
     """A value of the wrong type; the message says which type is right."""
@@ -48,15 +54,26 @@ class Structure:
         return self._fast.structure(value, cls)
 
     def errors(self, value: Any, cls: type) -> list[tuple[str, str]]:
-        """Return what is wrong with *value*: pairs of path and message."""
+        """
+        Return all that is wrong with *value*: pairs of path and message.
+
+        A record's validators speak one at a time, and only once its types are right;
+        so what is known to be wrong is taken out, and the rest is tried again.
+        """
+        left = copy.deepcopy(value)
+        found: dict[str, str] = {}
+        while new := [e for e in self._first_errors(left, cls) if e[0] not in found]:
+            found.update(new)
+            for path, _ in new:
+                _take_out(left, path)
+        return [(_plain(path), message) for path, message in found.items()]
+
+    def _first_errors(self, value: Any, cls: type) -> list[tuple[str, str]]:
         try:
             self._detailed.structure(value, cls)
         except Exception as exc:  # noqa: BLE001 - cattrs groups whatever its hooks raise
-            return [
-                found
-                for line in transform_error(exc, "", lambda e, _: _message(e))
-                for found in _located(line)
-            ]
+            lines = transform_error(exc, "", lambda e, _: _message(e) + END)
+            return [found for line in lines for found in _located(line)]
         return []
 
 
@@ -157,7 +174,7 @@ def _message(exc: BaseException) -> str:
     if isinstance(exc, ForbiddenExtraKeysError):
         known = [name.name for name in attrs.fields(exc.cl)]
         return "\1".join(
-            f"{name}\0unknown key{_guess(name, known)}"
+            f"{_key(name)}\0unknown key{_guess(name, known)}"
             for name in sorted(exc.extra_fields)
         )
     message = str(exc.args[0]) if exc.args else type(exc).__name__
@@ -176,15 +193,29 @@ def _guess(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def _key(name: str) -> str:
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
 def _located(line: str) -> list[tuple[str, str]]:
     """Split cattrs' "message @ path", where the message may begin with a field."""
-    text, _, path = line.rpartition(" @ ")
+    text, _, path = line.partition(f"{END} @ ")
     found = []
     for message in text.split("\1"):
         name, _, rest = message.rpartition("\0")
-        where = f"{path}.{name}" if name else path
-        found.append((_plain(where), rest))
+        found.append((f"{path}.{name}" if name else path, rest))
     return found
+
+
+def _take_out(value: Any, path: str) -> None:
+    """Remove what lies at *path*, so that the rest can be looked at without it."""
+    steps = [name or key or index for name, key, index in STEP.findall(path)]
+    try:
+        for step in steps[:-1]:
+            value = value[int(step) if isinstance(value, list) else step]
+        del value[int(steps[-1]) if isinstance(value, list) else steps[-1]]
+    except (LookupError, TypeError, ValueError):
+        return  # it is not there, which is what is wrong with it
 
 
 def _plain(path: str) -> str:

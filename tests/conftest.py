@@ -1,6 +1,6 @@
 """What every test may ask for: upstreams, servers, clients, all of them real."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests import client, process
+from tests.space import Space, running, visited
 from tests.upstream import Step, Upstream, upstream
 
 MakeUpstream = Callable[..., Awaitable[Upstream]]
@@ -53,3 +54,17 @@ def serve(stack: AsyncExitStack, start_server: StartServer) -> Serve:
         return await stack.enter_async_context(client.client(server.url))
 
     return start
+
+
+@pytest.fixture(scope="session")
+def space_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Gradio app, which takes ten seconds: one for all tests."""
+    with running(tmp_path_factory.mktemp("space")) as url:
+        yield url
+
+
+@pytest.fixture
+async def space(space_url: str) -> AsyncIterator[Space]:
+    """Return that app, idle, and watched from now on."""
+    async with visited(space_url) as made:
+        yield made

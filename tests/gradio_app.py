@@ -36,7 +36,7 @@ class Watch:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif scope["path"] == "/watch":
-            await _watch(send)
+            await _watch(receive, send)
         elif scope["path"] == "/release":
             held.release()
             await _answer(send, b"{}", more=False)
@@ -52,7 +52,7 @@ class Watch:
             if scope["path"].endswith("/queue/data"):
                 for line in message.get("body", b"").splitlines():
                     if line:
-                        _tell({"sent": json.loads(line.removeprefix(b"data: "))["msg"]})
+                        _tell({"sent": json.loads(line.removeprefix(b"data: "))})
 
         _tell({"begin": request})
         try:
@@ -72,16 +72,21 @@ async def _answer(send: Any, body: bytes, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _watch(send: Any) -> None:
+async def _watch(receive: Any, send: Any) -> None:
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     Watch.watchers += (events,)
-    try:
-        await _answer(send, b"{}\n", more=True)
-        while True:
-            line = json.dumps(await events.get()).encode() + b"\n"
-            await send({"type": "http.response.body", "body": line, "more_body": True})
-    finally:
-        Watch.watchers = tuple(each for each in Watch.watchers if each is not events)
+    telling = asyncio.create_task(_tell_all(events, send))
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    telling.cancel()
+    Watch.watchers = tuple(each for each in Watch.watchers if each is not events)
+
+
+async def _tell_all(events: asyncio.Queue[dict[str, Any]], send: Any) -> None:
+    await _answer(send, b"{}\n", more=True)
+    while True:
+        line = json.dumps(await events.get()).encode() + b"\n"
+        await send({"type": "http.response.body", "body": line, "more_body": True})
 
 
 def _ran(function: str, **arguments: Any) -> None:
@@ -119,7 +124,7 @@ def infer(
     if prompt.startswith("hold"):
         progress((1, 2), desc="step", unit="steps")
         gr.Info("patience")
-        held.acquire(timeout=60)
+        held.acquire(timeout=20)
     return _painted(width, height, seed), seed
 
 
@@ -128,12 +133,6 @@ def grow(prompt: str, width: int = 64) -> Iterator[Image.Image]:
     _ran("grow", prompt=prompt)
     for part in (4, 2, 1):
         yield _painted(width // part, width // part, part)
-
-
-def quick(prompt: str) -> Image.Image:
-    """Paint at once, in a queue of its own."""
-    _ran("quick", prompt=prompt)
-    return _painted(16, 16, 0)
 
 
 def gallery(
@@ -168,7 +167,6 @@ def app() -> gr.Blocks:
         button = gr.Button()
         button.click(infer, inputs, [image, number], api_name="infer")
         button.click(grow, [prompt, width], image, api_name="grow")
-        button.click(quick, prompt, image, api_name="quick", concurrency_id="quick")
         button.click(
             gallery, [prompt, memory, negative], [images, memory], api_name="gallery"
         )

@@ -172,6 +172,7 @@ class Upstream:
             while request := await _request(reader):
                 if (file := self._file(request)) is not None:
                     self.requests.append(request)
+                    self.arrived.put_nowait(request)
                     script = file
                 elif request.method == "GET":
                     rows = [{"id": model, "object": "model"} for model in self.models]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from . import openai_tasks
+from . import gradio, huggingface_images, openai_tasks, pollinations
 from .anthropic import Anthropic
 from .base import UNREADABLE, Call, Dialect, read_error
 from .gemini import Gemini
+from .gradio_spaces import is_gradio_model
 from .ollama import Ollama
 from .openai import OpenAI
 from .talk import Ask, Reply, Talk
@@ -19,6 +20,7 @@ __all__ = [
     "Dialect",
     "Reply",
     "Talk",
+    "is_gradio_model",
     "kinds",
     "read_error",
     "tasks_of",
@@ -30,6 +32,9 @@ TALKERS: dict[tuple[str, str], Callable[..., Talk]] = {
     ("openai", "speech"): openai_tasks.speech,
     ("openai", "transcription"): openai_tasks.transcription,
     ("openai", "embeddings"): openai_tasks.embeddings,
+    ("huggingface", "images"): huggingface_images.images,
+    ("pollinations", "images"): pollinations.images,
+    ("gradio", "images"): gradio.images,
 }
 DIALECTS: dict[str, type[Dialect]] = {
     "openai": OpenAI,

@@ -30,7 +30,8 @@ DEFAULT_MAX_TOKENS = 4096
 CARRIED = frozenset(
     ("response_format", "stop", "temperature", "tool_choice", "tools", "top_p")
 )
-IMAGES = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp"))
+IMAGES = {f"image/{kind}": f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp")}
+IMAGES["image/jpg"] = "image/jpeg"  # no registered name, but a common one
 JSON_ONLY = "Answer with one JSON object and with nothing else."
 TOOL_CHOICE = {"auto": "auto", "none": "none", "required": "any", "function": "tool"}
 EFFORT = {
@@ -92,7 +93,7 @@ def _conversation(request: ChatRequest) -> dict[str, Any]:
 
 
 def _turns(request: ChatRequest, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """Return the turns, user's and assistant's by turns: all tool results in one."""
+    """Return the turns, of the user and the assistant by turns, each in one message."""
     turns: list[dict[str, Any]] = []
     for i, message in enumerate(messages, len(request.messages) - len(messages)):
         role = "assistant" if message.role == "assistant" else "user"
@@ -130,14 +131,15 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
 def _thoughts(request: ChatRequest, i: int) -> list[dict[str, Any]]:
     """Return the signed thoughts that the client got with a message and sends back."""
     sent = request.body.get("messages") or ()
+    blocks = sent[i].get("thinking_blocks") if i < len(sent) else None
     thoughts: list[dict[str, Any]] = []
-    for block in (i < len(sent) and sent[i].get("thinking_blocks")) or ():
+    for block in blocks if isinstance(blocks, list) else ():
         match block:
-            # A thought that is not shown has no text, but a signature.
-            case {"type": "thinking", "thinking": str(text), "signature": str(by)} if (
-                by
-            ):
-                thoughts.append({"type": "thinking", "thinking": text, "signature": by})
+            case {"type": "thinking", "thinking": str(text), "signature": str(mark)}:
+                # A thought that is not shown has no text, but a signature.
+                if mark:
+                    thought = {"type": "thinking", "thinking": text}
+                    thoughts.append({**thought, "signature": mark})
             case {"type": "redacted_thinking", "data": str(data)}:
                 thoughts.append({"type": "redacted_thinking", "data": data})
     return thoughts
@@ -168,7 +170,7 @@ def _image(part: ContentPart) -> dict[str, str]:
     media_type, data = inline
     if media_type not in IMAGES:
         raise refused(f"{API} takes no images of the type {media_type!r}")
-    return {"type": "base64", "media_type": media_type, "data": data}
+    return {"type": "base64", "media_type": IMAGES[media_type], "data": data}
 
 
 def _tool_use(call: ToolCall) -> dict[str, Any]:

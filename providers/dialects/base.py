@@ -11,7 +11,6 @@ from providers.chat import ChatRequest, Chunk
 from providers.errors import ProviderDenied, ProviderError, error_class
 from providers.settings import ProviderSettings
 
-MAX_MESSAGE = 1000
 # What a dialect raises when it meets data of a shape that it does not know.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 # Google's words for a 400 that is not the request's fault: a bad key, an account
@@ -42,10 +41,8 @@ class Dialect(Protocol):
 
     def __init__(self, settings: ProviderSettings) -> None: ...
 
-    @property
-    def done(self) -> bool:
-        """Whether the answer's last event has come: nothing more need be read."""
-        ...
+    # Whether the answer's last event has come: nothing more need be read.
+    done: bool
 
     @property
     def finished(self) -> bool:
@@ -95,7 +92,7 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
     if not error:
         return None
     if not isinstance(error, Mapping):
-        message = str(error)[:MAX_MESSAGE]
+        message = str(error)
         return error_class(status or _status(payload))(message, status=status)
     status = status or _status(error) or _status(payload)
     code = _code(error)
@@ -111,8 +108,8 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
 def _code(error: Mapping[str, Any]) -> str | None:
     """Return a vendor's own word; Google's `code` but repeats the HTTP status."""
     for detail in _details(error):
-        if detail.get("reason") in DENIALS:
-            return str(detail["reason"])
+        if (reason := str(detail.get("reason"))) in DENIALS:
+            return reason
     code, status = error.get("code"), error.get("status")
     if isinstance(code, int) and isinstance(status, str) and not status.isdecimal():
         return status
@@ -144,7 +141,7 @@ def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _message(error: Mapping[str, Any]) -> str:
     for name in ("message", "detail", "errors"):
         if error.get(name):
-            return str(error[name])[:MAX_MESSAGE]
+            return str(error[name])
     return ""
 
 
@@ -164,4 +161,4 @@ def _plain(status: int, body: bytes) -> str:
     if not text or text.startswith("<"):
         kind = "a page of HTML" if text else "no explanation"
         return f"HTTP status {status} with {kind}"
-    return f"HTTP status {status}: {text[:MAX_MESSAGE]}"
+    return f"HTTP status {status}: {text}"

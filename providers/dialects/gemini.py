@@ -106,7 +106,7 @@ class Gemini:
         return tuple(
             str(row["name"]).removeprefix("models/")
             for row in rows
-            if "generateContent" in row["supportedGenerationMethods"]
+            if "generateContent" in (row.get("supportedGenerationMethods") or ())
         )
 
     def _key(self) -> dict[str, str]:

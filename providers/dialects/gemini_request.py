@@ -162,7 +162,9 @@ def _part(part: ContentPart) -> dict[str, Any]:
 def _inline(typed: tuple[str, str] | None, what: str) -> dict[str, Any]:
     if typed is None:
         raise refused(f"{API} takes {what} as base64 data: URLs only, it fetches none")
-    return {"inlineData": {"mimeType": typed[0], "data": typed[1]}}
+    # No registered name, but a common one.
+    kind = "image/jpeg" if typed[0] == "image/jpg" else typed[0]
+    return {"inlineData": {"mimeType": kind, "data": typed[1]}}
 
 
 def _result(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
@@ -255,7 +257,7 @@ def _config(request: ChatRequest, model: str) -> dict[str, Any]:
         "topP": request.top_p,
         "maxOutputTokens": most_tokens(request),
         "stopSequences": stops(request) or None,
-        "candidateCount": request.n,
+        "candidateCount": None if request.n == 1 else request.n,
         "seed": None if request.seed is None else request.seed % SEEDS,
         "frequencyPenalty": request.frequency_penalty or None,
         "presencePenalty": request.presence_penalty or None,

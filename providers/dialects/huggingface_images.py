@@ -27,7 +27,7 @@ from providers.tasks import Image, ImageRequest, Images
 
 from .base import UNREADABLE, Call, read_error
 from .openai import authorization
-from .openai_tasks import JSON, decoded, fetch, read_object
+from .openai_tasks import JSON, decoded, downloaded, fetch, read_object
 from .talk import Ask, Reply, Talk
 
 TASK = "text-to-image"
@@ -107,7 +107,7 @@ def _mapping(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _wanted(request: ImageRequest, number: int) -> Wanted:
-    """Return what is wanted of the image with this *number*, as Hugging Face says it."""
+    """Return what is wanted of the image *number*, as Hugging Face says it."""
     width, height = request.pixels
     wanted = {
         "prompt": request.prompt,
@@ -124,16 +124,16 @@ def _wanted(request: ImageRequest, number: int) -> Wanted:
 def _picture(
     settings: ProviderSettings, served: list[Served], wanted: Wanted
 ) -> Generator[Ask, Reply, bytes]:
-    """Have an image made; services that fail are taken out of *served*, but the last."""
+    """Have an image made; take services that fail out of *served*, but the last."""
     failures: list[ProviderError] = []
     while True:
         service = SERVICES[served[0].service]
         try:
             path, body = service.encode(served[0], dict(wanted))
-            headers = JSON | authorization(settings) | service.headers
+            headers = {**JSON, **authorization(settings), **service.headers}
             reply = yield Ask(call=Call(path, orjson.dumps(body), headers))
             found = service.read(reply)
-            return (yield found).expect() if isinstance(found, Ask) else found
+            return downloaded((yield found)) if isinstance(found, Ask) else found
         except ProviderError as exc:
             failures.append(_named(exc, served[0]))
             # What the account is refused by one, it is refused by all.

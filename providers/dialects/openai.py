@@ -23,7 +23,7 @@ from providers.chat import (
     Usage,
 )
 from providers.errors import ProviderFailed, ProviderProtocolError
-from providers.framing import BOM, MAX_EVENT_BYTES, EventTooLarge, SSEDecoder
+from providers.framing import AnswerDecoder
 from providers.settings import ProviderSettings
 
 from .base import Call, error_in
@@ -66,10 +66,7 @@ class OpenAI:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
-    _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
-    _head: bytes = field(default=b"", init=False)
-    _json: bytearray | None = field(default=None, init=False)
-    _streams: bool = field(default=False, init=False)
+    _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _open: set[int] = field(factory=set, init=False)
     _closed: set[int] = field(factory=set, init=False)
     _calls: dict[tuple[int, str], int] = field(factory=dict, init=False)
@@ -94,22 +91,13 @@ class OpenAI:
         )
 
     def receive(self, received: bytes) -> list[Chunk]:
-        if self._streams:
-            return self._events(self._sse.feed(received))
-        if self._json is not None:
-            self._json += received
-            if len(self._json) > MAX_EVENT_BYTES:
-                raise EventTooLarge(f"a body is larger than {MAX_EVENT_BYTES} bytes")
-            return []
-        return self._sniff(received)
+        return self._events(self._decoder.feed(received))
 
     def end(self) -> list[Chunk]:
-        if self._json is not None:
-            self.done = True
-            return [self._completion(orjson.loads(self._json))]
-        chunks = self._events(self._sse.flush())
-        if not self.done and self._open:
-            raise ProviderProtocolError("the stream ended before its finish_reason")
+        chunks = self._events(self._decoder.flush())
+        cut = self._open or (self._decoder.is_json and not self._closed)
+        if cut and not self.done:
+            raise ProviderProtocolError("the answer ended before its finish_reason")
         self.done = True
         return chunks
 
@@ -124,23 +112,6 @@ class OpenAI:
         # Together answers with a bare list.
         rows = payload if isinstance(payload, list) else payload["data"]
         return tuple(str(row["id"]) for row in rows)
-
-    def _sniff(self, received: bytes) -> list[Chunk]:
-        """Tell a stream from a whole body by its first byte: content types lie."""
-        self._head += received
-        first = self._head.removeprefix(BOM).lstrip()[:1]
-        if not first:
-            if len(self._head) > MAX_EVENT_BYTES:
-                raise EventTooLarge("nothing but white space")
-            return []
-        head, self._head = self._head, b""
-        if first in b"{[":
-            self._json = bytearray()
-        elif first == b"<":
-            raise ProviderProtocolError("a page of HTML came instead of an answer")
-        else:
-            self._streams = True
-        return self.receive(head.removeprefix(BOM))
 
     def _events(self, events: list[bytes]) -> list[Chunk]:
         chunks = []
@@ -168,18 +139,6 @@ class OpenAI:
         choices = tuple(self._choice(each) for each in payload.get("choices") or ())
         return _chunk(payload, choices)
 
-    def _completion(self, payload: Any) -> Chunk:
-        """Read a whole completion as one chunk."""
-        if error := error_in(payload):
-            raise error
-        choices = tuple(
-            self._choice({**each, "delta": each["message"]})
-            for each in payload["choices"]
-        )
-        if self._open:
-            raise ProviderProtocolError("the completion has no finish_reason")
-        return _chunk(payload, choices)
-
     def _choice(self, choice: Mapping[str, Any]) -> Choice:
         index = choice.get("index") or 0
         reason = choice.get("finish_reason")
@@ -192,7 +151,10 @@ class OpenAI:
             self._open.add(index)
         return Choice(
             index=index,
-            delta=self._delta(choice.get("delta") or NOTHING, index),
+            # A whole completion has a message where a stream has deltas.
+            delta=self._delta(
+                choice.get("delta") or choice.get("message") or NOTHING, index
+            ),
             finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
             logprobs=choice.get("logprobs"),
         )
@@ -206,8 +168,8 @@ class OpenAI:
             reasoning_content=_text(reasoning),
             refusal=_text(delta.get("refusal")),
             tool_calls=tuple(self._call(call, choice) for call in calls),
-            audio=delta.get("audio"),
-            function_call=delta.get("function_call"),
+            audio=_object(delta.get("audio")),
+            function_call=_object(delta.get("function_call")),
             extra=_rest(delta, KNOWN_IN_DELTA),
         )
 
@@ -291,6 +253,12 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value or None
     raise TypeError(f"text expected, not {type(value).__name__}")
+
+
+def _object(value: Any) -> Mapping[str, Any] | None:
+    if value is None or isinstance(value, Mapping):
+        return value
+    raise TypeError(f"an object expected, not {type(value).__name__}")
 
 
 def _arguments(value: Any) -> str | None:

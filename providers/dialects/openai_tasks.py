@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
-from providers.errors import ProviderProtocolError
+from providers.errors import ProviderFailed, ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import (
+    MAX_IMAGES,
     Blob,
     EmbeddingsRequest,
     Image,
@@ -24,6 +25,13 @@ from .openai import authorization
 from .talk import Ask, Form, Reply, Talk
 
 JSON = {"Content-Type": "application/json"}
+TRANSCRIPTS = (
+    "application/json",
+    "application/x-",
+    "text/plain",
+    "text/vtt",
+    "text/event-stream",
+)
 # Fields that are ours, or that we see to: whatever comes is turned into what was asked.
 OUR_OWN = ("width", "height", "response_format", "stream", "partial_images")
 
@@ -40,11 +48,11 @@ def images(settings: ProviderSettings, request: ImageRequest, model: str) -> Tal
     reply = yield _post(settings, "images/generations", body)
     payload = read_object(reply)
     made = []
-    for row in payload["data"]:
+    for row in payload["data"][:MAX_IMAGES]:
         if row.get("b64_json"):
             data = decoded(row["b64_json"])
         else:
-            data = (yield fetch(row["url"])).expect()
+            data = downloaded((yield fetch(row["url"])))
         made.append(Image(data=data, revised_prompt=row.get("revised_prompt")))
     if not made:
         raise ProviderProtocolError("it sent no image")
@@ -56,6 +64,18 @@ def fetch(url: str) -> Ask:
     if url.startswith("data:") or "://" not in url:
         raise ProviderProtocolError("it names an image by something that is no URL")
     return Ask(call=Call(url), method="GET", foreign=True)
+
+
+def downloaded(reply: Reply) -> bytes:
+    """
+    Return the file that was asked for by `fetch`.
+
+    Whoever refuses it, a URL that can't be had is the fault of who sent it.
+    """
+    if not 200 <= reply.status < 300:  # noqa: PLR2004 - what HTTP calls successful
+        text = f"its answer names a file that can't be had (HTTP status {reply.status})"
+        raise ProviderFailed(text)
+    return reply.body
 
 
 def speech(settings: ProviderSettings, request: SpeechRequest, model: str) -> Talk:
@@ -80,7 +100,7 @@ def transcription(
     reply = yield Ask(call=call, form=form)
     if reply.content_type.startswith("application/json"):
         read_object(reply)
-    text = reply.expect("application/json", "text/plain", "text/vtt", "application/x-")
+    text = reply.expect(*TRANSCRIPTS)
     return Blob(data=text, content_type=reply.content_type)
 
 

@@ -156,7 +156,8 @@ def chosen_tool(request: ChatRequest) -> tuple[str, str]:
         if choice not in (None, "auto", "none", "required"):
             raise refused(f"there is no tool_choice {choice!r}")
         return choice or "auto", ""
-    name = (choice.get("function") or {}).get("name")
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else None
     if choice.get("type") != "function" or not isinstance(name, str):
         raise refused("tool_choice must name a function")
     return "function", name

@@ -25,6 +25,8 @@ from .reading import make, read_object, take_selection
 
 DONE = b"data: [DONE]\n\n"
 MAX_ANSWER = 64 * 1024 * 1024
+# What a piece of a tool call takes at least, even if it says nothing.
+CALL_SIZE = 100
 
 
 def parse(
@@ -79,6 +81,7 @@ class ChatStream:
     include_usage: bool
     _spoken: set[int] = field(factory=set, init=False)
     _finished: set[int] = field(factory=set, init=False)
+    _told: set[tuple[int, int, str]] = field(factory=set, init=False)
     _usage: Usage | None = field(default=None, init=False)
 
     def render(self, chunks: Iterable[Chunk]) -> bytes:
@@ -108,6 +111,10 @@ class ChatStream:
         if index in self._finished:
             return None
         delta = delta_payload(choice.delta)
+        if choice.delta.tool_calls:
+            delta["tool_calls"] = [
+                self._call(index, call) for call in choice.delta.tool_calls
+            ]
         if not delta and choice.finish_reason is None and choice.logprobs is None:
             return None
         if index not in self._spoken:
@@ -120,6 +127,25 @@ class ChatStream:
             shown["logprobs"] = choice.logprobs
         shown["finish_reason"] = choice.finish_reason
         return shown
+
+    def _call(self, choice: int, call: ToolCallDelta) -> dict[str, Any]:
+        """
+        Return a piece of a tool call: its id and its name are told once.
+
+        Clients append what comes to what they have; some upstreams repeat both with
+        every piece.
+        """
+        told = {(choice, call.index, what) for what in ("id", "name")} & self._told
+        known = {what for _, _, what in told}
+        shown: dict[str, Any] = {**call.extra, "index": call.index}
+        function = {"arguments": call.arguments or ""}
+        if (call.id or call.name) and "id" not in known:
+            shown |= {"id": call.id or new_call_id(), "type": call.type or "function"}
+            self._told.add((choice, call.index, "id"))
+        if call.name and "name" not in known:
+            function = {"name": call.name, **function}
+            self._told.add((choice, call.index, "name"))
+        return {**shown, "function": function}
 
 
 @define(eq=False)
@@ -170,22 +196,20 @@ class _Message:
         if self.finish_reason is not None:
             return 0
         self.finish_reason = choice.finish_reason
-        if choice.logprobs is not None:
-            self.logprobs = merged(self.logprobs or {}, choice.logprobs)
         delta = choice.delta
-        size = 0
+        size = sum(self._add_call(call) for call in delta.tool_calls)
         for name in ("content", "reasoning_content", "refusal"):
             if piece := getattr(delta, name):
                 self.text.setdefault(name, []).append(piece)
                 size += len(piece)
-        for call in delta.tool_calls:
-            size += self._add_call(call)
+        if choice.logprobs is not None:
+            self.logprobs = merged(self.logprobs or {}, choice.logprobs)
         for name in ("audio", "function_call"):
             if value := getattr(delta, name):
                 self.other[name] = merged(self.other.get(name, {}), value)
-                size += len(str(value))
-        self.other = merged(self.other, delta.extra) if delta.extra else self.other
-        return size
+        self.other = merged(self.other, delta.extra)
+        rest = (choice.logprobs, delta.audio, delta.function_call, delta.extra)
+        return size + sum(len(str(value)) for value in rest if value)
 
     def _add_call(self, call: ToolCallDelta) -> int:
         known = self.calls.get(call.index, call)
@@ -196,7 +220,7 @@ class _Message:
             extra={**known.extra, **call.extra},
         )
         self.arguments.setdefault(call.index, []).append(call.arguments or "")
-        return len(call.arguments or "")
+        return CALL_SIZE + len(call.arguments or "")
 
     def payload(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {
@@ -220,7 +244,7 @@ class _Message:
 
 
 def delta_payload(delta: Delta) -> dict[str, Any]:
-    """Return a delta as it stands in a chunk, less the role; {} if it says nothing."""
+    """Return a delta as it stands in a chunk, less its role and its tool calls."""
     shown: dict[str, Any] = {}
     if delta.content:
         shown["content"] = delta.content
@@ -228,11 +252,6 @@ def delta_payload(delta: Delta) -> dict[str, Any]:
         shown["reasoning_content"] = delta.reasoning_content
     if delta.refusal:
         shown["refusal"] = delta.refusal
-    if delta.tool_calls:
-        shown["tool_calls"] = [
-            {"index": call.index, **call_payload(call, call.arguments or "")}
-            for call in delta.tool_calls
-        ]
     if delta.audio:
         shown["audio"] = delta.audio
     if delta.function_call:
@@ -241,16 +260,17 @@ def delta_payload(delta: Delta) -> dict[str, Any]:
 
 
 def call_payload(call: ToolCallDelta, arguments: str) -> dict[str, Any]:
-    """Return a tool call, or a later piece of one, which has no name and no id."""
-    function = {"arguments": arguments}
-    if not call.name:
-        return {**call.extra, "function": function}
+    """Return a whole tool call."""
     return {
         **call.extra,
-        "id": call.id or f"call_{uuid.uuid4().hex[:24]}",
+        "id": call.id or new_call_id(),
         "type": call.type or "function",
-        "function": {"name": call.name, **function},
+        "function": {"name": call.name or "", "arguments": arguments},
     }
+
+
+def new_call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
 
 
 def usage_payload(usage: Usage) -> dict[str, Any]:

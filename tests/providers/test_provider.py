@@ -1,0 +1,140 @@
+"""The transport, on real sockets: what is sent, and what arrives."""
+
+import asyncio
+import zlib
+
+import pytest
+
+from providers.errors import ProviderUnreachable
+from tests.conftest import MakeUpstream
+from tests.providers.calls import COMPLETION, KEY, STOP, A, failure, read, start, token
+from tests.providers.conftest import Connect
+from tests.upstream import DONE, END, HEAD, ROLE, Step, answers, chunked, delta, says
+
+
+async def test_what_is_sent(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """One POST goes to the base URL's path, with the key and the configured headers."""
+    upstream = await make_upstream(says("a"))
+    await read(connect(upstream.url + "/", api_key=KEY, headers={"X-Title": "t"}))
+    (request,) = upstream.requests
+
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert request.json["model"] == "upstream-model"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["x-title"] == "t"
+    assert request.headers["accept-encoding"] == "identity"
+
+
+async def test_chunks_arrive_as_they_are_sent(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A token is given out before the upstream has sent the next; then all is over."""
+    gate = asyncio.Event()
+    upstream = await make_upstream(
+        [HEAD, ROLE, A, gate, delta(content="b"), STOP, DONE, END]
+    )
+    stream = start(connect(upstream.url))
+
+    assert await token(stream) == "a"
+    gate.set()
+    assert await token(stream) == "b"
+    with pytest.raises(StopAsyncIteration):
+        await token(stream)
+
+
+async def test_nothing_is_sent_before_the_first_read(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A stream that nobody reads costs no call, and may be closed."""
+    upstream = await make_upstream(says("a"))
+    start(connect(upstream.url)).close()
+
+    assert await read(connect(upstream.url)) == "a"
+    assert len(upstream.requests) == 1
+
+
+async def test_whole_completion(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """An upstream that answers with a whole completion is understood too."""
+    upstream = await make_upstream(answers(200, COMPLETION))
+
+    assert await read(connect(upstream.url)) == "whole"
+
+
+async def test_gzip(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """An answer compressed against our wish is read, token for token."""
+    packer = zlib.compressobj(wbits=31)
+    first = packer.compress(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+    head = HEAD.replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
+    upstream = await make_upstream(
+        [head, chunked(first + packer.flush(zlib.Z_SYNC_FLUSH)), ...]
+    )
+    stream = start(connect(upstream.url))
+
+    assert await token(stream) == "a"
+    stream.close()
+
+
+async def test_slow_reader(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """While the reader takes its time, the upstream is not what is silent."""
+    gate = asyncio.Event()
+    upstream = await make_upstream([HEAD, A, gate, delta(content="b"), STOP, DONE, END])
+    stream = start(connect(upstream.url), idle_timeout=0.1)
+
+    assert await token(stream) == "a"
+    await asyncio.sleep(0.3)  # the reader's own time
+    gate.set()
+    assert await token(stream) == "b"
+    stream.close()
+
+
+async def test_tokens_keep_a_stream_alive(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """Neither the idle nor the first token's time-out ends a stream that goes on."""
+    script = [HEAD, *[A, 0.05] * 8, STOP, DONE, END]
+    upstream = await make_upstream(script)
+    said = await read(connect(upstream.url), idle_timeout=0.2, first_token_timeout=0.2)
+
+    assert said == "a" * 8
+
+
+@pytest.mark.parametrize("rest", [[b""], [None], [chunked(b'data: {"usa'), b""]])
+async def test_cut_after_the_end(
+    rest: list[Step], make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A connection that breaks after the finish_reason takes nothing away."""
+    upstream = await make_upstream([HEAD, A, STOP, *rest])
+
+    assert await read(connect(upstream.url)) == "a"
+
+
+async def test_problem(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """A provider that has a problem says so, without a call."""
+    upstream = await make_upstream(says("a"))
+    found = await failure(connect(upstream.url, problem="its engine is starting"))
+
+    assert (type(found), found.phase) == (ProviderUnreachable, "connect")
+    assert found.message == "its engine is starting"
+    assert upstream.connections == 0
+
+
+async def test_cookies_are_not_kept(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """An upstream can't mark us: its cookies are not sent back."""
+    upstream = await make_upstream(
+        answers(200, COMPLETION, ["Set-Cookie: id=1; Path=/"])
+    )
+    provider = connect(upstream.url.replace("127.0.0.1", "localhost"))
+    for _ in range(2):
+        await read(provider)
+
+    assert "cookie" not in upstream.requests[1].headers
+
+
+def test_params(connect: Connect) -> None:
+    """A provider that is known to have no tools has no fields for them."""
+    every = connect("http://127.0.0.1:1").params()
+    fewer = connect("http://127.0.0.1:1", capabilities=("chat", "json")).params()
+
+    assert set(every) - set(fewer) == {"tools", "tool_choice", "parallel_tool_calls"}

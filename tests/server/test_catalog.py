@@ -1,0 +1,583 @@
+"""Names to racers: who may race for a request, for which model, how many at a time."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from providers import ModelList, Provider, ProviderTimeout, open_session
+from server.catalog import Catalog, Lineup
+from server.config import KeySettings
+from server.errors import GatewayError
+from server.health import Health
+from server.race import Lane
+from server.wire.chat import parse
+from tests.server.conftest import BARE, ReadConfig
+from tests.server.fakes import ScriptedRacer
+
+MakeCatalog = Callable[..., Catalog]
+
+ONLY_A = KeySettings(name="k", sha256="a" * 64, providers=("A",))
+IMAGE = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+def has(name: str, *lines: str) -> str:
+    """Return the table of a provider that could be called, if anybody called it."""
+    head = (f"[providers.{name}]", 'kind = "openai"', 'base_url = "http://127.0.0.1:9"')
+    return "\n".join([*head, *lines, ""])
+
+
+ABC = has("A") + has("B") + has("C")
+
+
+@pytest.fixture
+async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
+    """Make the catalog of a configuration; *lists* are the models that each lists."""
+    async with open_session() as session:
+
+        def make(
+            toml: str, health: Health | None = None, **lists: tuple[str, ...]
+        ) -> Catalog:
+            config = read_config(f"{toml}\n{BARE}")
+            models = {}
+            for name, settings in config.providers.items():
+                if name not in config.off:
+                    limits = settings.limits(config.race)
+                    models[name] = ModelList(Provider(settings, limits, session))
+                    models[name].models = lists.get(name, ())
+            return Catalog(config, models, health or Health())
+
+        yield make
+
+
+def ask(
+    catalog: Catalog,
+    provider: Any = None,
+    client: KeySettings | None = None,
+    path: tuple[str, ...] | None = None,
+    **fields: Any,
+) -> Lineup:
+    """Return the line-up for a request's body, as a client sends it."""
+    hello = [{"role": "user", "content": "hello"}]
+    body = {"model": "m", "messages": hello, **fields}
+    if provider is not None:
+        body["provider"] = provider
+    request, selection = parse(json.dumps(body).encode(), path)
+    return catalog.lineup(request, selection, client)
+
+
+def refusal(*args: Any, **more: Any) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        ask(*args, **more)
+    return caught.value
+
+
+def asked(lineup: Lineup) -> dict[str, str]:
+    """Return the racers of a line-up in their order, with the model of each."""
+    return {entrant.id: entrant.model for entrant in lineup.entrants}
+
+
+def record(**racers: tuple[str, float]) -> Health:
+    """Return a record in which each racer has had one race, so ended, in seconds."""
+    health = Health()
+    for name, (outcome, seconds) in racers.items():
+        lane = Lane(ScriptedRacer(name), "running", 0.0)
+        if outcome == "won":
+            lane.outcome, lane.first_token = "won", seconds
+        else:
+            lane.fail(ProviderTimeout("no"))
+        health.add([lane])
+    return health
+
+
+@pytest.mark.parametrize(
+    ("provider", "expected"),
+    [
+        ("A", ["A"]),
+        ("A B", ["A", "B"]),
+        ("  B \t A\n", ["B", "A"]),
+        (["A", "B"], ["A", "B"]),
+        ("A B A", ["A", "B"]),
+        (["a", "A"], ["A"]),
+        ("long_name", ["Long-Name"]),
+        ("LONGNAME long-name Long_Name", ["Long-Name"]),
+    ],
+)
+def test_named(make_catalog: MakeCatalog, provider: Any, expected: list[str]) -> None:
+    """A string or an array of ids, in whatever spelling; each counts once."""
+    lineup = ask(make_catalog(ABC + has("Long-Name")), provider)
+
+    assert list(asked(lineup)) == expected
+    assert lineup.parallel == len(expected)
+
+
+def test_the_path_goes_before_the_body(make_catalog: MakeCatalog) -> None:
+    """Providers in the URL leave those in the body without a word."""
+    lineup = ask(make_catalog(ABC), "A", path=("B", "C"))
+
+    assert list(asked(lineup)) == ["B", "C"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Nobody",
+        "http://127.0.0.1:9",
+        "https://example.org/v1",
+        "A,B",
+        "*",
+        "env:A",
+    ],
+)
+def test_unknown(make_catalog: MakeCatalog, name: str) -> None:
+    """A name that is no provider's is a 404 with that name; a URL never is one's."""
+    error = refusal(make_catalog(ABC), f"A {name}")
+
+    assert (error.status, error.code) == (404, "provider_not_found")
+    assert error.param == "provider"
+    assert repr(name) in error.message
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [("api_key = 'env:A_KEY'", "A_KEY is not set"), ("enabled = false", "enabled is")],
+)
+def test_off(make_catalog: MakeCatalog, line: str, why: str) -> None:
+    """One that is off is a 404 that says what it lacks, even among others that work."""
+    error = refusal(make_catalog(has("A", line) + has("B")), "B a")
+
+    assert (error.status, error.code) == (404, "provider_not_found")
+    assert "'A' is off" in error.message
+    assert why in error.message
+
+
+@pytest.mark.parametrize("name", ["B", "b", "A B", ["B"]])
+def test_not_allowed(make_catalog: MakeCatalog, name: Any) -> None:
+    """A provider that the client's key may not use is a 403 that names it."""
+    error = refusal(make_catalog(ABC), name, client=ONLY_A)
+
+    assert (error.status, error.code) == (403, "provider_not_allowed")
+    assert "'B'" in error.message
+
+
+def test_not_allowed_tells_no_more(make_catalog: MakeCatalog) -> None:
+    """Whether a provider that a key may not use is on is not told to its bearer."""
+    error = refusal(make_catalog(has("A") + has("B", "enabled = false")), "B", ONLY_A)
+
+    assert error.status == 403
+    assert "off" not in error.message
+
+
+def test_too_many(make_catalog: MakeCatalog) -> None:
+    """More than max_racers is a 400; duplicates count once."""
+    catalog = make_catalog(f"{ABC}[race]\nmax_racers = 2\n")
+
+    error = refusal(catalog, "A B C")
+
+    assert (error.status, error.code) == (400, "too_many_providers")
+    assert error.param == "provider"
+    assert list(asked(ask(catalog, "A B a b A"))) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("toml", "listing"),
+    [
+        ("[race]\n", ("m",)),
+        ("[race]\n", ()),
+        ("[race]\ndefault_providers = ['A', 'B', 'C']\n", ()),
+        ("[models.m]\nproviders = ['A', 'B', 'C']\n[race]\n", ()),
+    ],
+)
+def test_never_too_many(
+    make_catalog: MakeCatalog, toml: str, listing: tuple[str, ...]
+) -> None:
+    """Where the request names nobody, no more than max_racers are asked either."""
+    providers = "".join(has(name, "default_model = 'd'") for name in "ABC")
+    lists = dict.fromkeys("ABC", listing)
+
+    lineup = ask(make_catalog(f"{providers}{toml}max_racers = 2\n", **lists))
+
+    assert list(asked(lineup)) == ["A", "B"]
+
+
+FAST = "[models.fast]\nproviders = ['B', 'a']\n"
+
+
+@pytest.mark.parametrize(
+    ("race", "lines", "parallel"),
+    [
+        ("race", "", 2),
+        ("race", "strategy = 'fallback'\n", 1),
+        ("fallback", "", 1),
+        ("fallback", "strategy = 'race'\n", 2),
+    ],
+)
+def test_a_model_that_carries_a_race(
+    make_catalog: MakeCatalog, race: str, lines: str, parallel: int
+) -> None:
+    """A `[models.*]` entry names racers, and its strategy goes before [race]'s."""
+    toml = f"{ABC}{FAST}{lines}[race]\nstrategy = '{race}'\ndefault_providers = ['C']\n"
+
+    lineup = ask(make_catalog(toml), model="fast")
+
+    assert list(asked(lineup)) == ["B", "A"]
+    assert lineup.parallel == parallel
+
+
+def test_the_model_that_such_an_entry_asks_for(make_catalog: MakeCatalog) -> None:
+    """Its *model* is what the racers are asked for, each in its upstream's words."""
+    toml = has("A", 'models = { big = "vendor/big-7b" }') + has("B")
+
+    catalog = make_catalog(f"{toml}{FAST}model = 'big'\n")
+
+    assert asked(ask(catalog, model="fast")) == {"B": "big", "A": "vendor/big-7b"}
+    assert asked(ask(catalog, "A", model="fast")) == {"A": "vendor/big-7b"}
+
+
+def test_default_providers(make_catalog: MakeCatalog) -> None:
+    """Where a request names nobody, default_providers race, whoever lists the model."""
+    toml = f"{ABC}{FAST}[race]\ndefault_providers = ['C', 'A']\n"
+    catalog = make_catalog(toml, B=("m",))
+
+    lineup = ask(catalog)
+
+    assert list(asked(lineup)) == ["C", "A"]
+    assert lineup.parallel == 2
+    assert list(asked(ask(catalog, "B"))) == ["B"]
+    assert list(asked(ask(catalog, model="fast"))) == ["B", "A"]
+
+
+@pytest.mark.parametrize("nobody", ["", "  ", []])
+def test_an_empty_name_names_nobody(make_catalog: MakeCatalog, nobody: Any) -> None:
+    """An empty `provider` is as good as none."""
+    catalog = make_catalog(f"{ABC}[race]\ndefault_providers = ['B']\n")
+
+    assert list(asked(ask(catalog, nobody))) == ["B"]
+
+
+@pytest.mark.parametrize("toml", ["[models.m]\nproviders", "[race]\ndefault_providers"])
+def test_configured_racers_that_are_off(make_catalog: MakeCatalog, toml: str) -> None:
+    """Of a configured list those race that can; if none can, it is told why."""
+    off = has("A", "api_key = 'env:A_KEY'") + has("B") + has("C")
+
+    assert list(asked(ask(make_catalog(f"{off}{toml} = ['A', 'B', 'C']")))) == [
+        "B",
+        "C",
+    ]
+    error = refusal(make_catalog(f"{off}{toml} = ['A', 'HuggingChat']"))
+    assert (error.status, error.code) == (404, "provider_not_found")
+    assert "A_KEY is not set" in error.message
+
+
+def test_configured_racers_that_a_key_may_not_use(make_catalog: MakeCatalog) -> None:
+    """Of a configured list those race that the key may use; with none it is a 403."""
+    toml = f"{ABC}[race]\ndefault_providers = "
+
+    assert list(asked(ask(make_catalog(f"{toml}['B', 'A']"), client=ONLY_A))) == ["A"]
+    assert refusal(make_catalog(f"{toml}['B', 'C']"), client=ONLY_A).status == 403
+
+
+LISTING = [
+    ("default_model = 'm'", (), "m"),
+    ("models = { m = 'vendor/m' }", (), "vendor/m"),
+    ("models = { other = 'm' }", (), "m"),
+    ("", ("x", "m"), "m"),
+    ("unknown_model = 'reject'", ("m",), "m"),
+    ("default_model = 'd'\nmodels = { m = 'vendor/m' }", ("m",), "vendor/m"),
+]
+
+
+@pytest.mark.parametrize(("lines", "models", "upstream"), LISTING)
+def test_nobody_named(
+    make_catalog: MakeCatalog, lines: str, models: tuple[str, ...], upstream: str
+) -> None:
+    """Then those that list the model are tried one by one, whatever [race] says."""
+    toml = has("A", "default_model = 'd'") + has("B", lines) + has("C")
+
+    lineup = ask(make_catalog(toml, A=("x",), B=models, C=("m",)))
+
+    assert asked(lineup) == {"B": upstream, "C": "m"}
+    assert lineup.parallel == 1
+
+
+def test_nobody_named_best_record_first(make_catalog: MakeCatalog) -> None:
+    """The most reliable is tried first, and of equals the fastest."""
+    health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
+    listing = dict.fromkeys("ABC", ("m",))
+
+    lineup = ask(make_catalog(ABC, health, **listing))
+
+    assert list(asked(lineup)) == ["C", "B", "A"]
+
+
+def test_nobody_named_and_nobody_lists_it(make_catalog: MakeCatalog) -> None:
+    """Then those that answer any model with their default one are tried, best first."""
+    toml = (
+        has("A", "default_model = 'a'")
+        + has("B", "unknown_model = 'pass'")
+        + has("C", "default_model = 'c'", "unknown_model = 'reject'")
+        + has("D", "default_model = 'd'", "unknown_model = 'default'")
+    )
+
+    lineup = ask(make_catalog(toml, record(A=("failed", 0))))
+
+    assert asked(lineup) == {"D": "d", "A": "a"}
+    assert lineup.parallel == 1
+
+
+@pytest.mark.parametrize("toml", ["", ABC, has("A", "unknown_model = 'reject'")])
+def test_nobody_has_it(make_catalog: MakeCatalog, toml: str) -> None:
+    """With nobody to ask, it is a 404 for the model, by its name."""
+    error = refusal(make_catalog(toml), model="gpt-9")
+
+    assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+    assert "'gpt-9'" in error.message
+
+
+def test_nobody_named_with_a_key(make_catalog: MakeCatalog) -> None:
+    """Only those that the key may use are thought of, and never another's."""
+    catalog = make_catalog(ABC, A=("m",), B=("m", "n"))
+
+    assert list(asked(ask(catalog, client=ONLY_A))) == ["A"]
+    assert refusal(catalog, client=ONLY_A, model="n").code == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("lines", "model", "expected"),
+    [
+        ("default_model = 'd'", "d", "d"),
+        ("default_model = 'd'", "m", "d"),
+        ("default_model = 'd'\nunknown_model = 'pass'", "m", "m"),
+        ("", "m", "m"),
+        ("default_model = 'd'\nunknown_model = 'reject'", "d", "d"),
+        ("default_model = 'd'\nunknown_model = 'reject'", "listed", "listed"),
+        ("default_model = 'd'", "listed", "listed"),
+        ("models = { gpt = 'vendor/gpt' }", "gpt", "vendor/gpt"),
+        ("models = { listed = 'other' }", "listed", "other"),
+        ("default_model = 'd'\nmodels = { a = 'vendor/a' }", "vendor/a", "vendor/a"),
+    ],
+)
+def test_the_upstreams_model(
+    make_catalog: MakeCatalog, lines: str, model: str, expected: str
+) -> None:
+    """What the client says is mapped, known, passed on or replaced, as configured."""
+    lineup = ask(make_catalog(has("A", lines), A=("listed",)), "A", model=model)
+
+    assert asked(lineup) == {"A": expected}
+    assert lineup.model_of("A") == expected
+
+
+def test_one_that_rejects_the_model(make_catalog: MakeCatalog) -> None:
+    """A provider that rejects unknown models does not race; if all do, it is a 404."""
+    strict = has("A", "default_model = 'd'", "unknown_model = 'reject'")
+    catalog = make_catalog(strict + has("B"))
+
+    assert asked(ask(catalog, "A B", model="x")) == {"B": "x"}
+    error = refusal(catalog, "A", model="x")
+    assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+    assert "A has no model 'x'" in error.message
+
+
+NEEDS: list[tuple[str, dict[str, Any]]] = [
+    ("tools", {"tools": [TOOL]}),
+    ("json", {"response_format": {"type": "json_object"}}),
+    (
+        "json",
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+    ),
+    ("vision", {"messages": [{"role": "user", "content": IMAGE}]}),
+    ("chat", {}),
+]
+LEFT_OUT = {
+    "tools": "['chat', 'json', 'vision']",
+    "json": "['chat', 'tools', 'vision']",
+    "vision": "['chat', 'tools', 'json']",
+    "chat": "['embeddings']",
+}
+
+
+@pytest.mark.parametrize(("need", "fields"), NEEDS)
+def test_one_that_lacks_a_capability(
+    make_catalog: MakeCatalog, need: str, fields: dict[str, Any]
+) -> None:
+    """It does not race for what needs it; if all lack it, each is named."""
+    lacking = f"capabilities = {LEFT_OUT[need]}"
+    catalog = make_catalog(has("A", lacking) + has("B") + has("C", lacking))
+
+    assert list(asked(ask(catalog, "A B C", **fields))) == ["B"]
+    error = refusal(catalog, "A C", **fields)
+    assert (error.status, error.code) == (400, "unsupported_by_provider")
+    assert f"A can't do {need}" in error.message
+    assert f"C can't do {need}" in error.message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": []},
+        {"tools": [TOOL], "tool_choice": "none"},
+        {"response_format": {"type": "text"}},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+    ],
+)
+def test_what_needs_no_capability(
+    make_catalog: MakeCatalog, fields: dict[str, Any]
+) -> None:
+    """No tools, plain text, a list of texts: any chat provider can serve that."""
+    catalog = make_catalog(has("A", "capabilities = ['chat']"))
+
+    assert list(asked(ask(catalog, "A", **fields))) == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("toml", "listing"),
+    [
+        ("", ("m",)),
+        ("[models.m]\nproviders = ['A', 'B']\n", ()),
+        ("[race]\ndefault_providers = ['A', 'B']\n", ()),
+    ],
+)
+def test_one_that_lacks_a_capability_takes_no_place(
+    make_catalog: MakeCatalog, toml: str, listing: tuple[str, ...]
+) -> None:
+    """max_racers counts those that can race, so the able one behind is not cut off."""
+    able = has("A", "capabilities = ['chat']") + has("B")
+    race = "" if "[race]" in toml else "[race]\n"
+
+    catalog = make_catalog(f"{able}{toml}{race}max_racers = 1\n", A=listing, B=listing)
+
+    assert list(asked(ask(catalog, tools=[TOOL]))) == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "race", "parallel"),
+    [
+        ("race", {}, 3),
+        ("race", {"strategy": None}, 3),
+        ("race", {"strategy": "race"}, 3),
+        ("race", {"strategy": "fallback"}, 1),
+        ("fallback", {"strategy": "race"}, 1),
+        ("race", {"max_parallel": 2}, 2),
+        ("race", {"max_parallel": 1}, 1),
+        ("race", {"max_parallel": 9}, 3),
+        ("fallback", {"max_parallel": 3}, 1),
+        ("race", {"strategy": "fallback", "max_parallel": 2}, 1),
+    ],
+)
+def test_a_requests_own_strategy(
+    make_catalog: MakeCatalog, configured: str, race: dict[str, Any], parallel: int
+) -> None:
+    """A request may have fewer racers run at a time than is configured, never more."""
+    catalog = make_catalog(f"{ABC}[race]\nstrategy = '{configured}'\n")
+
+    assert ask(catalog, "A B C", race=race).parallel == parallel
+
+
+def test_a_requests_own_strategy_where_nobody_is_named(
+    make_catalog: MakeCatalog,
+) -> None:
+    """A `race` object does not make a race of a request that names nobody."""
+    catalog = make_catalog(ABC, A=("m",), B=("m",))
+
+    assert ask(catalog, race={"strategy": "race", "max_parallel": 2}).parallel == 1
+
+
+@pytest.mark.parametrize("strategy", ["hedge", "fast", ""])
+def test_an_unknown_strategy(make_catalog: MakeCatalog, strategy: str) -> None:
+    """A strategy that is none is a 400 that says which there are."""
+    error = refusal(make_catalog(ABC), "A", race={"strategy": strategy})
+
+    assert (error.status, error.param) == (400, "race.strategy")
+    assert "race" in error.message
+    assert "fallback" in error.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "a", "b"), [(None, 30, 4), (10, 10, 4), (99, 30, 4)]
+)
+def test_a_requests_own_time_out(
+    make_catalog: MakeCatalog, wanted: float | None, a: float, b: float
+) -> None:
+    """Each racer's first_token_timeout is lowered to the request's, never raised."""
+    catalog = make_catalog(has("A") + has("B", "first_token_timeout = 4"))
+
+    lineup = ask(catalog, "A B", race={"first_token_timeout": wanted})
+
+    assert [e.limits.first_token_timeout for e in lineup.entrants] == [a, b]
+    assert [e.limits.total_timeout for e in lineup.entrants] == [600, 600]
+
+
+@pytest.mark.parametrize("deadline", [None, 0.5])
+def test_a_requests_own_deadline(
+    make_catalog: MakeCatalog, deadline: float | None
+) -> None:
+    """The deadline is the request's own, and there is none without it."""
+    assert ask(make_catalog(ABC), "A", race={"deadline": deadline}).deadline == deadline
+
+
+def test_usable(make_catalog: MakeCatalog) -> None:
+    """Those are usable that are on, work, and are allowed."""
+    catalog = make_catalog(ABC + has("D", "enabled = false"))
+    catalog.provider("B").problem = lambda: "its engine is starting"
+
+    assert [provider.id for provider in catalog.usable()] == ["A", "C"]
+    assert [provider.id for provider in catalog.usable(ONLY_A)] == ["A"]
+
+
+def test_models(make_catalog: MakeCatalog) -> None:
+    """Each model has the ids that serve it; the user's own come first."""
+    toml = has("A", "default_model = 'd'", "models = { gpt = 'x' }") + has("B")
+
+    catalog = make_catalog(
+        f"{toml}{FAST}[models.off]\nproviders = ['OpenAI']\n", A=("l",), B=("l", "fast")
+    )
+
+    assert next(iter(catalog.models(None))) == "fast"
+    models = {name: sorted(ids) for name, ids in catalog.models(None).items()}
+    assert models == {"fast": ["A", "B"], "gpt": ["A"], "d": ["A"], "l": ["A", "B"]}
+    assert list(catalog.models(ONLY_A).values()) == [["A"]] * 4
+
+
+@pytest.mark.parametrize(
+    ("lines", "vision"),
+    [
+        ("", []),
+        ("capabilities = ['chat', 'vision']", ["m"]),
+        ("capabilities = ['chat']", []),
+    ],
+)
+def test_details(make_catalog: MakeCatalog, lines: str, vision: list[str]) -> None:
+    """A provider's page has what the list has, and its models, fields and record."""
+    toml = has("A", "label = 'L'", "url = 'https://example.org'", lines)
+
+    details = make_catalog(toml, A=("m",)).details("a", None)
+
+    stats = details.pop("stats")
+    assert {"model", "messages", "stream"} <= set(details.pop("params"))
+    assert (stats["status"], stats["requests"]) == ("ready", 0)
+    assert details == {
+        "id": "A",
+        "object": "provider",
+        "created": 0,
+        "url": "https://example.org",
+        "label": "L",
+        "models": ["m"],
+        "image_models": [],
+        "vision_models": vision,
+    }
+
+
+def test_details_of_what_there_is_not(make_catalog: MakeCatalog) -> None:
+    """Unknown, off and forbidden providers have no page either."""
+    catalog = make_catalog(ABC + has("D", "enabled = false"))
+
+    for name, client, status in (
+        ("X", None, 404),
+        ("D", None, 404),
+        ("B", ONLY_A, 403),
+    ):
+        with pytest.raises(GatewayError) as caught:
+            catalog.details(name, client)
+        assert caught.value.status == status
