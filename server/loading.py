@@ -153,7 +153,7 @@ class _Loader:
             table = tables.get(name, {})
             if not isinstance(table, dict):
                 self._wrong(f"providers.{name}", "must be a table")
-            elif settings := self._provider(name, {**built_in.get(name, {}), **table}):
+            elif settings := self._provider(name, _over(built_in.get(name, {}), table)):
                 found[name] = settings
         return found
 
@@ -219,6 +219,16 @@ class _Loader:
             return value
         said = self.environ.get(found[1], "").strip()
         return said.rstrip("/") + found[2] if found[2] else said
+
+
+def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """Lay a user's table over a built-in one: it changes the keys that it gives."""
+    merged = {**built_in, **table}
+    for key in ("models", "image_models", "headers"):
+        ours, theirs = built_in.get(key), table.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            merged[key] = {**ours, **theirs}
+    return merged
 
 
 def _bad_references(settings: ProviderSettings) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from providers import ChatStream, Chunk, Provider, ProviderError
 from providers.errors import ProviderUnreachable
 from providers.http import proxy_from_environment
 from tests.conftest import MakeUpstream
-from tests.providers.calls import A, STOP, failure, read, soon, start, token
+from tests.providers.calls import STOP, A, failure, read, soon, start, token
 from tests.providers.conftest import Connect
 from tests.upstream import DONE, END, HEAD, ROLE, Step, Upstream, answers, says
 

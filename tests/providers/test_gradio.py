@@ -131,7 +131,7 @@ async def test_calls(app: App, provider: Make) -> None:
         f"{app.prefix}/queue/join",
         f"{app.prefix}/queue/data",
     ]
-    assert file.startswith(f"{app.prefix}/file=/tmp/gradio/")
+    assert file.startswith(f"{app.prefix}/file=/space/gradio/")
     assert app.job()["data"] == ["a red square", 7, False, 64, 32, 4]
     assert app.job()["fn_index"] == 0
     keys = {r.headers["authorization"] for r in app.upstream.requests}
@@ -338,14 +338,14 @@ async def test_title_of_a_quota(app: App, provider: Make) -> None:
     assert error.message == "Ask them."
 
 
-FILE = {"path": "/tmp/gradio/a b?c/image.webp", "url": None}
+FILE = {"path": "/space/gradio/a b?c/image.webp", "url": None}
 
 
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ([FILE], "/file=/tmp/gradio/a%20b%3Fc/image.webp"),
-        ([7, None, {"image": FILE}], "/file=/tmp/gradio/a%20b%3Fc/image.webp"),
+        ([FILE], "/file=/space/gradio/a%20b%3Fc/image.webp"),
+        ([7, None, {"image": FILE}], "/file=/space/gradio/a%20b%3Fc/image.webp"),
         ([{"path": "x", "url": "file=a.png"}], None),
     ],
 )

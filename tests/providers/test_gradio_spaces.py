@@ -41,7 +41,7 @@ HUB = f"/v1/api/spaces/{SPACE}"
 
 def done(url: str) -> dict[str, Any]:
     """Return the last message of a job whose image is at *url*."""
-    output = {"data": [{"path": "/tmp/a.webp", "url": url}]}
+    output = {"data": [{"path": "/space/a.webp", "url": url}]}
     last = {"msg": "process_completed", "event_id": "e", "success": True}
     return {**last, "output": output}
 

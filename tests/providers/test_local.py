@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,13 +174,28 @@ async def test_aclose(engines: Engines, log: Log) -> None:
 
 # Says that it has begun, and that its input has ended; then it just stays.
 STUBBORN = """
-import os, pathlib, sys, time
-fifo = pathlib.Path({fifo!r})
-fifo.write_text(str(os.getpid()))
+import os, socket, sys, time
+told = socket.create_connection(("127.0.0.1", {port}))
+told.sendall(b"%d\\n" % os.getpid())
 sys.stdin.read()
-fifo.write_text("asked to end")
+told.sendall(b"asked to end\\n")
 time.sleep(1000)
 """
+
+
+@asynccontextmanager
+async def hearing() -> AsyncIterator[tuple[int, Callable[[], Awaitable[bytes]]]]:
+    """Listen on a port for a process; yield the port, and how to await a line."""
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for line in reader:
+            lines.put_nowait(line.strip())
+        writer.close()
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield port, lambda: asyncio.wait_for(lines.get(), 10)
 
 
 @pytest.mark.parametrize("retired", [False, True])
@@ -191,19 +206,18 @@ async def test_aclose_kills(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that does not end when asked is killed, even if asked before."""
-    fifo, child = tmp_path / "fifo", tmp_path / "child.py"
-    os.mkfifo(fifo)
-    child.write_text(STUBBORN.format(fifo=str(fifo)))
-    monkeypatch.setattr("providers.local.CHILD", child)
+    monkeypatch.setattr("providers.local.CHILD", tmp_path / "child.py")
     monkeypatch.setattr("providers.local.STOP_TIMEOUT", 1.0)
-    adopting = asyncio.create_task(engines.adopt([SETTINGS], 0))
-    with killed(int(await asyncio.to_thread(fifo.read_text))) as pid:
-        adopting.cancel()
-        if retired:
-            await engines.adopt([], 0)
-            assert await asyncio.to_thread(fifo.read_text) == "asked to end"
-        await engines.aclose()
-        assert not is_there(pid)
+    async with hearing() as (port, heard):
+        (tmp_path / "child.py").write_text(STUBBORN.format(port=port))
+        adopting = asyncio.create_task(engines.adopt([SETTINGS], 0))
+        with killed(int(await heard())) as pid:
+            adopting.cancel()
+            if retired:
+                await engines.adopt([], 0)
+                assert await heard() == b"asked to end"
+            await asyncio.wait_for(engines.aclose(), 10)
+            assert not is_there(pid)
 
 
 async def test_equal_settings(engines: Engines, log: Log) -> None:

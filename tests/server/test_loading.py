@@ -249,6 +249,15 @@ def test_built_in_providers() -> None:
     assert "HuggingChat" not in load(None, {"HF_TOKEN": "hf-1"}).off
 
 
+def test_models_of_a_built_in_provider_are_added_to(read_config: ReadConfig) -> None:
+    """A model of one's own does not take the built-in ones away."""
+    toml = '[providers.HuggingSpace.models]\nmine = "http://127.0.0.1:7860#/infer"'
+    models = read_config(toml).providers["HuggingSpace"].models
+
+    assert models["mine"] == "http://127.0.0.1:7860#/infer"
+    assert "flux" in models
+
+
 def test_a_built_in_provider_is_merged(read_config: ReadConfig) -> None:
     """A table with a built-in's id overrides the keys that it gives, and no others."""
     ours = read_config("[providers.HuggingChat]\napi_key = 'a'\nlabel = 'L'")
