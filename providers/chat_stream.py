@@ -1,6 +1,7 @@
 """The transport of a chat: one call, its bytes to chunks, in time or not at all."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -81,7 +82,8 @@ class ChatStream:
         if self._timer is not None:
             self._timer.cancel()
         if self._opening is not None:
-            self._opening.reschedule(self._loop.time())
+            with suppress(RuntimeError):  # its time is just up: it hangs up by itself
+                self._opening.reschedule(self._loop.time())
             self._opening = None
         if self._response is None or self._response.closed:
             return
@@ -150,6 +152,8 @@ class ChatStream:
 
     def _rest(self) -> list[Chunk]:
         """Return what is left of an answer that is whole, though its line broke."""
+        if self._response is not None:
+            self._response.close()
         try:
             return self._dialect.end()
         except UNREADABLE:

@@ -98,8 +98,10 @@ class AnswerDecoder:
         self._whole += received
         if len(self._whole) > MAX_EVENT_BYTES:
             raise EventTooLarge(f"a body is larger than {MAX_EVENT_BYTES} bytes")
+        if self._is_json:
+            return []
         begun = self._whole.removeprefix(BOM).lstrip()
-        if self._is_json or not begun or BOM.startswith(begun):
+        if not begun or BOM.startswith(begun):
             return []
         if begun.startswith(b"<"):
             raise ProviderProtocolError("a page of HTML came instead of an answer")

@@ -28,6 +28,8 @@ START_TIMEOUT = 300.0
 STOP_TIMEOUT = 2.0
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
+# Up to so many cores, each is taken for a real one.
+SMALL = 4
 # An engine that ran for so long had started well: its next failure is a new one.
 STEADY = 60.0
 
@@ -252,7 +254,8 @@ def threads_for(cores: int) -> int:
     Threads wait for each other by spinning, so that two on two cores fall to a tenth
     of their speed as soon as the server itself needs one; hence one core is left free.
     """
-    physical = max(cores // 2, 1) if cores > 4 else cores  # noqa: PLR2004 - no SMT seen
+    # Beyond a few, half of the cores are threads of the other half.
+    physical = cores if cores <= SMALL else max(cores // 2, SMALL)
     return max(physical - 1, 1)
 
 

@@ -128,6 +128,31 @@ async def test_tool_calls_through_the_helper(
     ]
 
 
+async def test_tool_call_goes_round(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """Call, result, answer: the upstream gets the result under the call's id."""
+    function = {"name": "weather", "arguments": '{"city":"Paris"}'}
+    call = {"index": 0, "id": "call_9", "type": "function", "function": function}
+    asks = [HEAD, delta(tool_calls=[call]), delta("tool_calls"), DONE, END]
+    upstream = await make_upstream(asks)
+    client = await serve(upstream.table("One"))
+    tool: Any = {"type": "function", "function": {"name": "weather"}}
+    options: Any = {"model": "m", "tools": [tool], "extra_body": {"provider": "One"}}
+
+    async with openai.AsyncOpenAI(base_url=f"{client.url}/v1", api_key="k") as package:
+        first = await package.chat.completions.create(messages=HELLO, **options)
+        asked = first.choices[0].message
+        assert asked.tool_calls
+        result = {"role": "tool", "tool_call_id": asked.tool_calls[0].id}
+        upstream.script = says("It", " rains.")
+        history: Any = [*HELLO, asked.model_dump(), {**result, "content": "rain"}]
+        second = await package.chat.completions.create(messages=history, **options)
+
+    assert second.choices[0].message.content == "It rains."
+    sent = upstream.requests[1].json["messages"]
+    assert sent[1]["tool_calls"][0]["function"] == function
+    assert sent[2] == {**result, "tool_call_id": "call_9", "content": "rain"}
+
+
 async def test_early_break_hangs_up_on_the_provider(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:

@@ -1,6 +1,7 @@
 """The transport's connections: when they are used again, and who hangs up."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -181,6 +182,25 @@ async def test_close_again(
         stream.close()
         await soon(upstream.hung_up)
         assert isinstance(task.exception(), ProviderError)
+
+
+async def test_close_as_time_is_up(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """Closing does no harm when the time-out has struck and nobody has noticed yet."""
+    upstream = await make_upstream([...])
+    stream = start(connect(upstream.url), first_token_timeout=0.1)
+    loop = asyncio.get_running_loop()
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context))
+    async with reading(stream) as task:
+        await soon(upstream.arrived)
+        loop.call_later(0.11, stream.close)
+        time.sleep(0.2)  # noqa: ASYNC251 - so that both are due in one turn of the loop
+        await asyncio.wait([task])
+
+    assert failures == []
+    assert isinstance(task.exception(), ProviderError)
 
 
 @pytest.mark.parametrize(("phase", "script"), PENDING.items(), ids=PENDING)

@@ -1,0 +1,35 @@
+"""`python -m server check --live`: each provider is asked."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from tests.conftest import MakeUpstream
+from tests.process import alone
+from tests.upstream import answers, says
+
+
+async def test_each_provider_is_asked_and_timed(
+    make_upstream: MakeUpstream, tmp_path: Path
+) -> None:
+    """Its models are counted, its first token is timed, its trouble is told."""
+    good = await make_upstream(says("hello"), models=("a", "b"))
+    bad = await make_upstream(answers(401, {"error": {"message": "wrong key"}}))
+    config = tmp_path / "config.toml"
+    config.write_text(
+        alone(f"{good.table('Good')}\n{bad.table('Bad', default_model='m')}")
+    )
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "check", "--live", "--config", str(config)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+
+    lines = filter(None, map(str.split, output.decode().splitlines()))
+    rows = {words[0]: words for words in lines}
+    assert process.returncode == 0
+    assert rows["Good"][1:4] == ["on", "openai", "2"]
+    assert rows["Good"][5] == "ms"
+    assert rows["Bad"][-2:] == ["wrong", "key"]
+    assert good.requests[0].json["model"] == "a"
