@@ -34,6 +34,7 @@ class Server:
     config: Path
     log: list[str] = field(factory=list)
     url: str = ""
+    _told_to_stop: bool = False
     _changed: asyncio.Condition = field(factory=asyncio.Condition)
 
     async def read_log(self) -> None:
@@ -69,11 +70,13 @@ class Server:
         self.signal(signal.SIGHUP)
 
     def signal(self, number: signal.Signals) -> None:
+        self._told_to_stop |= number == signal.SIGTERM
         self.process.send_signal(number)
 
     async def stop(self) -> int:
         """Stop it as an operator would, and return its exit status."""
-        if self.process.returncode is None:
+        # A signal that comes after the last of its handlers is gone would kill it.
+        if self.process.returncode is None and not self._told_to_stop:
             self.signal(signal.SIGTERM)
         async with asyncio.timeout(20):
             return await self.process.wait()
