@@ -263,8 +263,24 @@ class Catalog:
         return found
 
     def _knows(self, provider: Provider, model: str, task: str) -> bool:
-        sent = provider.models_for(task).values()
-        return model in self.models_of(provider, task) or model in sent
+        return self._known(provider, model, task) is not None
+
+    def _known(self, provider: Provider, model: str, task: str) -> str | None:
+        """
+        Return what *provider* calls *model*, if it has it.
+
+        Vendors put makers and folders before the same name: `gpt-oss-20b` is the
+        `openai/gpt-oss-20b` of one and the `accounts/x/models/gpt-oss-20b` of another.
+        """
+        sent = provider.models_for(task)
+        if model in sent:
+            return sent[model]
+        listed = [*self.models_of(provider, task), *sent.values()]
+        if model in listed:
+            return model
+        alike = (name for name in listed if _bare(name) == _bare(model))
+        found = next(alike, None)
+        return None if found is None else sent.get(found, found)
 
     def _entrants(
         self,
@@ -292,17 +308,22 @@ class Catalog:
         return tuple(found)
 
     def _upstream_model(self, provider: Provider, model: str, task: str) -> str | None:
-        """Return what *provider* calls *model*; None: it is not to be asked for it."""
-        names = provider.models_for(task)
-        if model in names:
-            return names[model]
+        """Return what *provider* is asked for; None: it is not to be asked."""
+        known = self._known(provider, model, task) if model else None
+        if known is not None:
+            return known
         unknown = provider.settings.unknown_model
-        if model and (unknown == "pass" or self._knows(provider, model, task)):
+        if model and unknown == "pass":
             return model
         default = provider.default_for(task)
         if unknown == "reject":
             return default or None if not model else None
         return default or model or None
+
+
+def _bare(model: str) -> str:
+    """Return a model's name less what stands before it in a path."""
+    return model.rpartition("/")[2].lower()
 
 
 def _works(entry: ModelList) -> bool:

@@ -581,3 +581,17 @@ def test_details_of_what_there_is_not(make_catalog: MakeCatalog) -> None:
         with pytest.raises(GatewayError) as caught:
             catalog.details(name, client)
         assert caught.value.status == status
+
+
+def test_one_name_for_what_vendors_put_into_folders(make_catalog: MakeCatalog) -> None:
+    """Each provider is asked for the model by the name that it lists itself."""
+    catalog = make_catalog(
+        ABC,
+        A=("openai/gpt-oss-20B",),
+        B=("accounts/b/models/gpt-oss-20b",),
+        C=("gpt-oss-120b",),
+    )
+    expected = {"A": "openai/gpt-oss-20B", "B": "accounts/b/models/gpt-oss-20b"}
+
+    assert asked(ask(catalog, "A B", model="gpt-oss-20b")) == expected
+    assert asked(ask(catalog, model="openai/gpt-oss-20b")) == expected
