@@ -278,6 +278,8 @@ class Catalog:
         listed = [*self.models_of(provider, task), *sent.values()]
         if model in listed:
             return model
+        if task != "chat":
+            return None  # what makes images may be an address, to be named as it is
         alike = (name for name in listed if _bare(name) == _bare(model))
         found = next(alike, None)
         return None if found is None else sent.get(found, found)
