@@ -20,7 +20,7 @@ from .errors import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from .http import open_session
+from .http import Attempt, open_session
 from .local import Endpoint, Engine, Engines, engine_missing
 from .models import ModelList
 from .packages import BrokenPackage, load_packages
@@ -40,6 +40,7 @@ from .tasks import (
 
 __all__ = [
     "CAPABILITIES",
+    "Attempt",
     "Blob",
     "BrokenPackage",
     "ChatRequest",

@@ -47,7 +47,7 @@ class ChatStream:
         self._limits = limits
         self._dialect = dialect
         self._call = dialect.encode(request, model)
-        self._attempt = Attempt()
+        self.attempt = Attempt()
         self._response: aiohttp.ClientResponse | None = None
         self._spoke = False
         self._loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ class ChatStream:
     @property
     def phase(self) -> Phase:
         if self._response is None:
-            return "headers" if self._attempt.connected else "connect"
+            return "connect" if self.attempt.connected is None else "headers"
         return "stream" if self._spoke else "first_token"
 
     def __aiter__(self) -> "ChatStream":
@@ -99,6 +99,7 @@ class ChatStream:
             self._rewatch()
         while not self._dialect.done:
             chunks = await self._receive(self._response)
+            self._count(chunks)
             if not self._spoke and any(chunk.has_token for chunk in chunks):
                 self._spoke = True
                 self._rewatch()  # from now on silence counts, not the first token
@@ -108,6 +109,10 @@ class ChatStream:
             raise ProviderProtocolError("the answer ended without a token")
         raise StopAsyncIteration
 
+    def _count(self, chunks: list[Chunk]) -> None:
+        self.attempt.chunks += len(chunks)
+        self.attempt.tokens += sum(chunk.has_token for chunk in chunks)
+
     async def _open(self) -> aiohttp.ClientResponse:
         if problem := self._provider.problem():
             raise ProviderUnreachable(problem)
@@ -115,7 +120,7 @@ class ChatStream:
         try:
             async with asyncio.timeout_at(self._started + limit) as self._opening:
                 response = await self._provider.request(
-                    "POST", self._call, self._limits, self._attempt
+                    "POST", self._call, self._limits, self.attempt
                 )
                 await check_status(response)
                 return response
@@ -136,6 +141,7 @@ class ChatStream:
         self._waiting_since = self._loop.time()
         try:
             received = await response.content.readany()
+            self.attempt.received += len(received)
             if received:
                 return self._dialect.receive(received)
             return self._dialect.end()

@@ -21,6 +21,8 @@ class ProviderError(Exception):
     code: ClassVar[str]
     # Whether the same request may succeed later.
     retryable = True
+    # Whether it is the request's fault, and the provider is none the worse for it.
+    blames_request: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class ProviderRefusedRequest(ProviderError):
 
     code = "request_refused"
     retryable = False
+    blames_request = True
 
 
 class ProviderDenied(ProviderError):

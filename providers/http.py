@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
+from time import perf_counter
 from types import SimpleNamespace
 from urllib.request import getproxies, proxy_bypass
 
@@ -91,10 +92,19 @@ def _inside(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 
 @define
 class Attempt:
-    """What aiohttp tells of the connection that a request was given."""
+    """
+    One call as it went, while it goes: times are perf_counter's, in seconds.
 
-    connected: bool = False
+    *received* counts the bytes of the body, *chunks* what they were decoded to, and
+    *tokens* those of the chunks that had content: there are at least so many.
+    """
+
+    connected: float | None = None
+    headers: float | None = None
     reused: bool = False
+    received: int = 0
+    chunks: int = 0
+    tokens: int = 0
 
 
 def proxy_from_environment(url: URL) -> str | None:
@@ -172,12 +182,12 @@ def _tracing() -> aiohttp.TraceConfig:
     async def connected(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: object
     ) -> None:
-        context.trace_request_ctx.connected = True
+        context.trace_request_ctx.connected = perf_counter()
 
     async def reused(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: object
     ) -> None:
-        context.trace_request_ctx.connected = True
+        context.trace_request_ctx.connected = perf_counter()
         context.trace_request_ctx.reused = True
 
     config = aiohttp.TraceConfig()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import TypeVar
 
 import aiohttp
@@ -166,9 +167,9 @@ class Provider:
         home = url.origin() == self._base_url.origin()
         proxy = self._proxy if home else proxy_from_environment(url)
         while True:
-            attempt.connected = attempt.reused = False
+            attempt.connected, attempt.reused = None, False
             try:
-                return await self._session.request(
+                response = await self._session.request(
                     method,
                     url,
                     data=form() if form else call.body or None,
@@ -183,6 +184,9 @@ class Provider:
                 # Each round takes one such connection out of the pool.
                 if not attempt.reused:
                     raise
+            else:
+                attempt.headers = perf_counter()
+                return response
 
     async def fetch(
         self, call: Call, limits: Limits, attempt: Attempt

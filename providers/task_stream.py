@@ -33,7 +33,7 @@ class TaskStream:
         self._provider = provider
         self._talk = talk
         self._limits = limits
-        self._attempt = Attempt()
+        self.attempt = Attempt()
         self._response: aiohttp.ClientResponse | None = None
         self._over = False
 
@@ -41,7 +41,7 @@ class TaskStream:
     def phase(self) -> Phase:
         if self._response is not None:
             return "first_token"
-        return "headers" if self._attempt.connected else "connect"
+        return "connect" if self.attempt.connected is None else "headers"
 
     async def __anext__(self) -> list[Images | Blob]:
         if self._over:
@@ -79,6 +79,7 @@ class TaskStream:
             raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
         if not result.has_token:
             raise ProviderProtocolError("the answer is empty")
+        self.attempt.chunks = self.attempt.tokens = 1
         return result
 
     async def _drive(self) -> Images | Blob:
@@ -113,7 +114,7 @@ class TaskStream:
 
     async def _send(self, ask: Ask) -> aiohttp.ClientResponse:
         if ask.foreign:
-            return await self._provider.fetch(ask.call, self._limits, self._attempt)
+            return await self._provider.fetch(ask.call, self._limits, self.attempt)
 
         def form() -> aiohttp.FormData:
             made = aiohttp.FormData()
@@ -127,17 +128,19 @@ class TaskStream:
             ask.method,
             ask.call,
             self._limits,
-            self._attempt,
+            self.attempt,
             form if ask.form else None,
         )
 
     async def _body(self, ask: Ask, response: aiohttp.ClientResponse) -> bytes:
         if ask.listen is None or not response.ok:
             body = await read_body(response, ask.limit + 1)
+            self.attempt.received += len(body)
             if len(body) > ask.limit:
                 raise ProviderProtocolError(f"it sent more than {ask.limit} bytes")
             return body
         while piece := await response.content.readany():
+            self.attempt.received += len(piece)
             if ask.listen(piece):
                 break
         return b""

@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from time import perf_counter, time
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest
 
-from .catalog import Lineup
-from .errors import GatewayError, NobodyWon, StreamInterrupted
-from .keys import GATEWAY, RACE
+from .errors import GatewayError, InternalError, StreamInterrupted
+from .keys import CLIENT, GATEWAY, RACE
+from .lineup import Lineup
+from .middlewares.request_id import request_id
 from .race import Lane, Race, Winner
+from .racelog import Entry
 from .sse import EventStream
+from .story import Ending, tell
 from .wire.format import Format
 
 Chat = Race[ChatRequest, Chunk]
@@ -28,10 +33,10 @@ async def answer(
 
     Raises a GatewayError only while nothing has been sent.
     """
-    race: Chat = Race(lineup.entrants, chat, lineup.parallel)
+    race: Chat = Race(lineup.entrants, chat, lineup.schedule)
     respond = _stream if chat.stream else _whole
-    with _recorded(request, race):
-        return await respond(request, race, lineup, form)
+    with _recorded(request, race, lineup) as ending:
+        return await respond(request, race, lineup, form, ending)
 
 
 async def first_piece(
@@ -42,8 +47,8 @@ async def first_piece(
 
     Return the piece, the winner's id, and the headers that tell of the race.
     """
-    race: Race[Any, Any] = Race(lineup.entrants, asked, lineup.parallel)
-    with _recorded(request, race):
+    race: Race[Any, Any] = Race(lineup.entrants, asked, lineup.schedule)
+    with _recorded(request, race, lineup):
         async with request.config_dict[GATEWAY].drain.scope(lineup.deadline):
             winner = await race.run()
             (piece,) = await winner.__anext__()
@@ -51,7 +56,7 @@ async def first_piece(
 
 
 async def _stream(
-    request: web.Request, race: Chat, lineup: Lineup, form: Format
+    request: web.Request, race: Chat, lineup: Lineup, form: Format, ending: Ending
 ) -> web.StreamResponse:
     gateway = request.config_dict[GATEWAY]
     server = gateway.config.server
@@ -70,14 +75,16 @@ async def _stream(
     except (GatewayError, ProviderError) as exc:
         if not response.prepared:
             raise
-        await response.fail(form.error_frame(_told(exc, race)))
+        told = _told(exc, race)
+        ending.code = told.code
+        await response.fail(form.error_frame(told))
     finally:
         response.stop_pings()
     return response
 
 
 async def _whole(
-    request: web.Request, race: Chat, lineup: Lineup, form: Format
+    request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
 ) -> web.StreamResponse:
     gateway = request.config_dict[GATEWAY]
     async with gateway.drain.scope(lineup.deadline):
@@ -118,17 +125,49 @@ async def _winner(
 
 
 @contextmanager
-def _recorded(request: web.Request, race: Race[Any, Any]) -> Iterator[None]:
-    """Make the race known to the log and, once it is over, to the health records."""
+def _recorded(
+    request: web.Request, race: Race[Any, Any], lineup: Lineup
+) -> Iterator[Ending]:
+    """Make the race known to the logs and, once it is over, to the health records."""
     request[RACE] = race
+    ending = Ending()
     try:
-        yield
-    except NobodyWon as exc:
+        yield ending
+    except GatewayError as exc:
+        ending.code = exc.code
         exc.headers["Server-Timing"] = _timing(race)
+        raise
+    except (asyncio.CancelledError, ConnectionError):
+        ending.client_left = True
+        raise
+    except Exception:
+        ending.code = InternalError.code
         raise
     finally:
         race.close()
-        request.config_dict[GATEWAY].health.add(race.lanes)
+        gateway = request.config_dict[GATEWAY]
+        gateway.health.add(race.lanes, lineup.probes)
+        gateway.finished(_entry(request, race, lineup, ending))
+
+
+def _entry(
+    request: web.Request, race: Race[Any, Any], lineup: Lineup, ending: Ending
+) -> Entry:
+    client = request.get(CLIENT)
+    name = request_id(request)
+    now = perf_counter()
+    facts = {
+        "id": name,
+        "object": "race",
+        "created": round(time() - (now - race.started), 3),
+        "key": None if client is None else client.name,
+        "path": request.path,
+        "task": race.request.task,
+        "model": race.request.model,
+        "stream": bool(getattr(race.request, "stream", False)),
+    }
+    story = tell(race, lineup, ending, now)
+    return Entry(name, facts["key"], orjson.dumps(facts | story))
 
 
 def _told(exc: GatewayError | ProviderError, race: Race[Any, Any]) -> GatewayError:

@@ -19,7 +19,9 @@ def create_app(gateway: Gateway) -> web.Application:
     app.on_response_prepare.extend(ON_PREPARE)
     app.add_routes([*routes.probes, *routes.media])
     raced = [*routes.chat, *routes.images, *routes.tasks]
-    app.add_subapp("/v1", _api([*raced, *routes.models, *routes.providers]))
+    app.add_subapp(
+        "/v1", _api([*raced, *routes.models, *routes.providers, *routes.races])
+    )
     # The providers in the path, for clients that can set nothing but a base URL.
     app.add_subapp("/api", _api(_below("/{providers}", raced)))
     return app

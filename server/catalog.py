@@ -1,14 +1,21 @@
 """Provider and model names to racers: who may be asked, and for which model."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
-from attrs import field, frozen
-from attrs.validators import ge, gt, optional
+from attrs import frozen
 
-from providers import ChatRequest, Limits, ModelList, Provider, TaskRequest
+from providers import ModelList, Provider
 
-from .config import Config, KeySettings, ModelSettings, same_id
+from .config import (
+    STRATEGIES,
+    Config,
+    KeySettings,
+    ModelSettings,
+    percent_of,
+    same_id,
+)
 from .errors import (
     InvalidRequest,
     MissingCapability,
@@ -18,74 +25,40 @@ from .errors import (
     TooManyRacers,
 )
 from .health import Health
+from .lineup import Entrant, Lineup, Policy, RaceOptions, Request, Selection, Skipped
+from .schedule import Budget, Hedge, Parallel, Schedule
 
-Request = ChatRequest | TaskRequest
-# The strategies by what they cost: a request may choose a cheaper one.
 VISION = frozenset({"vision"})
-COST = {"fallback": 0, "race": 1}
-
-
-@frozen(kw_only=True)
-class RaceOptions:
-    """A request's own `race` object: it tightens what is configured. Seconds."""
-
-    strategy: str | None = None
-    first_token_timeout: float | None = field(default=None, validator=optional(gt(0)))
-    max_parallel: int | None = field(default=None, validator=optional(ge(1)))
-    deadline: float | None = field(default=None, validator=optional(gt(0)))
-
-
-@frozen(kw_only=True)
-class Selection:
-    """Whom a request names; *providers* is None where it names nobody."""
-
-    providers: tuple[str, ...] | None = None
-    race: RaceOptions = RaceOptions()
 
 
 @frozen
-class Entrant:
-    """A provider in one race, with the model that it will be asked for."""
+class _Chosen:
+    """Who is asked, and how; *by_record*: nobody has said in which order."""
 
-    provider: Provider
-    model: str
-    limits: Limits
-
-    @property
-    def id(self) -> str:
-        return self.provider.id
-
-    def stream(self, request: Request) -> Any:
-        """Return the stream of what *request* asks for: chunks, images, bytes."""
-        return self.provider.stream(request, self.model, self.limits)
-
-
-@frozen
-class Lineup:
-    """The racers of one request, and how many of them run at a time."""
-
-    entrants: tuple[Entrant, ...]
-    parallel: int
-    deadline: float | None = None
-
-    def model_of(self, racer: str) -> str:
-        """Return the model that the racer with this id is asked for."""
-        return next(e.model for e in self.entrants if e.id == racer)
+    providers: Sequence[Provider]
+    strategy: str
+    by_record: bool = False
 
 
 class Catalog:
     """
     The usable providers of one configuration, and the names of their models.
 
-    *lists* has the live model list of each provider, *health* its record.
+    *lists* has the live model list of each provider, *health* its record; *budget* is
+    what hedges may still cost.
     """
 
     def __init__(
-        self, config: Config, lists: Mapping[str, ModelList], health: Health
+        self,
+        config: Config,
+        lists: Mapping[str, ModelList],
+        health: Health,
+        budget: Budget,
     ) -> None:
         self._config = config
         self._lists = lists
         self._health = health
+        self._budget = budget
         self._by_name = {same_id(name): name for name in config.providers}
 
     def usable(self, client: KeySettings | None = None) -> list[Provider]:
@@ -180,25 +153,65 @@ class Catalog:
         """
         own = self._config.models.get(request.model or "")
         asked = own.model if own and own.model else request.model or ""
-        providers, strategy = self._chosen(request, asked, own, selection, client)
-        entrants = self._entrants(providers, asked, request, selection.race)
+        chosen = self._chosen(request, asked, own, selection, client)
+        able, unable = _able(chosen.providers, request)
+        entrants = self._entrants(able, asked, request, selection.race)
+        ready, resting = self._awake(entrants)
+        policy = self._policy(chosen.strategy, selection.race)
+        if chosen.by_record or policy.strategy == "hedge":
+            ready = self._health.best_first(ready)
         # Of those that nobody has counted: a request may not name too many.
-        entrants = entrants[: self._config.race.max_racers]
-        options = selection.race
-        parallel = len(entrants) if self._races(strategy, options) else 1
-        if options.max_parallel is not None:
-            parallel = min(parallel, options.max_parallel)
-        return Lineup(entrants, parallel, options.deadline)
+        ready = ready[: self._config.race.max_racers]
+        return Lineup(
+            entrants=tuple(ready),
+            policy=policy,
+            schedule=self._schedule(policy, ready),
+            deadline=selection.race.deadline,
+            skipped=(*unable, *resting),
+            probes=tuple(e.id for e in ready if self._health.of(e.id).rest.probe()),
+        )
 
-    def _races(self, strategy: str, options: RaceOptions) -> bool:
+    def _awake(
+        self, entrants: Sequence[Entrant]
+    ) -> tuple[list[Entrant], list[Skipped]]:
+        """Leave out those that rest, unless all do."""
+        now = perf_counter()
+        awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
+        if not awake:
+            return list(entrants), []
+        ids = {entrant.id for entrant in awake}
+        return awake, [Skipped(e.id, "resting") for e in entrants if e.id not in ids]
+
+    def _policy(self, strategy: str, options: RaceOptions) -> Policy:
+        """Return the configured policy, or the cheaper one that a request asks for."""
         if options.strategy is not None:
-            if options.strategy not in COST:
+            if options.strategy not in STRATEGIES:
                 raise InvalidRequest(
-                    f"'strategy' must be one of {', '.join(COST)}.",
+                    f"'strategy' must be one of {', '.join(STRATEGIES)}.",
                     param="race.strategy",
                 )
-            strategy = min(strategy, options.strategy, key=COST.__getitem__)
-        return strategy == "race"
+            strategy = min(strategy, options.strategy, key=STRATEGIES.index)
+        race = self._config.race
+        most = 1 if strategy == "fallback" else race.max_racers
+        return Policy(
+            strategy=strategy,
+            parallel=min(most, options.max_parallel or most),
+            delay=race.hedge_delay,
+            budget=race.hedge_budget,
+        )
+
+    def _schedule(self, policy: Policy, entrants: Sequence[Entrant]) -> Schedule:
+        if policy.strategy != "hedge":
+            return Parallel(policy.parallel)
+        self._budget.deposit(policy.budget)
+        delays = {e.id: self._delay(e, policy.delay) for e in entrants}
+        return Hedge(delays, self._budget, policy.parallel)
+
+    def _delay(self, entrant: Entrant, delay: float | str) -> float:
+        if isinstance(delay, str):
+            record = self._health.of(entrant.id)
+            return record.delay(entrant.model, percent_of(delay))
+        return delay
 
     def _chosen(
         self,
@@ -207,17 +220,18 @@ class Catalog:
         own: ModelSettings | None,
         selection: Selection,
         client: KeySettings | None,
-    ) -> tuple[list[Provider], str]:
-        configured = self._config.race
+    ) -> "_Chosen":
+        race = self._config.race
         if selection.providers is not None:
-            return self._named(selection.providers, client), configured.strategy
+            return _Chosen(self._named(selection.providers, client), race.strategy)
         if own is not None:
-            strategy = own.strategy or configured.strategy
-            return self._configured(own.providers, client), strategy
-        if configured.default_providers:
-            ids = configured.default_providers
-            return self._configured(ids, client), configured.strategy
-        return self._listing(request, model, client), "fallback"
+            strategy = own.strategy or race.strategy
+            return _Chosen(self._configured(own.providers, client), strategy)
+        if race.default_providers:
+            ids = race.default_providers
+            return _Chosen(self._configured(ids, client), race.strategy)
+        listing = self._listing(request, model, client)
+        return _Chosen(listing, "fallback", by_record=True)
 
     def _named(self, ids: Sequence[str], client: KeySettings | None) -> list[Provider]:
         found = {}
@@ -250,8 +264,8 @@ class Catalog:
     def _listing(
         self, request: Request, model: str, client: KeySettings | None
     ) -> list[Provider]:
-        usable = sorted(self.usable(client), key=lambda p: self._health.of(p.id).rank())
-        able = _able(usable, request) if usable else []
+        usable = self.usable(client)
+        able = _able(usable, request)[0] if usable else []
         found = [p for p in able if self._knows(p, model, request.task)]
         if not found:
             found = [p for p in able if _substitutes(p, request.task)]
@@ -286,20 +300,20 @@ class Catalog:
 
     def _entrants(
         self,
-        providers: Sequence[Provider],
+        able: Sequence[Provider],
         model: str,
         request: Request,
         options: RaceOptions,
-    ) -> tuple[Entrant, ...]:
-        able = _able(providers, request)
+    ) -> list[Entrant]:
         found = []
         for provider in able:
             upstream = self._upstream_model(provider, model, request.task)
             if upstream is not None:
-                limits = provider.limits_for(request.task).tightened(
+                usual = provider.limits_for(request.task)
+                limits = usual.tightened(
                     first_token_timeout=options.first_token_timeout
                 )
-                found.append(Entrant(provider, upstream, limits))
+                found.append(Entrant(provider, upstream, limits, limits != usual))
         if not found:
             names = " and ".join(provider.id for provider in able)
             raise ModelNotFound(
@@ -307,7 +321,7 @@ class Catalog:
                 " what it has.",
                 param="model",
             )
-        return tuple(found)
+        return found
 
     def _upstream_model(self, provider: Provider, model: str, task: str) -> str | None:
         """Return what *provider* is asked for; None: it is not to be asked."""
@@ -343,16 +357,22 @@ def _substitutes(provider: Provider, task: str) -> bool:
     return provider.settings.unknown_model == "default" and bool(default)
 
 
-def _able(providers: Sequence[Provider], request: Request) -> list[Provider]:
+def _able(
+    providers: Sequence[Provider], request: Request
+) -> tuple[list[Provider], list[Skipped]]:
+    """Tell those who can do what *request* needs from those who can't, and why not."""
     needs = request.needs()
-    able = [provider for provider in providers if not provider.lacks(needs)]
+    able, unable = [], []
+    for provider in providers:
+        if lacking := provider.lacks(needs):
+            reason = f"can't do {' and '.join(sorted(lacking))}"
+            unable.append(Skipped(provider.id, reason))
+        else:
+            able.append(provider)
     if not able:
-        reasons = "; ".join(
-            f"{provider.id} can't do {' and '.join(sorted(provider.lacks(needs)))}"
-            for provider in providers
-        )
+        reasons = "; ".join(f"{each.id} {each.reason}" for each in unable)
         raise MissingCapability(f"No provider can serve this request: {reasons}.")
-    return able
+    return able, unable
 
 
 def provider_payload(provider: Provider) -> dict[str, Any]:

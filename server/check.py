@@ -13,11 +13,13 @@ from rich.table import Table
 
 from providers import ChatRequest, Engines, Message, open_session
 
-from .catalog import Catalog, Entrant
+from .catalog import Catalog
 from .config import Config
 from .errors import NobodyWon
 from .gateway import Gateway
+from .lineup import Entrant
 from .race import Race
+from .schedule import Parallel
 
 # Wide enough for every line where no terminal says how wide it is.
 WIDTH = 120
@@ -68,7 +70,7 @@ class _Examiner:
             max_completion_tokens=16,
             body=body,
         )
-        race: Race[ChatRequest, Any] = Race([entrant], request, 1)
+        race: Race[ChatRequest, Any] = Race([entrant], request, Parallel(1))
         try:
             winner = await race.run()
         except NobodyWon as exc:

@@ -3,6 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from math import inf
+from pathlib import Path
 
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
@@ -10,7 +12,9 @@ from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
 from providers import Limits, ProviderSettings
 
 ENGINE = "llamacpp"
-STRATEGIES = ("race", "fallback")
+# From the cheapest to the dearest: a request may choose one that costs less.
+STRATEGIES = ("fallback", "hedge", "race")
+QUANTILE = re.compile(r"p([1-9]\d?(?:\.\d+)?)")
 ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
 
 
@@ -36,6 +40,18 @@ class LogSettings:
         default="info", validator=in_(("debug", "info", "warning", "error"))
     )
     format: str = field(default="text", validator=in_(("text", "json")))
+    races_file: str = ""
+    races_max_bytes: int = field(default=100 * 1024 * 1024, validator=ge(1))
+    races_backups: int = field(default=5, validator=ge(1))
+
+    def races_path(self, worker: int | None) -> Path | None:
+        """Return where races are written; each of several workers has its own file."""
+        if not self.races_file:
+            return None
+        path = Path(self.races_file)
+        if worker is None:
+            return path
+        return path.with_name(f"{path.stem}-{worker}{path.suffix}")
 
 
 @frozen(kw_only=True)
@@ -71,6 +87,20 @@ class RaceSettings(Limits):
     strategy: str = "race"
     default_providers: tuple[str, ...] = ()
     max_racers: int = field(default=8, validator=ge(1))
+    hedge_delay: float | str = field(default="p90")
+    hedge_budget: float = field(default=0.1, validator=ge(0))
+
+    @hedge_delay.validator
+    def _is_delay(self, _: object, value: float | str) -> None:
+        if isinstance(value, str):
+            wrong = not QUANTILE.fullmatch(value)
+        else:
+            wrong = not 0 <= value < inf
+        if wrong:
+            raise ValueError(
+                "'hedge_delay' must be seconds, or a quantile of a provider's own time"
+                " to first token, as 'p90'"
+            )
 
 
 @frozen(kw_only=True)
@@ -132,6 +162,11 @@ class Config:
             for settings in self.providers.values()
             if settings.kind == ENGINE and settings.id not in self.off
         ]
+
+
+def percent_of(quantile: str) -> float:
+    """Return the 90 of 'p90'."""
+    return float(quantile.removeprefix("p"))
 
 
 def same_id(name: str) -> str:

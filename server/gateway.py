@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import aiohttp
@@ -11,10 +12,13 @@ import structlog
 from providers import Limits, ModelList, Provider, ProviderSettings
 
 from .catalog import Catalog
-from .config import ENGINE, Config
+from .config import ENGINE, Config, LogSettings
 from .draining import Drain
 from .health import Health
 from .media import MediaStore
+from .racefile import RaceFile
+from .racelog import Entry, RaceLog
+from .schedule import Budget
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +45,17 @@ class Gateway:
     media: MediaStore
 
     def __init__(
-        self, session: aiohttp.ClientSession, public_session: aiohttp.ClientSession
+        self,
+        session: aiohttp.ClientSession,
+        public_session: aiohttp.ClientSession,
+        worker: int | None = None,
     ) -> None:
         self.health = Health()
+        self.races = RaceLog()
+        self._worker = worker
+        self._races_path: Path | None = None
+        self._races_file: RaceFile | None = None
+        self._budget = Budget()
         self.drain = Drain()
         self._session = session
         self._public_session = public_session
@@ -64,7 +76,8 @@ class Gateway:
         }
         self.config = config
         self.media = MediaStore(config.media, os.environ)
-        self.catalog = Catalog(config, lists, self.health)
+        self.catalog = Catalog(config, lists, self.health, self._budget)
+        self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
             asyncio.create_task(models.keep_fresh(), name=f"models:{name}")
@@ -72,7 +85,30 @@ class Gateway:
             if refresh
         ]
 
+    def finished(self, entry: Entry) -> None:
+        """Take in a race that has ended."""
+        self.races.add(entry)
+        if self._races_file is not None:
+            self._races_file.write(entry.data)
+
+    def _open_file(self, settings: LogSettings) -> None:
+        path = settings.races_path(self._worker)
+        if path == self._races_path:
+            return
+        if self._races_file is not None:
+            self._races_file.close()
+        self._races_path, self._races_file = path, None
+        if path is not None:
+            try:
+                self._races_file = RaceFile(
+                    path, settings.races_max_bytes, settings.races_backups
+                )
+            except OSError as exc:
+                log.warning("races are not written", file=str(path), why=exc.strerror)
+
     async def aclose(self) -> None:
+        if self._races_file is not None:
+            self._races_file.close()
         tasks = self._refreshing
         self._stop_refreshing()
         if tasks:

@@ -1,20 +1,31 @@
 """Each provider's record, from this server's own traffic: what it was asked and did."""
 
-from bisect import insort
+import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
-from typing import Any
+from time import perf_counter, time
+from typing import Any, TypeVar
 
+import structlog
 from attrs import define, field
 
-from .race import Lane
+from providers import ProviderError, ProviderTimeout
 
-# So many times to first token are remembered: enough for a p99 that means something.
-REMEMBERED = 200
+from .race import Lane, Racer
+from .resting import Rest
+from .times import Times
+
+log = structlog.get_logger(__name__)
+
 PERCENTILES = (50, 90, 99)
-# What a provider that has no record yet is taken for, so that it is tried: good.
-UNTRIED = 0.0
+# Seconds before a hedge, while a provider has too short a record to tell its own.
+DEFAULT_DELAY = 1.0
+# So many of a provider's models are told apart: their names may be a client's.
+MODELS = 64
+# How often another than the best goes first, so that one that has recovered is found.
+EXPLORED = 0.03
+R = TypeVar("R", bound=Racer[Any, Any])
 
 
 @define(eq=False)
@@ -31,46 +42,85 @@ class Record:
     losses: int = 0
     failures: int = 0
     last_error: str | None = None
-    _ttft: deque[float] = field(factory=lambda: deque(maxlen=REMEMBERED))
+    rest: Rest = field(factory=Rest)
+    _times: Times = field(factory=Times)
+    _by_model: dict[str, Times] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
-    def add(self, lane: Lane) -> None:
+    def add(self, lane: Lane, now: float) -> None:
+        """Take in what became of one start; *now* is on the lane's clock."""
         self.requests += 1
         if lane.outcome == "won":
             self.wins += 1
         elif lane.outcome == "cut off":
             self.losses += 1
-        if lane.ttft is not None:
-            self._ttft.append(lane.ttft * 1000)
+        self._time(lane)
         if lane.error is not None:
-            self.failures += 1
-            self.last_error = f"{lane.error.code}: {lane.error}"
-        if lane.outcome != "cut off":
-            self._recent.append(lane.error is None)
+            self._fail(lane, lane.error, now)
+        elif lane.outcome == "won":
+            self._recent.append(True)
+            self.rest.succeed()
+
+    def _time(self, lane: Lane) -> None:
+        late = lane.outcome == "cut off" or isinstance(lane.error, ProviderTimeout)
+        if lane.first_token is None and not late:
+            return
+        for times in (self._times, self._of_model(lane.racer.model)):
+            times.add(lane.seconds * 1000, seen=lane.first_token is not None)
+
+    def _of_model(self, model: str) -> Times:
+        if model not in self._by_model and len(self._by_model) == MODELS:
+            del self._by_model[next(iter(self._by_model))]
+        return self._by_model.setdefault(model, Times())
+
+    def _fail(self, lane: Lane, error: ProviderError, now: float) -> None:
+        self.failures += 1
+        self.last_error = f"{error.code}: {error}"
+        if error.blames_request:
+            return
+        self._recent.append(False)
+        seconds = self.rest.fail(lane.started, now, error.retry_after)
+        if seconds:
+            log.warning(
+                "provider rests",
+                provider=lane.id,
+                seconds=round(seconds, 1),
+                error=error.code,
+            )
+
+    @property
+    def known(self) -> bool:
+        """Whether there is enough of it to prefer one provider to another."""
+        return self._times.enough
 
     def ttft_ms(self) -> dict[str, float | None]:
-        """Return quantiles of the time to first token, in milliseconds."""
-        ordered: list[float] = []
-        for value in self._ttft:
-            insort(ordered, value)
-        return {f"p{percent}": _quantile(ordered, percent) for percent in PERCENTILES}
+        """Return quantiles of the times to first token that were seen, in ms."""
+        return {f"p{percent}": self._times.seen(percent) for percent in PERCENTILES}
+
+    def delay(self, model: str, percent: float) -> float:
+        """Return the seconds in which so many per cent of first tokens have come."""
+        for times in (self._by_model.get(model), self._times):
+            if times is not None and times.enough:
+                return times.quantile(percent) / 1000
+        return DEFAULT_DELAY
 
     def rank(self) -> tuple[float, float]:
         """Return a key that sorts the best record first: reliable, then fast."""
-        failed = 1 - sum(self._recent) / len(self._recent) if self._recent else UNTRIED
-        slow = inf if self.losses else UNTRIED  # it never came in first
-        return round(failed, 1), self.ttft_ms()["p50"] or slow
+        failed = 1 - sum(self._recent) / len(self._recent) if self._recent else 0.0
+        return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
     def payload(self) -> dict[str, Any]:
+        left = self.rest.until - perf_counter()
+        resting = left > 0
         return {
-            "status": "ready",
+            "status": "resting" if resting else "ready",
             "requests": self.requests,
             "wins": self.wins,
             "losses": self.losses,
             "failures": self.failures,
             "ttft_ms": self.ttft_ms(),
             "last_error": self.last_error,
-            "resting_until": None,
+            "resting_until": round(time() + left, 3) if resting else None,
         }
 
 
@@ -83,18 +133,36 @@ class Health:
     def of(self, provider: str) -> Record:
         return self._records.setdefault(provider, Record())
 
-    def add(self, lanes: Iterable[Lane]) -> None:
-        """Take in a race that has ended; with no winner, nobody lost it."""
-        lanes = list(lanes)
+    def add(
+        self,
+        lanes: Sequence[Lane],
+        probes: Iterable[str] = (),
+        now: float | None = None,
+    ) -> None:
+        """
+        Take in a race that has ended, and that has tried *probes*; with no winner,
+        nobody lost it. *now* is on the lanes' clock.
+
+        A time-out that the client has set itself says nothing of the provider.
+        """
+        now = perf_counter() if now is None else now
+        for probe in probes:
+            self.of(probe).rest.release()
         decided = any(lane.first_token is not None for lane in lanes)
         for lane in lanes:
-            if decided or lane.outcome == "failed":
-                self.of(lane.racer.id).add(lane)
+            hurried = lane.racer.hurried and isinstance(lane.error, ProviderTimeout)
+            if (decided or lane.outcome == "failed") and not hurried:
+                self.of(lane.id).add(lane, now)
 
+    def best_first(self, racers: Sequence[R]) -> list[R]:
+        """
+        Return *racers* with the best record first; equal ones stay as they are.
 
-def _quantile(ordered: list[float], percent: int) -> float | None:
-    """Return the nearest-rank quantile of sorted values."""
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * percent // 100)
-    return round(ordered[rank - 1], 1)
+        Once in a while another is put first: who is never asked can't get better.
+        """
+        ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
+        settled = len(ordered) > 1 and self.of(ordered[0].id).known
+        if settled and random.random() < EXPLORED:  # noqa: S311 - no secret
+            other = random.randrange(1, len(ordered))  # noqa: S311 - likewise
+            ordered.insert(0, ordered.pop(other))
+        return ordered

@@ -36,9 +36,6 @@ ENV = re.compile(r"env:(\w+)(.*)")
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
-# What the documented configuration has, and what gets its meaning in later versions.
-LATER_KEYS = ("race.hedge_delay", "race.hedge_budget")
-LATER_STRATEGIES = ("hedge",)
 
 
 class ConfigError(Exception):
@@ -105,7 +102,6 @@ class _Loader:
     structure: Structure = field(factory=lambda: Structure(forbid_extra_keys=True))
 
     def load(self) -> Config | None:
-        self._refuse_later_keys()
         tables = self.raw.pop("providers", {})
         sections = self._make("", self.raw, Sections)
         providers = self._providers(tables)
@@ -123,14 +119,6 @@ class _Loader:
         )
         self.problems += _contradictions(config)
         return config
-
-    def _refuse_later_keys(self) -> None:
-        for path in LATER_KEYS:
-            section, _, key = path.partition(".")
-            table = self.raw.get(section) if key else self.raw
-            if isinstance(table, dict) and (key or section) in table:
-                self._wrong(path, "not supported yet")
-                del table[key or section]
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append(f"{path}: {message}" if path else message)
@@ -303,13 +291,18 @@ def _contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
     yield from _key_problems(config)
     yield from _id_problems(config)
+    yield from _log_problems(config)
     strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
     for path, strategy in {"race": config.race.strategy, **strategies}.items():
-        if strategy in LATER_STRATEGIES:
-            yield f"{path}.strategy: {strategy!r} is not supported yet"
-        elif strategy is not None and strategy not in STRATEGIES:
+        if strategy is not None and strategy not in STRATEGIES:
             options = ", ".join(STRATEGIES)
             yield f"{path}.strategy: must be one of {options}, not {strategy!r}"
+
+
+def _log_problems(config: Config) -> Iterator[str]:
+    path = config.log.races_path(None)
+    if path is not None and not os.access(path.parent, os.W_OK):
+        yield f"log.races_file: {path.parent} is no folder that can be written to"
 
 
 def _key_problems(config: Config) -> Iterator[str]:
@@ -321,9 +314,6 @@ def _key_problems(config: Config) -> Iterator[str]:
         )
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"
-    for i, key in enumerate(keys):
-        if key.admin:
-            yield f"auth.keys[{i}].admin: not supported yet"
 
 
 def _id_problems(config: Config) -> Iterator[str]:

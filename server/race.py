@@ -12,9 +12,10 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from attrs import define, field
 
-from providers import Phase, ProviderError
+from providers import Attempt, Phase, ProviderError
 
 from .errors import Loss, NobodyWon
+from .schedule import Schedule
 
 R = TypeVar("R")
 P = TypeVar("P", bound="Piece")
@@ -36,6 +37,9 @@ class Stream(Protocol[P_co]):
     """An answer on its way: the pieces that arrive together, or a ProviderError."""
 
     @property
+    def attempt(self) -> Attempt: ...
+
+    @property
     def phase(self) -> Phase: ...
 
     async def __anext__(self) -> Sequence[P_co]: ...
@@ -51,19 +55,42 @@ class Racer(Protocol[R_contra, P_co]):
     @property
     def id(self) -> str: ...
 
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the client gives it less time than is configured."""
+        ...
+
     def stream(self, request: R_contra) -> Stream[P_co]: ...
 
 
 @define(eq=False)
 class Lane:
-    """One racer's part of a race. Times are perf_counter's, in seconds."""
+    """
+    One racer's part of a race. Times are perf_counter's, in seconds.
+
+    *attempt* is what its stream tells of the call. *closed* is when a racer that was
+    cut off had been hung up on.
+    """
 
     racer: Racer[Any, Any]
     outcome: Outcome = "waiting"
     started: float = 0.0
     first_token: float | None = None
     ended: float | None = None
+    closed: float | None = None
     error: ProviderError | None = None
+    attempt: Attempt = field(factory=Attempt)
+
+    @property
+    def id(self) -> str:
+        return self.racer.id
+
+    @property
+    def running(self) -> bool:
+        return self.outcome == "running"
 
     @property
     def ttft(self) -> float | None:
@@ -79,11 +106,14 @@ class Lane:
     def fail(self, error: ProviderError) -> None:
         self.outcome, self.error, self.ended = "failed", error, _now()
 
+    def cut_off(self) -> None:
+        self.outcome, self.ended = "cut off", _now()
+
     def loss(self) -> Loss | None:
         if self.error is None or self.ended is None:
             return None
         ms = (self.ended - self.started) * 1000
-        return Loss(id=self.racer.id, error=self.error, ms=ms)
+        return Loss(id=self.id, error=self.error, ms=ms)
 
 
 @define(eq=False)
@@ -96,7 +126,7 @@ class Winner(Generic[P]):
 
     @property
     def id(self) -> str:
-        return self.lane.racer.id
+        return self.lane.id
 
     def __aiter__(self) -> "Winner[P]":
         return self
@@ -117,25 +147,30 @@ class Winner(Generic[P]):
         self.close()
 
     def close(self) -> None:
+        """Hang up, if its answer is not whole yet."""
         self._stream.close()
+        if self.lane.ended is None:
+            self.lane.ended = _now()
 
 
 @define(eq=False)
 class Race(Generic[R, P]):
     """
-    Streams *request* from *racers*, *parallel* of them at a time.
+    Streams *request* from *racers*, which start when *schedule* says.
 
-    The next in line starts when one of those running fails: `parallel=1` tries one
-    after another. *lanes* tells the story, one lane for each start.
+    *lanes* tells the story, one lane for each start; *started* is when it began.
     """
 
     racers: Sequence[Racer[R, P]]
     request: R
-    parallel: int
+    schedule: Schedule
+    started: float = field(factory=perf_counter, init=False)
     lanes: list[Lane] = field(factory=list, init=False)
     winner: Winner[P] | None = field(default=None, init=False)
     _waiting: deque[Racer[R, P]] = field(factory=deque, init=False)
-    _tasks: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
+    _round: list[Lane] = field(factory=list, init=False)
+    _open: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def run(self) -> Winner[P]:
         """
@@ -148,8 +183,7 @@ class Race(Generic[R, P]):
         self._line_up()
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self.parallel):
-                    self._start_next(group)
+                self._start_due(group)
         except BaseException:
             self.close()
             raise
@@ -166,43 +200,69 @@ class Race(Generic[R, P]):
             self.winner.close()
 
     def _settle(self) -> None:
-        for lane in self._tasks.values():
-            if lane.outcome == "running":
-                lane.outcome, lane.ended = "cut off", _now()
-        self._tasks.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        for lane in self._round:
+            if lane.running:
+                lane.cut_off()  # before it was given its first turn
+        self._open.clear()
         self._waiting.clear()
 
     def _line_up(self) -> None:
-        failed = {lane.racer.id for lane in self.lanes if lane.outcome == "failed"}
+        failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
         left = [racer for racer in self.racers if racer.id not in failed]
-        if self.parallel >= len(left):
+        if self.schedule.fair(len(left)):
             # Tasks run in the order they were made in: a draw, so that no place in
             # the client's list is worth a head start.
             random.shuffle(left)
         self._waiting.extend(left)
+        self._round = []
         self.winner = None
 
+    def _start_due(self, group: asyncio.TaskGroup) -> None:
+        """Start all whose time has come, and wake up again for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiting and not self._ending():
+            now = _now()
+            due = self.schedule.next_start(self._round, now)
+            if due is None:
+                return
+            if due > now:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(due - now, self._start_due, group)
+                return
+            if self.schedule.admit(self._round):
+                self._start_next(group)
+
+    def _ending(self) -> bool:
+        """Say whether it is won, or being given up: then nobody starts any more."""
+        return any(task.cancelling() for task in self._open) or self.winner is not None
+
     def _start_next(self, group: asyncio.TaskGroup) -> None:
-        if not self._waiting:
-            return
         lane = Lane(self._waiting.popleft(), "running", _now())
         self.lanes.append(lane)
-        task = group.create_task(self._run(lane, group), name=f"race:{lane.racer.id}")
-        self._tasks[task] = lane
+        self._round.append(lane)
+        task = group.create_task(self._run(lane, group), name=f"race:{lane.id}")
+        self._open[task] = lane
 
     async def _run(self, lane: Lane, group: asyncio.TaskGroup) -> None:
         try:
             stream = lane.racer.stream(self.request)
+            lane.attempt = stream.attempt
             head = await _until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
-            if self.winner is None:
-                self._start_next(group)
+            self._start_due(group)
             return
+        except asyncio.CancelledError:
+            lane.cut_off()
+            lane.closed = lane.ended
+            raise
         # No await from here on, so no second lane can get this far.
         lane.outcome, lane.first_token = "won", _now()
         self.winner = Winner(lane, head, stream)
-        for task in self._tasks:
+        for task in self._open:
             if task is not asyncio.current_task():
                 task.cancel()
 

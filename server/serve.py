@@ -78,14 +78,16 @@ async def serve(
     engines: Mapping[str, Engine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
+    worker: int | None = None,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
+    *worker* is the number of this process, if it is one of several.
     """
     async with open_session() as session, open_session(public=True) as public_session:
-        gateway = Gateway(session, public_session)
+        gateway = Gateway(session, public_session, worker)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, stop))
@@ -106,6 +108,7 @@ async def serve(
             await stop.wait()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
             await site.stop()
+            gateway.races.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # Tells a worker, in its environment, which descriptor it inherits as its socket.
 SOCKET = "INTERFERENCE_WORKER_SOCKET"
+# Likewise, its number, from 1.
+NUMBER = "INTERFERENCE_WORKER_NUMBER"
 RESTART_DELAY = 1.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
@@ -77,7 +79,7 @@ async def work(config: Config, load: Load, sock: socket.socket) -> None:
                 yield new, _endpoints(line)
                 current = new
 
-    await serve(config, first, sock, changes())
+    await serve(config, first, sock, changes(), int(os.environ[NUMBER]))
 
 
 def _endpoints(line: bytes) -> Endpoints:
@@ -98,8 +100,8 @@ class _Crew:
 
     async def run(self, count: int) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(self._keep_one())
+            for number in range(1, count + 1):
+                group.create_task(self._keep_one(number))
 
     def stop(self) -> None:
         """Pass a signal on: the first lets workers finish, the second does not."""
@@ -113,9 +115,9 @@ class _Crew:
         for process in self._running:
             self._write(process)
 
-    async def _keep_one(self) -> None:
+    async def _keep_one(self, number: int) -> None:
         while not self._stopping.is_set():
-            status = await self._run_one()
+            status = await self._run_one(number)
             if not self._stopping.is_set():
                 log.error("worker died, another follows", status=status)
                 await asyncio.wait(
@@ -123,14 +125,14 @@ class _Crew:
                     timeout=RESTART_DELAY,
                 )
 
-    async def _run_one(self) -> int:
+    async def _run_one(self, number: int) -> int:
         fd = self.sock.fileno()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "server",
             *self.arguments,
-            env={**os.environ, SOCKET: str(fd)},
+            env={**os.environ, SOCKET: str(fd), NUMBER: str(number)},
             pass_fds=(fd,),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, who pass it on

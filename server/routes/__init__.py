@@ -6,6 +6,7 @@ from .images import routes as images
 from .models import routes as models
 from .probes import routes as probes
 from .providers import routes as providers
+from .races import routes as races
 from .tasks import routes as tasks
 
-__all__ = ["chat", "images", "media", "models", "probes", "providers", "tasks"]
+__all__ = ["chat", "images", "media", "models", "probes", "providers", "races", "tasks"]

@@ -7,8 +7,8 @@ from aiohttp.web_request import FileField
 
 from providers import TaskRequest
 from server.answering import first_piece
-from server.catalog import Selection
 from server.keys import CLIENT, GATEWAY
+from server.lineup import Selection
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
 from .paths import providers_in_path

@@ -17,8 +17,8 @@ from providers import (
     ToolCallDelta,
     Usage,
 )
-from server.catalog import Selection
 from server.errors import GatewayError
+from server.lineup import Selection
 
 from .format import Format
 from .reading import make, read_object, take_selection

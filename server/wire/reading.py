@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from server.catalog import RaceOptions, Selection
 from server.errors import InvalidJSON, InvalidRequest
+from server.lineup import RaceOptions, Selection
 from server.structuring import Structure
 
 T = TypeVar("T")

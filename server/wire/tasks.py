@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
-from server.catalog import Selection
 from server.errors import InvalidJSON, InvalidRequest
+from server.lineup import Selection
 
 from .reading import make, read_object, take_selection
 

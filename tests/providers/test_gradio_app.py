@@ -16,8 +16,9 @@ from providers import (
     ProviderProtocolError,
 )
 from providers.errors import ProviderError, ProviderFailed
-from server.catalog import Entrant
+from server.lineup import Entrant
 from server.race import Race
+from server.schedule import Parallel
 from tests.conftest import MakeUpstream
 from tests.pictures import generated, picture
 from tests.providers.asking import drawing, failure, paint
@@ -232,7 +233,7 @@ async def test_loser_leaves_the_queue(
         Entrant(provider, model, provider.limits_for("images"))
         for provider in (waiting, connect(upstream.url))
     ]
-    race: Race[ImageRequest, Images] = Race(entrants, drawing(), 2)
+    race: Race[ImageRequest, Images] = Race(entrants, drawing(), Parallel(2))
     async with space.held():
         racing = asyncio.create_task(race.run())
         await space.sent("estimation")

@@ -7,6 +7,7 @@ from types import EllipsisType
 from attrs import define, field
 
 from providers import (
+    Attempt,
     ChatRequest,
     Choice,
     Chunk,
@@ -47,6 +48,7 @@ class ScriptedStream:
     steps: Iterator[Step]
     phase: Phase = "connect"
     closed: bool = False
+    attempt: Attempt = field(factory=Attempt)
 
     async def __anext__(self) -> list[Chunk]:
         assert not self.closed
@@ -82,6 +84,8 @@ class ScriptedRacer:
 
     id: str
     script: Sequence[Step] = ()
+    model: str = "m"
+    hurried: bool = False
     streams: list[ScriptedStream] = field(factory=list, init=False)
     begun: asyncio.Event = field(factory=asyncio.Event, init=False)
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from providers import ModelList, Provider, ProviderTimeout, open_session
-from server.catalog import Catalog, Lineup
+from server.catalog import Catalog
 from server.config import KeySettings
 from server.errors import GatewayError
 from server.health import Health
+from server.lineup import Lineup
 from server.race import Lane
+from server.schedule import Budget
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
 from tests.server.fakes import ScriptedRacer
@@ -47,7 +49,7 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
                     limits = settings.limits(config.race)
                     models[name] = ModelList(Provider(settings, limits, session))
                     models[name].models = lists.get(name, ())
-            return Catalog(config, models, health or Health())
+            return Catalog(config, models, health or Health(), Budget())
 
         yield make
 
@@ -77,6 +79,11 @@ def refusal(*args: Any, **more: Any) -> GatewayError:
 def asked(lineup: Lineup) -> dict[str, str]:
     """Return the racers of a line-up in their order, with the model of each."""
     return {entrant.id: entrant.model for entrant in lineup.entrants}
+
+
+def at_a_time(lineup: Lineup) -> int:
+    """Return how many of a line-up run at a time."""
+    return min(lineup.policy.parallel, len(lineup.entrants))
 
 
 def record(**racers: tuple[str, float]) -> Health:
@@ -110,7 +117,7 @@ def test_named(make_catalog: MakeCatalog, provider: Any, expected: list[str]) ->
     lineup = ask(make_catalog(ABC + has("Long-Name")), provider)
 
     assert list(asked(lineup)) == expected
-    assert lineup.parallel == len(expected)
+    assert at_a_time(lineup) == len(expected)
 
 
 def test_the_path_goes_before_the_body(make_catalog: MakeCatalog) -> None:
@@ -223,7 +230,7 @@ def test_a_model_that_carries_a_race(
     lineup = ask(make_catalog(toml), model="fast")
 
     assert list(asked(lineup)) == ["B", "A"]
-    assert lineup.parallel == parallel
+    assert at_a_time(lineup) == parallel
 
 
 def test_the_model_that_such_an_entry_asks_for(make_catalog: MakeCatalog) -> None:
@@ -244,7 +251,7 @@ def test_default_providers(make_catalog: MakeCatalog) -> None:
     lineup = ask(catalog)
 
     assert list(asked(lineup)) == ["C", "A"]
-    assert lineup.parallel == 2
+    assert at_a_time(lineup) == 2
     assert list(asked(ask(catalog, "B"))) == ["B"]
     assert list(asked(ask(catalog, model="fast"))) == ["B", "A"]
 
@@ -299,7 +306,7 @@ def test_nobody_named(
     lineup = ask(make_catalog(toml, A=("x",), B=models, C=("m",)))
 
     assert asked(lineup) == {"B": upstream, "C": "m"}
-    assert lineup.parallel == 1
+    assert at_a_time(lineup) == 1
 
 
 def test_nobody_named_best_record_first(make_catalog: MakeCatalog) -> None:
@@ -324,7 +331,7 @@ def test_nobody_named_and_nobody_lists_it(make_catalog: MakeCatalog) -> None:
     lineup = ask(make_catalog(toml, record(A=("failed", 0))))
 
     assert asked(lineup) == {"D": "d", "A": "a"}
-    assert lineup.parallel == 1
+    assert at_a_time(lineup) == 1
 
 
 @pytest.mark.parametrize("toml", ["", ABC, has("A", "unknown_model = 'reject'")])
@@ -472,7 +479,7 @@ def test_a_requests_own_strategy(
     """A request may have fewer racers run at a time than is configured, never more."""
     catalog = make_catalog(f"{ABC}[race]\nstrategy = '{configured}'\n")
 
-    assert ask(catalog, "A B C", race=race).parallel == parallel
+    assert at_a_time(ask(catalog, "A B C", race=race)) == parallel
 
 
 def test_a_requests_own_strategy_where_nobody_is_named(
@@ -481,10 +488,12 @@ def test_a_requests_own_strategy_where_nobody_is_named(
     """A `race` object does not make a race of a request that names nobody."""
     catalog = make_catalog(ABC, A=("m",), B=("m",))
 
-    assert ask(catalog, race={"strategy": "race", "max_parallel": 2}).parallel == 1
+    lineup = ask(catalog, race={"strategy": "race", "max_parallel": 2})
+
+    assert at_a_time(lineup) == 1
 
 
-@pytest.mark.parametrize("strategy", ["hedge", "fast", ""])
+@pytest.mark.parametrize("strategy", ["Race", "fast", ""])
 def test_an_unknown_strategy(make_catalog: MakeCatalog, strategy: str) -> None:
     """A strategy that is none is a 400 that says which there are."""
     error = refusal(make_catalog(ABC), "A", race={"strategy": strategy})

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from providers import ImageRequest, ModelList, Provider, open_session
-from server.catalog import Catalog, Selection
+from server.catalog import Catalog
 from server.errors import ModelNotFound
 from server.health import Health
+from server.lineup import Selection
 from server.loading import ConfigError, load
+from server.schedule import Budget
 from tests.server.conftest import BARE, ReadConfig
 
 MakeCatalog = Callable[..., Catalog]
@@ -38,7 +40,8 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
             config = read_config(f"{FLUX}{lines}\n{BARE}")
             settings = config.providers["Spaces"]
             provider = Provider(settings, settings.limits(config.race), session)
-            return Catalog(config, {"Spaces": ModelList(provider)}, Health())
+            lists = {"Spaces": ModelList(provider)}
+            return Catalog(config, lists, Health(), Budget())
 
         yield make
 

@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
-from providers import ProviderBusy, ProviderError, ProviderTimeout
-from server.health import REMEMBERED, Health, Record
+from providers import ChatRequest, Chunk, ProviderBusy, ProviderError, ProviderTimeout
+from server.health import Health, Record
 from server.race import Lane, Race
+from server.schedule import Parallel
+from server.times import REMEMBERED
 from tests.server.fakes import HELLO, ScriptedRacer, says
 
 NO = ProviderTimeout("no token in time")
+NOW = 1.0
 
 
 def lane(
@@ -67,9 +70,9 @@ def test_a_loser_has_not_succeeded_either() -> None:
     """To be cut off again and again does not make one that fails look reliable."""
     often, once = Record(), Record()
     for record in (often, once):
-        record.add(lane("A", error=NO))
+        record.add(lane("A", error=NO), NOW)
     for _ in range(9):
-        often.add(lane("A"))
+        often.add(lane("A"), NOW)
 
     assert often.rank()[0] == once.rank()[0]
 
@@ -109,7 +112,7 @@ def test_a_winner_that_failed_later() -> None:
 
 async def test_real_lanes() -> None:
     """What a real race leaves behind is counted as it was run."""
-    race = Race(
+    race: Race[ChatRequest, Chunk] = Race(
         [
             ScriptedRacer("A", [NO]),
             ScriptedRacer("B", [...]),
@@ -117,7 +120,7 @@ async def test_real_lanes() -> None:
             ScriptedRacer("D", [says("d")]),
         ],
         HELLO,
-        3,
+        Parallel(3),
     )
     health = Health()
     await race.run()
@@ -142,7 +145,7 @@ def test_quantiles(seconds: list[float], p50: float, p90: float, p99: float) -> 
     """Times to first token are told as quantiles that were really measured, in ms."""
     record = Record()
     for value in seconds:
-        record.add(lane("A", value))
+        record.add(lane("A", value), NOW)
 
     assert record.ttft_ms() == {"p50": p50, "p90": p90, "p99": p99}
 
@@ -151,7 +154,7 @@ def test_old_times_are_forgotten() -> None:
     """The quantiles are of the last races, and take no more memory for older ones."""
     record = Record()
     for value in [9.0] * REMEMBERED + [0.1] * REMEMBERED:
-        record.add(lane("A", value))
+        record.add(lane("A", value), NOW)
 
     assert record.ttft_ms() == {"p50": 100.0, "p90": 100.0, "p99": 100.0}
     assert record.requests == 2 * REMEMBERED
@@ -171,7 +174,7 @@ def test_rank() -> None:
     for name, history in RECORDS.items():
         record = Record()
         for one in history:
-            record.add(lane("A", **one))
+            record.add(lane("A", **one), NOW)
         ranks[name] = record.rank()
 
     assert sorted(RECORDS, key=ranks.__getitem__) == list(RECORDS)
@@ -180,7 +183,7 @@ def test_rank() -> None:
 def test_rank_of_the_untried() -> None:
     """One without a record is tried before one that has failed, so that it gets one."""
     failed = Record()
-    failed.add(lane("A", error=NO))
+    failed.add(lane("A", error=NO), NOW)
 
     assert Record().rank() < failed.rank()
 
@@ -189,7 +192,7 @@ def test_rank_recovers() -> None:
     """Old failures are forgotten once a provider answers again."""
     record = Record()
     for one in [{"error": NO}] * 20 + [{"ttft": 0.1}] * 20:
-        record.add(lane("A", **one))
+        record.add(lane("A", **one), NOW)
 
     assert record.rank() == (0, 100.0)
     assert record.failures == 20

@@ -22,6 +22,7 @@ from providers import (
 )
 from server.errors import NobodyWon
 from server.race import Race, Winner
+from server.schedule import Parallel
 from tests.server.fakes import (
     HELLO,
     ROLE,
@@ -36,7 +37,7 @@ ChatRace = Race[ChatRequest, Chunk]
 
 
 def racing(*racers: ScriptedRacer, parallel: int = 0) -> ChatRace:
-    return Race(racers, HELLO, parallel or len(racers))
+    return Race(racers, HELLO, Parallel(parallel or len(racers)))
 
 
 def outcomes(race: ChatRace) -> dict[str, str]:
@@ -181,6 +182,8 @@ class Refusing:
     """A racer that can't even make a call of the request."""
 
     id: str
+    model: str = "m"
+    hurried: bool = False
 
     def stream(self, request: ChatRequest) -> NoReturn:
         raise ProviderRefusedRequest("it has no audio")
@@ -188,7 +191,9 @@ class Refusing:
 
 async def test_one_that_refuses_before_it_is_called_is_out() -> None:
     """A request that a dialect can't express disqualifies like any other failure."""
-    race = ChatRace([Refusing("a"), ScriptedRacer("b", [says("b")])], HELLO, 1)
+    race = ChatRace(
+        [Refusing("a"), ScriptedRacer("b", [says("b")])], HELLO, Parallel(1)
+    )
 
     winner = await race.run()
 
@@ -198,7 +203,7 @@ async def test_one_that_refuses_before_it_is_called_is_out() -> None:
 
 async def test_nobody_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """NobodyWon names each racer, how far it came and how long that took."""
-    times = iter([1.0, 1.25, 3.0, 3.5])
+    times = iter([0.0, 1.0, 1.0, 1.25, 2.0, 3.0, 3.5])
     monkeypatch.setattr("server.race.perf_counter", lambda: next(times))
     early = ScriptedRacer("early", [ProviderBusy("no", phase="connect", status=429)])
     late = ScriptedRacer("late", [ROLE, ProviderTimeout("no", phase="first_token")])
@@ -413,7 +418,7 @@ async def test_a_victory_taken_back() -> None:
 
 async def test_lanes_tell_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each lane knows its time to first token, or how long it ran until it was out."""
-    times = iter([1.0, 1.5, 2.0, 4.0])
+    times = iter([0.0, 1.0, 1.0, 1.5, 1.5, 2.0, 4.0])
     monkeypatch.setattr("server.race.perf_counter", lambda: next(times))
     failing = ScriptedRacer("failing", [ProviderBusy("no")])
     steady = ScriptedRacer("steady", [says("a")])

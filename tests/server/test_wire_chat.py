@@ -17,8 +17,8 @@ from providers import (
     ToolCallDelta,
     Usage,
 )
-from server.catalog import RaceOptions, Selection
 from server.errors import InvalidJSON, InvalidRequest
+from server.lineup import RaceOptions, Selection
 from server.wire.chat import (
     CHAT,
     MAX_ANSWER,

@@ -1,0 +1,90 @@
+"""Who races for one request: whom it names, and what becomes of that."""
+
+from typing import Any
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, optional
+
+from providers import ChatRequest, Limits, Provider, TaskRequest
+
+from .schedule import Schedule
+
+Request = ChatRequest | TaskRequest
+
+
+@frozen(kw_only=True)
+class RaceOptions:
+    """A request's own `race` object: it tightens what is configured. Seconds."""
+
+    strategy: str | None = None
+    first_token_timeout: float | None = field(default=None, validator=optional(gt(0)))
+    max_parallel: int | None = field(default=None, validator=optional(ge(1)))
+    deadline: float | None = field(default=None, validator=optional(gt(0)))
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Whom a request names; *providers* is None where it names nobody."""
+
+    providers: tuple[str, ...] | None = None
+    race: RaceOptions = RaceOptions()
+
+
+@frozen
+class Entrant:
+    """A provider in one race, with the model that it will be asked for."""
+
+    provider: Provider
+    model: str
+    limits: Limits
+    # Whether the client gives it less time than the configuration does.
+    hurried: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.provider.id
+
+    def stream(self, request: Request) -> Any:
+        """Return the stream of what *request* asks for: chunks, images, bytes."""
+        return self.provider.stream(request, self.model, self.limits)
+
+
+@frozen
+class Skipped:
+    """A provider that was asked for and does not start, and why."""
+
+    id: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class Policy:
+    """
+    How a race is run. *delay* is what `hedge_delay` says: seconds, or a quantile of
+    the provider's own times; *budget* the extra calls per request, at most.
+    """
+
+    strategy: str
+    parallel: int
+    delay: float | str
+    budget: float
+
+
+@frozen(kw_only=True)
+class Lineup:
+    """
+    The racers of one request in their order, and who of those asked for is not there.
+
+    *probes* are those among them whose rest is over: one request tries them.
+    """
+
+    entrants: tuple[Entrant, ...]
+    policy: Policy
+    schedule: Schedule
+    deadline: float | None = None
+    skipped: tuple[Skipped, ...] = ()
+    probes: tuple[str, ...] = ()
+
+    def model_of(self, racer: str) -> str:
+        """Return the model that the racer with this id is asked for."""
+        return next(e.model for e in self.entrants if e.id == racer)

@@ -1,0 +1,49 @@
+"""The races as JSON lines in a file, which is rotated when it is full."""
+
+import logging
+import sys
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from pathlib import Path
+from queue import SimpleQueue
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class RaceFile:
+    """
+    Appends lines to *path*, in a thread of its own: a slow disk holds up no answer.
+
+    Past *max_bytes* the file becomes `path.1`, that one `path.2`, up to *backups*.
+    Raises OSError if it can't be opened.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
+        file = _File(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+        queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        self._file = file
+        self._handler = QueueHandler(queue)
+        self._listener = QueueListener(queue, file)
+        self._listener.start()
+
+    def write(self, line: bytes) -> None:
+        """Append a line; one that can't be written is reported, and lost."""
+        record = logging.LogRecord(
+            "races", logging.INFO, "", 0, line.decode(), None, None
+        )
+        self._handler.emit(record)
+
+    def close(self) -> None:
+        """Write what is still waiting."""
+        self._listener.stop()
+        self._file.close()
+
+
+class _File(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        log.error(
+            "a race can't be written to its file",
+            file=self.baseFilename,
+            why=str(sys.exc_info()[1]),
+        )

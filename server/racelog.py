@@ -1,0 +1,99 @@
+"""The last races, in bounded memory, and who listens to them live."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from attrs import field, frozen
+
+from .config import KeySettings
+
+REMEMBERED = 1000
+# A listener that is so far behind misses the oldest.
+BEHIND = 1000
+
+
+@frozen
+class Entry:
+    """
+    One race that has ended. *id* is its request's, *owner* the name of the key that it
+    came with, *data* its JSON: a fifth of what the same would take as objects.
+    """
+
+    id: str
+    owner: str | None
+    data: bytes = field(repr=False)
+
+    def shown_to(self, client: KeySettings | None) -> bool:
+        """Say whether *client* may see it; None: the server is open to all."""
+        return client is None or client.admin or client.name == self.owner
+
+
+class Listener:
+    """Iterates over the races that end from now on; ends when the log is closed."""
+
+    def __init__(self, client: KeySettings | None) -> None:
+        self._client = client
+        self._missed: deque[Entry | None] = deque(maxlen=BEHIND)
+        self._some = asyncio.Event()
+
+    def tell(self, entry: Entry | None) -> None:
+        if entry is None or entry.shown_to(self._client):
+            self._missed.append(entry)
+            self._some.set()
+
+    def __aiter__(self) -> "Listener":
+        return self
+
+    async def __anext__(self) -> Entry:
+        while not self._missed:
+            self._some.clear()
+            await self._some.wait()
+        entry = self._missed.popleft()
+        if entry is None:
+            raise StopAsyncIteration
+        return entry
+
+
+class RaceLog:
+    """What `/v1/races` shows."""
+
+    def __init__(self) -> None:
+        self._last: deque[Entry] = deque(maxlen=REMEMBERED)
+        self._listeners: set[Listener] = set()
+
+    def add(self, entry: Entry) -> None:
+        self._last.append(entry)
+        for listener in self._listeners:
+            listener.tell(entry)
+
+    def last(self, client: KeySettings | None, limit: int) -> list[bytes]:
+        """Return the last races that *client* may see, the newest first."""
+        shown = (e.data for e in reversed(self._last) if e.shown_to(client))
+        return list(islice(shown, limit))
+
+    def find(self, request_id: str, client: KeySettings | None) -> bytes | None:
+        """Return the last race of the request with this id, if *client* may see it."""
+        found = (
+            entry.data
+            for entry in reversed(self._last)
+            if entry.id == request_id and entry.shown_to(client)
+        )
+        return next(found, None)
+
+    @contextmanager
+    def listen(self, client: KeySettings | None) -> Iterator[Listener]:
+        """Yield what tells of each race that ends and that *client* may see."""
+        listener = Listener(client)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    def close(self) -> None:
+        """End what is listened to: no race is to come."""
+        for listener in self._listeners:
+            listener.tell(None)

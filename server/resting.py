@@ -1,0 +1,62 @@
+"""When a provider that keeps failing is left alone, and for how long."""
+
+from attrs import define, field
+
+# Failures in a row after which it rests.
+PATIENCE = 3
+# Seconds of the first rest; each that follows without a success is twice as long.
+FIRST = 5.0
+LONGEST = 300.0
+# Where counting ends: the longest rest is long reached.
+MOST_RESTS = 16
+# What a provider may ask for at most: a probe an hour costs nobody anything.
+LONGEST_ASKED = 3600.0
+
+
+@define(eq=False)
+class Rest:
+    """
+    One provider's rest. Times are seconds on the clock of its lanes.
+
+    It ends by itself at *until*; one request then tries the provider, and others pass
+    it over until that one is answered: a success forgets all, a failure sends it back
+    to rest for longer.
+    """
+
+    until: float = 0.0
+    _failed: int = field(default=0, init=False)
+    _rests: int = field(default=0, init=False)
+    _probed: bool = field(default=False, init=False)
+
+    def available(self, now: float) -> bool:
+        return now >= self.until and not self._probed
+
+    def probe(self) -> bool:
+        """Claim the first try after a rest; False: there was none."""
+        self._probed = self._rests > 0
+        return self._probed
+
+    def release(self) -> None:
+        """Give up the claim: the try is over, or has never begun."""
+        self._probed = False
+
+    def succeed(self) -> None:
+        self.until, self._failed, self._rests = 0.0, 0, 0
+
+    def fail(self, started: float, now: float, asked: float | None) -> float:
+        """
+        Take in the failure of a call that began at *started*; return the seconds of
+        the rest that this begins, if it does.
+
+        *asked* is its own Retry-After, which is reason enough.
+        """
+        if started < self.until:
+            return 0.0  # it began before the rest, or in spite of it: nothing new
+        self._failed += 1
+        if not asked and not self._rests and self._failed < PATIENCE:
+            return 0.0
+        grown = FIRST * 2**self._rests
+        seconds = min(asked, LONGEST_ASKED) if asked else min(grown, LONGEST)
+        self._rests = min(self._rests + 1, MOST_RESTS)
+        self.until = now + seconds
+        return seconds

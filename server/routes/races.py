@@ -1,0 +1,57 @@
+"""The last races: who ran, who won, why the others did not; and the live ones."""
+
+from aiohttp import web
+
+from server.errors import InvalidRequest, RouteNotFound
+from server.keys import CLIENT, GATEWAY
+from server.racelog import REMEMBERED
+from server.sse import EventStream
+
+routes = web.RouteTableDef()
+
+LISTED = 100
+
+
+@routes.get("/races")
+async def list_races(request: web.Request) -> web.Response:
+    races = request.config_dict[GATEWAY].races
+    last = races.last(request.get(CLIENT), _limit(request))
+    body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
+    return web.Response(body=body, content_type="application/json")
+
+
+@routes.get("/races/events")
+async def stream_races(request: web.Request) -> web.StreamResponse:
+    """Send each race as it ends; a client that stops reading is left in the end."""
+    gateway = request.config_dict[GATEWAY]
+    response = EventStream(ping_interval=gateway.config.server.ping_interval)
+    with gateway.races.listen(request.get(CLIENT)) as listener:
+        try:
+            await response.begin(request)
+            async for entry in listener:
+                await response.send_frames(b"data: " + entry.data + b"\n\n")
+            await response.finish(b"")
+        finally:
+            response.stop_pings()
+    return response
+
+
+@routes.get("/races/{id}")
+async def retrieve_race(request: web.Request) -> web.Response:
+    races = request.config_dict[GATEWAY].races
+    found = races.find(request.match_info["id"], request.get(CLIENT))
+    if found is None:
+        raise RouteNotFound(
+            "There is no race with this request id, or no longer: the last"
+            f" {REMEMBERED} are kept."
+        )
+    return web.Response(body=found, content_type="application/json")
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(LISTED))
+    if not given.isdecimal() or not 1 <= int(given) <= REMEMBERED:
+        raise InvalidRequest(
+            f"'limit' must be a whole number from 1 to {REMEMBERED}.", param="limit"
+        )
+    return int(given)
