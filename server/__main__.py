@@ -15,8 +15,9 @@ from typing import Any
 import click
 
 from . import logs
-from .config import Config, LogSettings
+from .config import STRATEGIES, Config, LogSettings, RaceSettings
 from .loading import ConfigError, config_path, load
+from .replay import Policy
 
 FILE = click.option(
     "--config",
@@ -63,6 +64,42 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
     config = _or_exit(partial(load, path))
     logs.configure(LogSettings(level="error"))
     show(config, str(path) if path else "no file: the defaults", live=live)
+
+
+@main.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True)
+)
+@click.option(
+    "--strategy", type=click.Choice(STRATEGIES), default="hedge", show_default=True
+)
+@click.option("--delay", default="p90", help="Seconds, or a quantile as p90.")
+@click.option(
+    "--budget", type=click.FloatRange(min=0), default=0.1, help="Extra calls a request."
+)
+@click.option("--parallel", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--seed", type=int, default=0, help="For what the log does not tell.")
+def replay(files: tuple[Path, ...], delay: str, seed: int, **options: Any) -> None:
+    """Run the races in FILES again, on paper, with another policy."""
+    from .replay_table import show  # noqa: PLC0415 - rich is slow to import
+
+    logs.configure(LogSettings(level="error"))
+    show(files, Policy(delay=_delay(delay), **options), seed)
+
+
+def _delay(text: str) -> float | str:
+    try:
+        RaceSettings(hedge_delay=(delay := _number(text)))
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--delay") from exc
+    return delay
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @main.command()

@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
 from time import perf_counter, time
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from attrs import define, field
 
 from providers import ProviderError, ProviderTimeout
 
-from .race import Lane, Racer
+from .race import Outcome
 from .resting import Rest
 from .times import Times
 
@@ -25,7 +25,43 @@ DEFAULT_DELAY = 1.0
 MODELS = 64
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
-R = TypeVar("R", bound=Racer[Any, Any])
+R = TypeVar("R", bound="Named")
+
+
+class Named(Protocol):
+    """Someone who has a record."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Start(Named, Protocol):
+    """What became of one start; a race's lane, for one. Seconds, on any one clock."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def hurried(self) -> bool:
+        """Whether the client gave it less time than is configured."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome: ...
+
+    @property
+    def started(self) -> float: ...
+
+    @property
+    def first_token(self) -> float | None: ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took to its first token, or to being out."""
+        ...
+
+    @property
+    def error(self) -> ProviderError | None: ...
 
 
 @define(eq=False)
@@ -47,43 +83,43 @@ class Record:
     _by_model: dict[str, Times] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
-    def add(self, lane: Lane, now: float) -> None:
-        """Take in what became of one start; *now* is on the lane's clock."""
+    def add(self, start: Start, now: float) -> None:
+        """Take in what became of one start; *now* is on the start's clock."""
         self.requests += 1
-        if lane.outcome == "won":
+        if start.outcome == "won":
             self.wins += 1
-        elif lane.outcome == "cut off":
+        elif start.outcome == "cut off":
             self.losses += 1
-        self._time(lane)
-        if lane.error is not None:
-            self._fail(lane, lane.error, now)
-        elif lane.outcome == "won":
+        self._time(start)
+        if start.error is not None:
+            self._fail(start, start.error, now)
+        elif start.outcome == "won":
             self._recent.append(True)
             self.rest.succeed()
 
-    def _time(self, lane: Lane) -> None:
-        late = lane.outcome == "cut off" or isinstance(lane.error, ProviderTimeout)
-        if lane.first_token is None and not late:
+    def _time(self, start: Start) -> None:
+        late = start.outcome == "cut off" or isinstance(start.error, ProviderTimeout)
+        if start.first_token is None and not late:
             return
-        for times in (self._times, self._of_model(lane.racer.model)):
-            times.add(lane.seconds * 1000, seen=lane.first_token is not None)
+        for times in (self._times, self._of_model(start.model)):
+            times.add(start.seconds * 1000, seen=start.first_token is not None)
 
     def _of_model(self, model: str) -> Times:
         if model not in self._by_model and len(self._by_model) == MODELS:
             del self._by_model[next(iter(self._by_model))]
         return self._by_model.setdefault(model, Times())
 
-    def _fail(self, lane: Lane, error: ProviderError, now: float) -> None:
+    def _fail(self, start: Start, error: ProviderError, now: float) -> None:
         self.failures += 1
         self.last_error = f"{error.code}: {error}"
         if error.blames_request:
             return
         self._recent.append(False)
-        seconds = self.rest.fail(lane.started, now, error.retry_after)
+        seconds = self.rest.fail(start.started, now, error.retry_after)
         if seconds:
             log.warning(
                 "provider rests",
-                provider=lane.id,
+                provider=start.id,
                 seconds=round(seconds, 1),
                 error=error.code,
             )
@@ -135,24 +171,24 @@ class Health:
 
     def add(
         self,
-        lanes: Sequence[Lane],
+        starts: Sequence[Start],
         probes: Iterable[str] = (),
         now: float | None = None,
     ) -> None:
         """
         Take in a race that has ended, and that has tried *probes*; with no winner,
-        nobody lost it. *now* is on the lanes' clock.
+        nobody lost it. *now* is on the starts' clock.
 
         A time-out that the client has set itself says nothing of the provider.
         """
         now = perf_counter() if now is None else now
         for probe in probes:
             self.of(probe).rest.release()
-        decided = any(lane.first_token is not None for lane in lanes)
-        for lane in lanes:
-            hurried = lane.racer.hurried and isinstance(lane.error, ProviderTimeout)
-            if (decided or lane.outcome == "failed") and not hurried:
-                self.of(lane.id).add(lane, now)
+        decided = any(start.first_token is not None for start in starts)
+        for start in starts:
+            hurried = start.hurried and isinstance(start.error, ProviderTimeout)
+            if (decided or start.outcome == "failed") and not hurried:
+                self.of(start.id).add(start, now)
 
     def best_first(self, racers: Sequence[R]) -> list[R]:
         """

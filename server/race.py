@@ -89,6 +89,14 @@ class Lane:
         return self.racer.id
 
     @property
+    def model(self) -> str:
+        return self.racer.model
+
+    @property
+    def hurried(self) -> bool:
+        return self.racer.hurried
+
+    @property
     def running(self) -> bool:
         return self.outcome == "running"
 

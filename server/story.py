@@ -68,7 +68,7 @@ def _lane(
 
     told: dict[str, Any] = {
         "id": lane.id,
-        "model": lane.racer.model,
+        "model": lane.model,
         "outcome": lane.outcome,
         "reason": _reason(lane, race, ending),
         "start_ms": at(lane.started),

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from server.loading import load
-from tests.conftest import StartServer
+from tests.client import client
+from tests.conftest import MakeUpstream, StartServer
 from tests.server.conftest import BARE
+from tests.upstream import says
 
 OPEN = "[providers.Open]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:9/v1'\n"
 BAD = f"[server]\nprot = 1\nport = 'x'\n[providers.A]\nkind = 'x'\n{BARE}"
@@ -219,3 +221,31 @@ async def test_options_go_before_the_file(start_server: StartServer) -> None:
         "stopping",
         "stopped",
     ]
+
+
+async def test_replay(
+    start_server: StartServer, make_upstream: MakeUpstream, tmp_path: Path
+) -> None:
+    """
+    What a server has written is read by `replay`: run as recorded, all winners are the
+    same; another policy has its own row; a wrong file or option is told.
+    """
+    log = tmp_path / "races.jsonl"
+    a, b = await make_upstream(says("a")), await make_upstream([0.02, *says("b")])
+    races = f"[log]\nraces_file = '{log}'"
+    server = await start_server(a.table("A"), b.table("B"), races)
+    async with client(server.url) as asking:
+        for _ in range(5):
+            await asking.chat("A B")
+    await server.stop()
+
+    same = run("replay", str(log), "--strategy", "race")
+    cheap = run("replay", str(log), "--delay", "0.5", "--budget", "0.2")
+
+    assert rows(same.stdout)["as recorded"] == rows(same.stdout)["race"]
+    assert rows(same.stdout)["race"][0] == "5"
+    assert rows(same.stdout)["race"][-1] == "100.0%"
+    assert rows(cheap.stdout)["hedge, delay 0.5, budget 0.2"][4:6] == ["5", "1.000"]
+    bad = run("replay", __file__)
+    assert (bad.returncode, bad.stderr.count(":1: not a race")) == (1, 1)
+    assert "as 'p90'" in run("replay", str(log), "--delay", "p0").stderr
