@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov bench clean
+.PHONY: run install test check lint fmt cov guard bench clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -39,11 +39,15 @@ lint: $(VENV)/tools
 cov: $(VENV)/tools
 	$(MAKE) test PYTEST="--cov $(PYTEST)"
 
-check: lint test
+# How many instructions the server takes, beside benchmarks/limits.toml.
+guard: $(VENV)/tools
+	$(BIN)/python -m benchmarks.guard
 
-# Run one thing at a time on a quiet machine; the table says what it measures.
+check: lint test guard
+
+# Run it on a quiet machine. BENCH="unary burst" chooses; see benchmarks/README.md.
 bench: $(VENV)/tools
-	$(BIN)/python -m benchmarks.cutoff
+	$(BIN)/python -m benchmarks $(BENCH)
 
 fmt: $(VENV)/tools
 	$(BIN)/ruff check --fix .
