@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Seconds that a connection may take to end after the answer's last event came, so that
 # it can be used again.
 LINGER = 1.0
+# Bytes of an answer that are taken in at once: for a slow client, the chunks and frames
+# made of them wait, which are many times their size.
+MOST_AT_ONCE = 32 * 1024
 
 
 class ChatStream:
@@ -140,7 +143,7 @@ class ChatStream:
         """Return the chunks of one read; [] if it completed none."""
         self._waiting_since = self._loop.time()
         try:
-            received = await response.content.readany()
+            received = await response.content.read(MOST_AT_ONCE)
             self.attempt.received += len(received)
             if received:
                 return self._dialect.receive(received)

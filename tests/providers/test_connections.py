@@ -50,6 +50,18 @@ async def test_connection_may_end_its_answer_late(
     assert upstream.connections == 1
 
 
+async def test_little_is_taken_in_at_once(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """However much has come, no more of it is made chunks of than a client may want."""
+    upstream = await make_upstream([HEAD + A * 20_000 + STOP + DONE + END])
+
+    sizes = [len(chunks) async for chunks in start(connect(upstream.url))]
+
+    assert sum(sizes) == 20_001
+    assert max(sizes) < 500
+
+
 async def test_calls_share_no_connection(
     make_upstream: MakeUpstream, connect: Connect
 ) -> None:
