@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
 BACKLOG = 1024
+# Seconds for which a client may take nothing of what is sent to it.
+SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
 # What is fixed when the process starts, so that a reload can't change it.
@@ -39,9 +41,17 @@ def listen(config: Config) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(
+    sock = socket.create_server(
         address[:2], family=family, backlog=BACKLOG, reuse_port=False
     )
+    # Every connection inherits it, whatever is answered over it. A client that stops
+    # reading holds nothing but its connection and some buffers where the system does
+    # not have it: its upstream is let go after the race's total_timeout.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_TIMEOUT * 1000)
+        )
+    return sock
 
 
 def url_of(sock: socket.socket) -> str:

@@ -6,12 +6,17 @@ from aiohttp_sse import EventSourceResponse
 
 class EventStream(EventSourceResponse):
     """
-    aiohttp-sse's response, with its pings and its patience with a stalled client: a
-    ping that can't be written for 120 s ends the connection, and so the stream.
+    aiohttp-sse's response, with its pings. Its time-out for clients that do not read is
+    off: every connection has one already, from the socket that it was accepted on.
     """
 
     def __init__(self, *, ping_interval: float) -> None:
-        super().__init__(sep="\n", allow_all_methods=True, ping_interval=ping_interval)
+        super().__init__(
+            sep="\n",
+            allow_all_methods=True,
+            ping_interval=ping_interval,
+            send_timeout=None,
+        )
 
     async def begin(self, request: web.Request) -> None:
         """Send the headers, and pings from now on; a second call does nothing."""

@@ -88,12 +88,16 @@ async def running(
     text: str,
     *arguments: str,
     environ: Mapping[str, str] | None = None,
+    module: str = "server",
 ) -> AsyncIterator[Server]:
-    """Start a server on a free port with *text* as its configuration file *config*."""
+    """
+    Start a server on a free port with *text* as its configuration file *config*; by
+    another *module*, to watch it.
+    """
     config.write_text(alone(text))  # noqa: ASYNC240 - small, and nothing else runs yet
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "server", "--config", str(config), "--port", "0", *arguments),
+        *("-m", module, "--config", str(config), "--port", "0", *arguments),
         env={**_environ(), **(environ or {})},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -1,0 +1,37 @@
+"""
+The real server in a process that says, on SIGUSR1, what is alive in it: a line of JSON
+on standard error, with the number of its tasks by what they run.
+
+`python -m tests.watched ARGUMENTS` is `python -m server ARGUMENTS` otherwise, but for
+$SEND_TIMEOUT, which is for tests that can't wait for the server's own.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+from server import serve
+from server.__main__ import main
+
+
+def report(_: int, __: FrameType | None) -> None:
+    tasks = asyncio.all_tasks(asyncio.get_running_loop())
+    alive = Counter(_what(task) for task in tasks)
+    # Not sys.stderr: the signal may have come while something is written to it.
+    os.write(2, f"alive {json.dumps(alive)}\n".encode())
+
+
+def _what(task: asyncio.Task[Any]) -> str:
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return str(name or task.get_name())
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGUSR1, report)
+    if patience := os.environ.get("SEND_TIMEOUT"):
+        serve.SEND_TIMEOUT = float(patience)
+    main(prog_name="python -m server")
