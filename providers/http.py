@@ -1,5 +1,6 @@
 """aiohttp as we call it: one session, no redirects, no waits without a bound."""
 
+import asyncio
 import contextlib
 import ipaddress
 import math
@@ -8,12 +9,14 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from time import perf_counter
 from types import SimpleNamespace
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import ResolveResult
+from aiohttp.connector import Connection
 from aiohttp.resolver import ThreadedResolver
 from attrs import define
 from yarl import URL
@@ -52,6 +55,22 @@ class PublicResolver(ThreadedResolver):
         return found
 
 
+class Request(aiohttp.ClientRequest):
+    """
+    A request that is not sent on when its connection is given up: closing alone would
+    keep the connection until the upstream has taken everything, if it ever does.
+    """
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        conn.add_callback(partial(_drop_unsent, conn.transport))
+        return await super().send(conn)
+
+
+def _drop_unsent(transport: asyncio.Transport | None) -> None:
+    if transport is not None and transport.get_write_buffer_size():
+        transport.abort()
+
+
 @contextlib.asynccontextmanager
 async def open_session(*, public: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
     """
@@ -67,6 +86,7 @@ async def open_session(*, public: bool = False) -> AsyncIterator[aiohttp.ClientS
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_tracing()],
+        request_class=Request,
     ) as session:
         yield session
 
