@@ -201,8 +201,9 @@ class Anthropic:
                 block.signature += delta["signature"]
             # The calls of tools that the server runs itself are none of the client's.
             case "input_json_delta", "tool_use":
-                block.pieces.append(delta["partial_json"])
-                return self._argue(block, delta["partial_json"])
+                said = _text(delta["partial_json"]) or ""
+                block.pieces.append(said)
+                return self._argue(block, said)
         return []
 
     def _close(self, block: _Block) -> list[Chunk]:

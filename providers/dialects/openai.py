@@ -58,6 +58,8 @@ KNOWN_IN_DELTA = frozenset(
 KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+# Seconds since 1970; more is no time of this century or the next.
+MAX_TIME = 2**33
 
 
 @define
@@ -140,7 +142,7 @@ class OpenAI:
         return _chunk(payload, choices)
 
     def _choice(self, choice: Mapping[str, Any]) -> Choice:
-        index = choice.get("index") or 0
+        index = _index(choice.get("index"))
         reason = choice.get("finish_reason")
         if reason == "error":
             raise ProviderFailed("the upstream ended with finish_reason 'error'")
@@ -156,7 +158,7 @@ class OpenAI:
                 choice.get("delta") or choice.get("message") or NOTHING, index
             ),
             finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
-            logprobs=choice.get("logprobs"),
+            logprobs=_object(choice.get("logprobs") or None),
         )
 
     def _delta(self, delta: Mapping[str, Any], choice: int) -> Delta:
@@ -202,16 +204,34 @@ def authorization(settings: ProviderSettings) -> dict[str, str]:
 
 
 def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
-    created = payload.get("created")
     usage = payload.get("usage") or (payload.get("x_groq") or NOTHING).get("usage")
     return Chunk(
-        id=payload.get("id") or None,
-        created=int(created) if isinstance(created, int | float) else None,
-        model=payload.get("model") or None,
+        id=_name(payload.get("id")),
+        created=_time(payload.get("created")),
+        model=_name(payload.get("model")),
         choices=choices,
         usage=_usage(usage) if usage else None,
         extra=_rest(payload, KNOWN_IN_CHUNK),
     )
+
+
+def _index(value: Any) -> int:
+    """Return a choice's number; some vendors, with one choice only, leave it out."""
+    if value is None or type(value) is int:
+        return value or 0
+    raise TypeError(f"an index expected, not {type(value).__name__}")
+
+
+def _name(value: Any) -> str | None:
+    """Return an id, or a model's: nothing hangs on what is none."""
+    return value if value and isinstance(value, str) else None
+
+
+def _time(value: Any) -> int | None:
+    """Return a time that JSON has room for, or None."""
+    if isinstance(value, int | float) and 0 <= value < MAX_TIME:
+        return int(value)
+    return None
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

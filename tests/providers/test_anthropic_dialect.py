@@ -196,6 +196,7 @@ FAILURES: dict[str, Failure] = {
     "invalid_json.sse": (UNREADABLE, None),
     "no_such_block.sse": (UNREADABLE, None),
     "text_not_text.sse": (UNREADABLE, None),
+    "arguments_not_text.sse": (UNREADABLE, None),
 }
 
 

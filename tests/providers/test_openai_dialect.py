@@ -426,6 +426,9 @@ def test_tokens(delta: dict[str, Any], is_token: bool) -> None:
         {"choices": [5]},
         {"choices": [None]},
         {"choices": [{"index": {"0": 0}, "delta": {}}]},
+        {"choices": [{"index": "0", "delta": {}}]},
+        {"choices": [{"index": 0.5, "delta": {}}]},
+        {"choices": [{"logprobs": [1], "delta": {}}]},
         {"choices": [{"delta": "text"}]},
         {"choices": [{"delta": {"content": 5}}]},
         {"choices": [{"delta": {"content": {"text": "x"}}}]},
@@ -453,6 +456,19 @@ def test_wrong_types(payload: Any) -> None:
     body = frame({"content": "Hi"}) + event(payload) + frame(finish_reason="stop")
     with pytest.raises(UNREADABLE):
         list(read(body))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"id": {}}, {"id": 7}, {"model": ["m"]}, {"created": 1e300}, {"created": -1}],
+    ids=str,
+)
+def test_odd_names_are_no_names(field: dict[str, Any]) -> None:
+    """An id, a model or a time that is none is left out: nothing hangs on them."""
+    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
+    (found,) = read(event({"choices": [choice], **field}))
+
+    assert (found.id, found.model, found.created) == (None, None, None)
 
 
 @pytest.mark.parametrize(
