@@ -27,6 +27,8 @@ LINGER = 1.0
 # Bytes of an answer that are taken in at once: for a slow client, the chunks and frames
 # made of them wait, which are many times their size.
 MOST_AT_ONCE = 32 * 1024
+# Seconds that usage and `[DONE]` may take once all has been said.
+LAST_WORDS = 5.0
 
 
 class ChatStream:
@@ -53,6 +55,8 @@ class ChatStream:
         self.attempt = Attempt()
         self._response: aiohttp.ClientResponse | None = None
         self._spoke = False
+        self._finished_at: float | None = None
+        self._broken: ProviderError | None = None
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._waiting_since: float | None = None
@@ -101,20 +105,13 @@ class ChatStream:
             self._response = await self._open()
             self._rewatch()
         while not self._dialect.done:
-            chunks = await self._receive(self._response)
-            self._count(chunks)
-            if not self._spoke and any(chunk.has_token for chunk in chunks):
-                self._spoke = True
-                self._rewatch()  # from now on silence counts, not the first token
-            if chunks:
+            if self._broken is not None:
+                raise self._broken
+            if chunks := await self._receive(self._response):
                 return chunks
         if not self._spoke:
             raise ProviderProtocolError("the answer ended without a token")
         raise StopAsyncIteration
-
-    def _count(self, chunks: list[Chunk]) -> None:
-        self.attempt.chunks += len(chunks)
-        self.attempt.tokens += sum(chunk.has_token for chunk in chunks)
 
     async def _open(self) -> aiohttp.ClientResponse:
         if problem := self._provider.problem():
@@ -145,29 +142,65 @@ class ChatStream:
         try:
             received = await response.content.read(MOST_AT_ONCE)
             self.attempt.received += len(received)
-            if received:
-                return self._dialect.receive(received)
-            return self._dialect.end()
         except (aiohttp.ClientError, OSError) as exc:
-            if self._dialect.finished and not self._expired:
+            if self._finished_at is not None:
                 return self._rest()
             if self._expired:
                 raise ProviderTimeout(self._expired) from exc
             raise ProviderUnreachable(what_broke(exc)) from exc
-        except UNREADABLE as exc:
-            raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
         finally:
             self._waiting_since = None
+        chunks, broken = self._decode(received)
+        begun = self._spoke
+        self._follow(chunks)
+        if broken is None:
+            return chunks
+        if self._finished_at is not None:
+            return chunks + self._rest()
+        if not (begun and chunks):
+            self._spoke = begun  # who has not won yet is better left to the others
+            raise broken
+        self._broken = broken
+        self.close()
+        return chunks
+
+    def _decode(self, received: bytes) -> tuple[list[Chunk], ProviderError | None]:
+        """
+        Return the chunks that *received* completes, and what is wrong after them.
+
+        b"" stands for the end of the body.
+        """
+        chunks: list[Chunk] = []
+        try:
+            found = self._dialect.receive(received) if received else self._dialect.end()
+            for chunk in found:
+                chunks.append(chunk)  # noqa: PERF402 - to have those before an error
+        except ProviderError as exc:
+            return chunks, exc
+        except UNREADABLE as exc:
+            broken = ProviderProtocolError(f"unreadable answer: {exc}")
+            broken.__cause__ = exc
+            return chunks, broken
+        return chunks, None
+
+    def _follow(self, chunks: list[Chunk]) -> None:
+        """Note how far the answer is, since that decides how long it may take."""
+        self.attempt.chunks += len(chunks)
+        self.attempt.tokens += sum(chunk.has_token for chunk in chunks)
+        if not self._spoke and any(chunk.has_token for chunk in chunks):
+            self._spoke = True
+            self._rewatch()  # from now on silence counts, not the first token
+        if self._spoke and self._finished_at is None and self._dialect.finished:
+            self._finished_at = self._loop.time()
+            self._rewatch()
 
     def _rest(self) -> list[Chunk]:
-        """Return what is left of an answer that is whole, though its line broke."""
+        """Return what is left of an answer that is whole, whatever broke after it."""
         if self._response is not None:
             self._response.close()
-        try:
-            return self._dialect.end()
-        except UNREADABLE:
-            self._dialect.done = True
-            return []
+        chunks, _ = self._decode(b"")
+        self._dialect.done = True
+        return chunks
 
     def _rewatch(self) -> None:
         if self._timer is not None:
@@ -197,9 +230,12 @@ class ChatStream:
             first = self._started + limits.first_token_timeout
             if first < due:
                 return first, f"no token within {limits.first_token_timeout:g} s"
-        else:
-            # While nobody reads, it is the client that is slow.
-            idle = (self._waiting_since or now) + limits.idle_timeout
-            if idle < due:
-                return idle, f"silent for {limits.idle_timeout:g} s"
+            return due, why
+        # While nobody reads, it is the client that is slow.
+        since, limit = self._waiting_since or now, limits.idle_timeout
+        if self._finished_at is not None:
+            limit = min(limit, LAST_WORDS)
+            since = min(since, self._finished_at) if self._waiting_since else now
+        if since + limit < due:
+            return since + limit, f"silent for {limits.idle_timeout:g} s"
         return due, why

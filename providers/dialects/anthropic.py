@@ -8,7 +8,7 @@ signed thoughts, travels with the client: as `thinking_blocks` of an assistant's
 message, in answers and in requests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -100,20 +100,18 @@ class Anthropic:
             "messages", body, {**self._headers(), "Accept": "text/event-stream"}
         )
 
-    def receive(self, received: bytes) -> list[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._body.feed(received))
 
-    def end(self) -> list[Chunk]:
+    def end(self) -> Iterator[Chunk]:
         try:
-            chunks = self._events(self._body.flush())
+            yield from self._events(self._body.flush())
         except orjson.JSONDecodeError as exc:
             if not self.finished:
                 raise ProviderProtocolError("the answer ends inside an event") from exc
-            chunks = []
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its stop_reason")
         self.done = True
-        return chunks
 
     def list_models(self) -> Call:
         headers = {**self._headers(), "Accept": "application/json"}
@@ -134,13 +132,11 @@ class Anthropic:
             headers["Authorization"] = f"Bearer {key}"
         return headers
 
-    def _events(self, events: list[bytes]) -> list[Chunk]:
-        chunks: list[Chunk] = []
+    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
             if self.done:
                 break
-            chunks += self._event(orjson.loads(data))
-        return chunks
+            yield from self._event(orjson.loads(data))
 
     def _event(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Read one event; pings, and types that the API may yet add, say nothing."""

@@ -1,7 +1,7 @@
 """What a dialect is: one wire format, pure, one instance a call."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import orjson
@@ -36,7 +36,8 @@ class Dialect(Protocol):
 
     Besides ProviderError, *receive* and *end* may raise what Python raises for data
     of an unexpected shape (ValueError, TypeError, KeyError, AttributeError): whoever
-    drives the dialect takes that as a frame that can't be parsed.
+    drives the dialect takes that as a frame that can't be parsed. The chunks that they
+    yield before stand.
     """
 
     def __init__(self, settings: ProviderSettings) -> None: ...
@@ -51,10 +52,10 @@ class Dialect(Protocol):
 
     def encode(self, request: ChatRequest, model: str) -> Call: ...
 
-    def receive(self, received: bytes) -> list[Chunk]: ...
+    def receive(self, received: bytes) -> Iterable[Chunk]: ...
 
-    def end(self) -> list[Chunk]:
-        """Return what the end of the body completes; raise if the answer is cut."""
+    def end(self) -> Iterable[Chunk]:
+        """Yield what the end of the body completes; raise if the answer is cut."""
         ...
 
     def list_models(self) -> Call: ...

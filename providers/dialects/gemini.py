@@ -8,7 +8,7 @@ with its calls travel with the client: in a tool call's `extra_content`, where G
 own OpenAI-shaped API has them too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -80,22 +80,20 @@ class Gemini:
         body = orjson.dumps(content_body(request, model))
         return Call(path, body, HEADERS | self._key())
 
-    def receive(self, received: bytes) -> list[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._body.feed(received))
 
-    def end(self) -> list[Chunk]:
+    def end(self) -> Iterator[Chunk]:
         try:
-            chunks = self._events(self._body.flush())
+            yield from self._events(self._body.flush())
         except orjson.JSONDecodeError as exc:
             if not self.finished:
                 raise ProviderProtocolError("the answer ends inside an event") from exc
-            chunks = []
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its finishReason")
         if self._mute is not None and not self._spoke:
             raise self._mute
         self.done = True
-        return chunks
 
     def list_models(self) -> Call:
         headers = {"Accept": "application/json"} | self._key()
@@ -113,16 +111,15 @@ class Gemini:
         key = self.settings.api_key
         return {"x-goog-api-key": key} if key else {}
 
-    def _events(self, events: list[bytes]) -> list[Chunk]:
-        chunks: list[Chunk] = []
+    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
             if data == b"[DONE]":
                 continue  # the API has no such thing, proxies before it may
             payload = orjson.loads(data)
             # Errors may come in a list of one, and a stream without `alt` as one list.
             listed = payload if isinstance(payload, list) else [payload]
-            chunks += [self._chunk(each) for each in listed]
-        return chunks
+            for each in listed:
+                yield self._chunk(each)
 
     def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
         if error := error_in(payload):

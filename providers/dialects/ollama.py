@@ -4,7 +4,7 @@ Facts: Ollama's server of August 2026 (api/types.go, server/routes.go, openai/op
 and its documentation's page on errors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -49,17 +49,16 @@ class Ollama:
         body = chat_body(request, model)
         return Call("chat", orjson.dumps(body), HEADERS | authorization(self.settings))
 
-    def receive(self, received: bytes) -> list[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._chunks(self._lines.feed(received))
 
-    def end(self) -> list[Chunk]:
+    def end(self) -> Iterator[Chunk]:
         try:
-            chunks = self._chunks(self._lines.flush())
+            yield from self._chunks(self._lines.flush())
         except orjson.JSONDecodeError as exc:
             raise ProviderProtocolError("the stream ended inside a line") from exc
         if not self.done:
             raise ProviderProtocolError("the stream ended before its last line")
-        return chunks
 
     def list_models(self) -> Call:
         accept = {"Accept": "application/json"}
@@ -75,13 +74,11 @@ class Ollama:
                 found.append(name.removesuffix(":latest"))
         return tuple(found)
 
-    def _chunks(self, lines: list[bytes]) -> list[Chunk]:
-        chunks = []
+    def _chunks(self, lines: list[bytes]) -> Iterator[Chunk]:
         for line in lines:
             if self.done:
                 break  # nothing that follows the last line is part of the answer
-            chunks.append(self._chunk(orjson.loads(line)))
-        return chunks
+            yield self._chunk(orjson.loads(line))
 
     def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
         # Not error_in alone: a good line has a `message` too.

@@ -6,7 +6,7 @@ an index, errors with status 200, usage where it was not asked for or in another
 a whole completion where a stream was asked for, no `[DONE]`, no final blank line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -92,16 +92,15 @@ class OpenAI:
             HEADERS | authorization(self.settings),
         )
 
-    def receive(self, received: bytes) -> list[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._decoder.feed(received))
 
-    def end(self) -> list[Chunk]:
-        chunks = self._events(self._decoder.flush())
+    def end(self) -> Iterator[Chunk]:
+        yield from self._events(self._decoder.flush())
         cut = self._open or (self._decoder.is_json and not self._closed)
         if cut and not self.done:
             raise ProviderProtocolError("the answer ended before its finish_reason")
         self.done = True
-        return chunks
 
     def list_models(self) -> Call:
         return Call(
@@ -115,18 +114,16 @@ class OpenAI:
         rows = payload if isinstance(payload, list) else payload["data"]
         return tuple(str(row["id"]) for row in rows)
 
-    def _events(self, events: list[bytes]) -> list[Chunk]:
-        chunks = []
+    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
             if self.done:
                 break  # whatever follows [DONE] is not part of the answer
             if data.startswith(b"[DONE]"):
                 self.done = True
                 if self._open:
-                    chunks.append(self._close())
+                    yield self._close()
             elif data:
-                chunks.append(self._chunk(orjson.loads(data)))
-        return chunks
+                yield self._chunk(orjson.loads(data))
 
     def _close(self) -> Chunk:
         """Finish what an upstream ended in good order, but without a finish_reason."""

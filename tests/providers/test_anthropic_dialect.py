@@ -280,7 +280,7 @@ def test_done_and_finished() -> None:
     dialect = Anthropic(SETTINGS)
     steps = []
     for event in (SAMPLES / "text.sse").read_bytes().split(b"\n\n"):
-        dialect.receive(event + b"\n\n")
+        list(dialect.receive(event + b"\n\n"))
         steps.append((dialect.finished, dialect.done))
 
     assert set(steps[:-3]) == {(False, False)}

@@ -400,7 +400,7 @@ def test_finished_is_for_every_candidate() -> None:
     dialect = Gemini(SETTINGS)
     finished = []
     for index, reason in [(0, None), (1, None), (0, "STOP"), (1, "STOP")]:
-        dialect.receive(frame({"text": "x"}, index=index, finishReason=reason))
+        list(dialect.receive(frame({"text": "x"}, index=index, finishReason=reason)))
         finished.append(dialect.finished)
 
     assert finished == [False, False, False, True]

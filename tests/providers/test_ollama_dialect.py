@@ -217,11 +217,11 @@ def test_a_cut_answer_is_no_answer(name: str) -> None:
     body = (SAMPLES / name).read_bytes().rstrip()
     for cut in range(len(body)):
         dialect = Ollama(SETTINGS)
-        dialect.receive(body[:cut])
+        list(dialect.receive(body[:cut]))
 
         assert not dialect.finished
         with pytest.raises(ProviderProtocolError, match="the stream ended"):
-            dialect.end()
+            list(dialect.end())
 
 
 def test_nothing_is_read_after_the_last_line() -> None:
@@ -231,7 +231,7 @@ def test_nothing_is_read_after_the_last_line() -> None:
 
     assert last == chunk("Hi", finish="stop", model=None)
     assert (dialect.done, dialect.finished) == (True, True)
-    assert dialect.receive(line({"content": "more"})) == []
+    assert list(dialect.receive(line({"content": "more"}))) == []
 
 
 def test_calls_without_an_id_get_one() -> None:

@@ -333,11 +333,11 @@ def test_done_stops_the_reading() -> None:
     """Nothing need be read after `[DONE]`, nor is there anything in what follows."""
     dialect = OpenAI(SETTINGS)
 
-    assert dialect.receive(frame({"content": "Hi"}, finish_reason="stop"))
+    assert list(dialect.receive(frame({"content": "Hi"}, finish_reason="stop")))
     assert (dialect.finished, dialect.done) == (True, False)
-    assert dialect.receive(b"data: [DONE]\n\n") == []
+    assert list(dialect.receive(b"data: [DONE]\n\n")) == []
     assert dialect.done
-    assert dialect.receive(frame({"content": "more"})) == []
+    assert list(dialect.receive(frame({"content": "more"}))) == []
 
 
 def test_finished_is_for_every_choice() -> None:
@@ -346,7 +346,7 @@ def test_finished_is_for_every_choice() -> None:
     finished = []
     for index, reason in [(0, None), (1, None), (0, "stop"), (1, "length")]:
         choice = {"index": index, "delta": {}, "finish_reason": reason}
-        dialect.receive(event({"choices": [choice]}))
+        list(dialect.receive(event({"choices": [choice]})))
         finished.append(dialect.finished)
 
     assert finished == [False, False, False, True]

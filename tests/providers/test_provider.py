@@ -5,11 +5,37 @@ import zlib
 
 import pytest
 
-from providers.errors import ProviderUnreachable
+from providers import ProviderError
+from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
-from tests.providers.calls import COMPLETION, KEY, STOP, A, failure, read, start, token
+from tests.providers.calls import (
+    COMPLETION,
+    KEY,
+    OVERLOADED,
+    STOP,
+    A,
+    failure,
+    read,
+    soon,
+    start,
+    token,
+)
 from tests.providers.conftest import Connect
-from tests.upstream import DONE, END, HEAD, ROLE, Step, answers, chunked, delta, says
+from tests.upstream import (
+    DONE,
+    END,
+    HEAD,
+    ROLE,
+    Step,
+    answers,
+    chunked,
+    delta,
+    event,
+    says,
+)
+
+BAD = chunked(b"data: {oops\n\n")
+TICKING: list[Step] = [chunked(b": hm\n\n"), 0.02] * 200
 
 
 async def test_what_is_sent(make_upstream: MakeUpstream, connect: Connect) -> None:
@@ -98,14 +124,101 @@ async def test_tokens_keep_a_stream_alive(
     assert said == "a" * 8
 
 
-@pytest.mark.parametrize("rest", [[b""], [None], [chunked(b'data: {"usa'), b""]])
-async def test_cut_after_the_end(
-    rest: list[Step], make_upstream: MakeUpstream, connect: Connect
+@pytest.mark.parametrize(
+    "rest",
+    [
+        [b""],
+        [None],
+        [chunked(b'data: {"usa'), b""],
+        [BAD, ...],
+        [event(OVERLOADED), ...],
+        [chunked(b'data: {"usa'), ...],
+        [...],
+    ],
+    ids=["cut", "reset", "cut event", "bad event", "error", "half an event", "silence"],
+)
+@pytest.mark.parametrize("pause", [[], [0.05]], ids=["at once", "later"])
+async def test_breaks_after_the_end(
+    rest: list[Step], pause: list[Step], make_upstream: MakeUpstream, connect: Connect
 ) -> None:
-    """A connection that breaks after the finish_reason takes nothing away."""
-    upstream = await make_upstream([HEAD, A, STOP, *rest])
+    """Whatever breaks after the finish_reason takes nothing away."""
+    first = HEAD + A + STOP
+    if not pause and isinstance(rest[0], bytes):
+        first, rest = first + rest[0], rest[1:]
+    upstream = await make_upstream([first, *pause, *rest])
 
-    assert await read(connect(upstream.url)) == "a"
+    assert await read(connect(upstream.url), idle_timeout=0.2) == "a"
+
+
+async def test_last_words_take_no_longer_than_they_may(
+    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Usage and [DONE] are waited for, but not for as long as a token would be."""
+    monkeypatch.setattr("providers.chat_stream.LAST_WORDS", 0.2)
+    upstream = await make_upstream([HEAD, A, STOP, *TICKING, ...])
+
+    async with asyncio.timeout(3):
+        assert await read(connect(upstream.url)) == "a"
+    await soon(upstream.hung_up)
+
+
+async def test_last_words_may_wait_for_a_slow_reader(
+    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader who takes its time misses none of them."""
+    monkeypatch.setattr("providers.chat_stream.LAST_WORDS", 0.1)
+    gate = asyncio.Event()
+    script = [HEAD, A, STOP, gate, event({"choices": [], "usage": {"total_tokens": 5}})]
+    upstream = await make_upstream([*script, DONE, END])
+    stream = start(connect(upstream.url))
+    while not any(
+        c.choices and c.choices[0].finish_reason for c in await anext(stream)
+    ):
+        pass
+    await asyncio.sleep(0.3)  # the reader's own time
+    gate.set()
+
+    (usage,) = await anext(stream)
+    assert usage.usage is not None
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [(BAD, ProviderProtocolError), (event(OVERLOADED), ProviderFailed)],
+    ids=["bad event", "error"],
+)
+async def test_what_comes_with_a_break_is_told_first(
+    bad: bytes,
+    error: type[ProviderError],
+    make_upstream: MakeUpstream,
+    connect: Connect,
+) -> None:
+    """A token that arrives together with a bad event comes before the failure."""
+    gate = asyncio.Event()
+    upstream = await make_upstream([HEAD, A, gate, delta(content="b") + bad, ...])
+    stream = start(connect(upstream.url))
+
+    assert await token(stream) == "a"
+    gate.set()
+    assert await token(stream) == "b"
+    await soon(upstream.hung_up)
+    with pytest.raises(error) as caught:
+        await token(stream)
+    assert caught.value.phase == "stream"
+
+
+@pytest.mark.parametrize("bad", [BAD, event(OVERLOADED)], ids=["bad event", "error"])
+async def test_what_is_broken_at_once_does_not_begin(
+    bad: bytes, make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A first token that arrives together with a bad event would win, and fail then."""
+    upstream = await make_upstream([HEAD + A + bad, ...])
+
+    stream = start(connect(upstream.url))
+    with pytest.raises(ProviderError) as caught:
+        await token(stream)
+    assert caught.value.phase == "first_token"
 
 
 async def test_problem(make_upstream: MakeUpstream, connect: Connect) -> None:
