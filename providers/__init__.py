@@ -7,8 +7,11 @@ from .chat import (
     Delta,
     FinishReason,
     Message,
+    TextRun,
     ToolCallDelta,
     Usage,
+    chunks_of,
+    with_text,
 )
 from .chat_stream import ChatStream
 from .dialects import is_gradio_model, kinds
@@ -70,13 +73,16 @@ __all__ = [
     "SpeechRequest",
     "TaskRequest",
     "TaskStream",
+    "TextRun",
     "ToolCallDelta",
     "TranscriptionRequest",
     "Usage",
+    "chunks_of",
     "engine_missing",
     "is_gradio_model",
     "kinds",
     "load_packages",
     "open_session",
     "vendors",
+    "with_text",
 ]

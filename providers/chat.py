@@ -5,10 +5,11 @@ an upstream which speaks it costs nothing to translate; other dialects translate
 from these records.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from attrs import Factory, field, fields, frozen
+import orjson
+from attrs import Factory, define, evolve, field, fields, frozen
 from attrs.validators import ge, in_, le, min_len, optional
 
 FinishReason = Literal[
@@ -231,7 +232,52 @@ class Chunk:
     usage: Usage | None = None
     extra: Mapping[str, Any] = NOTHING
 
+    count: ClassVar[int] = 1
+
     @property
     def has_token(self) -> bool:
         """Whether this decides a race: a role, a finish or a usage is not speech."""
         return any(choice.delta.has_token for choice in self.choices)
+
+
+@define(eq=False)
+class TextRun:
+    """
+    Chunks that arrived together and are all like one, but for the text they add.
+
+    Most of an answer is such, and need not be taken apart to be shown: *words* are the
+    texts as JSON strings, none of them empty; *like* is the chunk without its text. It
+    is the same object for as long as the chunks stay alike.
+    """
+
+    like: Chunk
+    words: list[bytes]
+    has_token: ClassVar[bool] = True
+
+    @property
+    def count(self) -> int:
+        return len(self.words)
+
+    def texts(self) -> list[str]:
+        texts: list[str] = orjson.loads(b"[%b]" % b",".join(self.words))
+        return texts
+
+    def chunks(self) -> list[Chunk]:
+        """Return the chunks that it stands for."""
+        return [with_text(self.like, text) for text in self.texts()]
+
+
+def chunks_of(pieces: Iterable[Chunk | TextRun]) -> Iterator[Chunk]:
+    """Take runs apart: for whoever needs each chunk."""
+    for piece in pieces:
+        if isinstance(piece, TextRun):
+            yield from piece.chunks()
+        else:
+            yield piece
+
+
+def with_text(like: Chunk, text: str) -> Chunk:
+    """Return a chunk of one choice with another text."""
+    (choice,) = like.choices
+    delta = evolve(choice.delta, content=text)
+    return evolve(like, choices=(evolve(choice, delta=delta),))

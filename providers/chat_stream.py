@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from .chat import ChatRequest, Chunk
+from .chat import ChatRequest, Chunk, TextRun
 from .dialects import UNREADABLE, Dialect
 from .errors import (
     Phase,
@@ -20,6 +20,8 @@ from .settings import Limits
 
 if TYPE_CHECKING:
     from .provider import Provider
+
+Pieces = list[Chunk | TextRun]
 
 # Seconds that a connection may take to end after the answer's last event came, so that
 # it can be used again.
@@ -73,7 +75,7 @@ class ChatStream:
     def __aiter__(self) -> "ChatStream":
         return self
 
-    async def __anext__(self) -> list[Chunk]:
+    async def __anext__(self) -> Pieces:
         try:
             return await self._next()
         except ProviderError as exc:
@@ -100,15 +102,24 @@ class ChatStream:
         else:
             self._response.close()
 
-    async def _next(self) -> list[Chunk]:
+    async def _next(self) -> Pieces:
         if self._response is None:
             self._response = await self._open()
             self._rewatch()
-        while not self._dialect.done:
-            if self._broken is not None:
-                raise self._broken
-            if chunks := await self._receive(self._response):
-                return chunks
+        content = self._response.content
+        while not self._dialect.done and self._broken is None:
+            self._waiting_since = self._loop.time()
+            try:
+                received = await content.read(MOST_AT_ONCE)
+            except (aiohttp.ClientError, OSError) as exc:
+                pieces = self._cut_short(exc)
+            else:
+                pieces = self._take_in(received)
+            self._waiting_since = None
+            if pieces:
+                return pieces
+        if self._broken is not None:
+            raise self._broken
         if not self._spoke:
             raise ProviderProtocolError("the answer ended without a token")
         raise StopAsyncIteration
@@ -136,65 +147,64 @@ class ChatStream:
         finally:
             self._opening = None
 
-    async def _receive(self, response: aiohttp.ClientResponse) -> list[Chunk]:
-        """Return the chunks of one read; [] if it completed none."""
-        self._waiting_since = self._loop.time()
-        try:
-            received = await response.content.read(MOST_AT_ONCE)
-            self.attempt.received += len(received)
-        except (aiohttp.ClientError, OSError) as exc:
-            if self._finished_at is not None:
-                return self._rest()
-            if self._expired:
-                raise ProviderTimeout(self._expired) from exc
-            raise ProviderUnreachable(what_broke(exc)) from exc
-        finally:
-            self._waiting_since = None
-        chunks, broken = self._decode(received)
-        begun = self._spoke
-        self._follow(chunks)
-        if broken is None:
-            return chunks
+    def _cut_short(self, exc: Exception) -> Pieces:
+        """Return what is left of an answer whose line broke, if it is whole."""
         if self._finished_at is not None:
-            return chunks + self._rest()
-        if not (begun and chunks):
+            return self._rest()
+        if self._expired:
+            raise ProviderTimeout(self._expired) from exc
+        raise ProviderUnreachable(what_broke(exc)) from exc
+
+    def _take_in(self, received: bytes) -> Pieces:
+        """Return the pieces of one read; [] if it completed none."""
+        self.attempt.received += len(received)
+        pieces, broken = self._decode(received)
+        begun = self._spoke
+        self._follow(pieces)
+        if broken is None:
+            return pieces
+        if self._finished_at is not None:
+            return pieces + self._rest()
+        if not (begun and pieces):
             self._spoke = begun  # who has not won yet is better left to the others
             raise broken
         self._broken = broken
         self.close()
-        return chunks
+        return pieces
 
-    def _decode(self, received: bytes) -> tuple[list[Chunk], ProviderError | None]:
+    def _decode(self, received: bytes) -> tuple[Pieces, ProviderError | None]:
         """
         Return the chunks that *received* completes, and what is wrong after them.
 
         b"" stands for the end of the body.
         """
-        chunks: list[Chunk] = []
+        pieces: Pieces = []
         try:
             found = self._dialect.receive(received) if received else self._dialect.end()
-            for chunk in found:
-                chunks.append(chunk)  # noqa: PERF402 - to have those before an error
+            for piece in found:
+                pieces.append(piece)
         except ProviderError as exc:
-            return chunks, exc
+            return pieces, exc
         except UNREADABLE as exc:
             broken = ProviderProtocolError(f"unreadable answer: {exc}")
             broken.__cause__ = exc
-            return chunks, broken
-        return chunks, None
+            return pieces, broken
+        return pieces, None
 
-    def _follow(self, chunks: list[Chunk]) -> None:
+    def _follow(self, pieces: Pieces) -> None:
         """Note how far the answer is, since that decides how long it may take."""
-        self.attempt.chunks += len(chunks)
-        self.attempt.tokens += sum(chunk.has_token for chunk in chunks)
-        if not self._spoke and any(chunk.has_token for chunk in chunks):
+        for piece in pieces:
+            self.attempt.chunks += piece.count
+            if piece.has_token:
+                self.attempt.tokens += piece.count
+        if not self._spoke and self.attempt.tokens:
             self._spoke = True
             self._rewatch()  # from now on silence counts, not the first token
         if self._spoke and self._finished_at is None and self._dialect.finished:
             self._finished_at = self._loop.time()
             self._rewatch()
 
-    def _rest(self) -> list[Chunk]:
+    def _rest(self) -> Pieces:
         """Return what is left of an answer that is whole, whatever broke after it."""
         if self._response is not None:
             self._response.close()

@@ -43,6 +43,9 @@ class TaskStream:
             return "first_token"
         return "connect" if self.attempt.connected is None else "headers"
 
+    def __aiter__(self) -> "TaskStream":
+        return self
+
     async def __anext__(self) -> list[Images | Blob]:
         if self._over:
             raise StopAsyncIteration

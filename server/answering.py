@@ -1,16 +1,15 @@
 """From a race to its answer, streamed or whole, in whatever format a route serves."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from time import perf_counter, time
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from providers import ChatRequest, Chunk, ProviderError, TaskRequest
+from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 
 from .errors import GatewayError, InternalError, StreamInterrupted
 from .keys import CLIENT, GATEWAY, RACE
@@ -22,7 +21,7 @@ from .sse import EventStream
 from .story import Ending, tell
 from .wire.format import Format
 
-Chat = Race[ChatRequest, Chunk]
+Chat = Race[ChatRequest, Chunk | TextRun]
 
 
 async def answer(
@@ -49,51 +48,55 @@ async def first_piece(
     """
     race: Race[Any, Any] = Race(lineup.entrants, asked, lineup.schedule)
     with _recorded(request, race, lineup):
-        async with request.config_dict[GATEWAY].drain.scope(lineup.deadline):
+        async with request.app[GATEWAY].drain.scope(lineup.deadline):
             winner = await race.run()
-            (piece,) = await winner.__anext__()
+            (piece,) = winner.head
             return piece, winner.id, _headers(race, winner)
 
 
 async def _stream(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, ending: Ending
 ) -> web.StreamResponse:
-    gateway = request.config_dict[GATEWAY]
+    gateway = request.app[GATEWAY]
     server = gateway.config.server
-    response = EventStream(ping_interval=server.ping_interval)
-    begin = partial(response.begin, request)
+    response = EventStream(request, ping_interval=server.ping_interval)
+    response.hold(server.header_hold)
     try:
         async with gateway.drain.scope(lineup.deadline):
-            winner = await _winner(race, server.header_hold, begin)
+            winner = await race.run()
             if not response.prepared:
                 response.headers.update(_headers(race, winner))
-            await begin()
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
-            async for chunks in winner:
-                await response.send_frames(shown.render(chunks))
+            await response.begin(shown.render(winner.head))
+            async for pieces in winner.rest:
+                if response.put(shown.render(pieces)):
+                    await response.catch_up()
         await response.finish(shown.end())
     except (GatewayError, ProviderError) as exc:
+        if isinstance(exc, ProviderError) and race.winner is not None:
+            race.winner.fail(exc)
         if not response.prepared:
             raise
         told = _told(exc, race)
         ending.code = told.code
         await response.fail(form.error_frame(told))
     finally:
-        response.stop_pings()
+        response.stop()
     return response
 
 
 async def _whole(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
 ) -> web.StreamResponse:
-    gateway = request.config_dict[GATEWAY]
+    gateway = request.app[GATEWAY]
     async with gateway.drain.scope(lineup.deadline):
         while True:
             winner = await race.run()
             shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
             try:
-                async for chunks in winner:
-                    shown.add(chunks)
+                shown.add(winner.head)
+                async for pieces in winner.rest:
+                    shown.add(pieces)
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
@@ -103,25 +106,6 @@ async def _whole(
                 headers=_headers(race, winner),
                 content_type="application/json",
             )
-
-
-async def _winner(
-    race: Chat, hold: float, begin: Callable[[], Awaitable[None]]
-) -> Winner[Any]:
-    """
-    Run *race*; *begin* the answer without a winner if there is none in *hold* seconds,
-    since clients and proxies do not wait for headers for ever.
-    """
-    running = asyncio.ensure_future(race.run())
-    try:
-        done, _ = await asyncio.wait({running}, timeout=hold)
-        if not done:
-            await begin()
-        return await running
-    finally:
-        if not running.done():
-            running.cancel()
-            await asyncio.wait({running})
 
 
 @contextmanager
@@ -145,7 +129,7 @@ def _recorded(
         raise
     finally:
         race.close()
-        gateway = request.config_dict[GATEWAY]
+        gateway = request.app[GATEWAY]
         gateway.health.add(race.lanes, lineup.probes)
         gateway.finished(_entry(request, race, lineup, ending))
 

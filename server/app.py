@@ -7,7 +7,7 @@ from aiohttp import web
 from . import routes
 from .gateway import Gateway
 from .keys import GATEWAY
-from .middlewares import ALL, ON_PREPARE, require_api_key
+from .middlewares import ALL, on_prepare
 
 
 def create_app(gateway: Gateway) -> web.Application:
@@ -16,26 +16,20 @@ def create_app(gateway: Gateway) -> web.Application:
         middlewares=ALL, client_max_size=gateway.config.server.max_body_bytes
     )
     app[GATEWAY] = gateway
-    app.on_response_prepare.extend(ON_PREPARE)
+    app.on_response_prepare.append(on_prepare)
     app.add_routes([*routes.probes, *routes.media])
     raced = [*routes.chat, *routes.images, *routes.tasks]
-    app.add_subapp(
-        "/v1", _api([*raced, *routes.models, *routes.providers, *routes.races])
-    )
+    app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
+    app.add_routes(below("/v1", routes.races))
     # The providers in the path, for clients that can set nothing but a base URL.
-    app.add_subapp("/api", _api(_below("/{providers}", raced)))
+    app.add_routes(below("/api/{providers}", raced))
     return app
 
 
-def _api(table: Iterable[web.AbstractRouteDef]) -> web.Application:
-    api = web.Application(middlewares=[require_api_key])
-    api.add_routes(table)
-    return api
-
-
-def _below(
+def below(
     prefix: str, table: Iterable[web.AbstractRouteDef]
 ) -> list[web.AbstractRouteDef]:
+    """Return the same routes further down: sub-applications cost each request."""
     return [
         web.route(route.method, prefix + route.path, route.handler, **route.kwargs)
         for route in table

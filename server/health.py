@@ -167,7 +167,10 @@ class Health:
         self._records: dict[str, Record] = {}
 
     def of(self, provider: str) -> Record:
-        return self._records.setdefault(provider, Record())
+        record = self._records.get(provider)
+        if record is None:
+            record = self._records[provider] = Record()
+        return record
 
     def add(
         self,

@@ -42,6 +42,8 @@ class Stream(Protocol[P_co]):
     @property
     def phase(self) -> Phase: ...
 
+    def __aiter__(self) -> "Stream[P_co]": ...
+
     async def __anext__(self) -> Sequence[P_co]: ...
 
     def close(self) -> None:
@@ -126,28 +128,20 @@ class Lane:
 
 @define(eq=False)
 class Winner(Generic[P]):
-    """The racer whose first token came first, with its open stream to iterate over."""
+    """
+    The racer whose first token came first.
+
+    *head* is what arrived with that token; *rest* is the open stream of what follows,
+    and *fail* is to be called if it raises.
+    """
 
     lane: Lane
-    _head: Sequence[P]
-    _stream: Stream[P]
+    head: Sequence[P]
+    rest: Stream[P]
 
     @property
     def id(self) -> str:
         return self.lane.id
-
-    def __aiter__(self) -> "Winner[P]":
-        return self
-
-    async def __anext__(self) -> Sequence[P]:
-        if self._head:
-            head, self._head = self._head, ()
-            return head
-        try:
-            return await self._stream.__anext__()
-        except ProviderError as exc:
-            self.fail(exc)
-            raise
 
     def fail(self, error: ProviderError) -> None:
         """Take the victory back: what came after the first token is no answer."""
@@ -156,7 +150,7 @@ class Winner(Generic[P]):
 
     def close(self) -> None:
         """Hang up, if its answer is not whole yet."""
-        self._stream.close()
+        self.rest.close()
         if self.lane.ended is None:
             self.lane.ended = _now()
 
@@ -190,8 +184,11 @@ class Race(Generic[R, P]):
         """
         self._line_up()
         try:
-            async with asyncio.TaskGroup() as group:
-                self._start_due(group)
+            if len(self._waiting) == 1 or self.schedule.limit == 1:
+                await self._one_by_one()
+            else:
+                async with asyncio.TaskGroup() as group:
+                    self._start_due(group)
         except BaseException:
             self.close()
             raise
@@ -248,31 +245,47 @@ class Race(Generic[R, P]):
         return any(task.cancelling() for task in self._open) or self.winner is not None
 
     def _start_next(self, group: asyncio.TaskGroup) -> None:
-        lane = Lane(self._waiting.popleft(), "running", _now())
-        self.lanes.append(lane)
-        self._round.append(lane)
+        lane = self._enter()
         task = group.create_task(self._run(lane, group), name=f"race:{lane.id}")
         self._open[task] = lane
 
+    def _enter(self) -> Lane:
+        lane = Lane(self._waiting.popleft(), "running", _now())
+        self.lanes.append(lane)
+        self._round.append(lane)
+        return lane
+
+    async def _one_by_one(self) -> None:
+        """Run where there is never more than one: no task is needed for that."""
+        while self._waiting and self.winner is None:
+            await self._compete(self._enter())
+
     async def _run(self, lane: Lane, group: asyncio.TaskGroup) -> None:
+        await self._compete(lane)
+        # No await from here on, so no second lane can get this far as the winner.
+        if self.winner is None:
+            self._start_due(group)
+        elif self.winner.lane is lane:
+            for task in self._open:
+                if task is not asyncio.current_task():
+                    task.cancel()
+
+    async def _compete(self, lane: Lane) -> None:
+        """Run *lane* until it is out, or has won."""
         try:
             stream = lane.racer.stream(self.request)
             lane.attempt = stream.attempt
             head = await _until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
-            self._start_due(group)
-            return
         except asyncio.CancelledError:
             lane.cut_off()
             lane.closed = lane.ended
             raise
-        # No await from here on, so no second lane can get this far.
-        lane.outcome, lane.first_token = "won", _now()
-        self.winner = Winner(lane, head, stream)
-        for task in self._open:
-            if task is not asyncio.current_task():
-                task.cancel()
+        else:
+            # No await from here on: who is second finds a winner.
+            lane.outcome, lane.first_token = "won", _now()
+            self.winner = Winner(lane, head, stream)
 
 
 async def _until_token(stream: Stream[P]) -> Sequence[P]:

@@ -33,6 +33,11 @@ class Schedule(Protocol):
     their starts.
     """
 
+    @property
+    def limit(self) -> int:
+        """How many run at a time, at most."""
+        ...
+
     def fair(self, racers: int) -> bool:
         """Say whether the order of so many racers is to mean nothing."""
         ...

@@ -1,5 +1,7 @@
 """Server-sent events as we send them: on any method, of frames encoded already."""
 
+import asyncio
+
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
@@ -10,27 +12,63 @@ class EventStream(EventSourceResponse):
     off: every connection has one already, from the socket that it was accepted on.
     """
 
-    def __init__(self, *, ping_interval: float) -> None:
+    # They wait for the first frames, to leave in one write with them.
+    _send_headers_immediately = False
+
+    def __init__(self, request: web.Request, *, ping_interval: float) -> None:
         super().__init__(
             sep="\n",
             allow_all_methods=True,
             ping_interval=ping_interval,
             send_timeout=None,
         )
+        self._request = request
+        self._timer: asyncio.TimerHandle | None = None
+        self._beginning: asyncio.Task[None] | None = None
 
-    async def begin(self, request: web.Request) -> None:
-        """Send the headers, and pings from now on; a second call does nothing."""
-        if not self.prepared:
-            await self.prepare(request)
+    def hold(self, seconds: float) -> None:
+        """
+        Send the headers in so many seconds, if nobody does before: clients and proxies
+        do not wait for them for ever.
+        """
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._stop_holding)
 
-    async def send_frames(self, frames: bytes) -> None:
-        """Send whole frames; waits while the client is slower than they come."""
+    async def begin(self, frames: bytes = b"") -> None:
+        """Send the headers, unless they are sent, with the first *frames*."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beginning is not None:
+            await self._beginning
+        elif not self.prepared:
+            await self.prepare(self._request)
         if frames:
             await self.write(frames)
+        else:
+            self._request.writer.send_headers()
+
+    def put(self, frames: bytes) -> bool:
+        """
+        Send whole frames; return whether the client is behind, and `catch_up` is due.
+
+        Past aiohttp's writer, which costs more than all else that an event needs; it is
+        chunked encoding all the same. Raises ConnectionResetError if nobody is there.
+        """
+        if not frames:
+            return False
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has hung up")
+        transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
+        return self._request.protocol.writing_paused
+
+    async def catch_up(self) -> None:
+        """Wait until the client has read most of what it was sent."""
+        await self._request.writer.drain()
 
     async def finish(self, frames: bytes) -> None:
         """Send the last frames and end the answer."""
-        self.stop_pings()
+        self.stop()
         await self.write_eof(frames)
 
     async def fail(self, frame: bytes) -> None:
@@ -38,6 +76,23 @@ class EventStream(EventSourceResponse):
         self.force_close()
         await self.finish(frame)
 
-    def stop_pings(self) -> None:
+    def stop(self) -> None:
+        """Send nothing more that nobody asks for: neither headers nor pings."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beginning is not None:
+            self._beginning.cancel()
         if self.prepared:
             self.stop_streaming()
+
+    def _stop_holding(self) -> None:
+        self._beginning = asyncio.ensure_future(self._begin_alone())
+        # Its failure is that of the next write, too, and told there.
+        self._beginning.add_done_callback(
+            lambda task: task.cancelled() or task.exception()
+        )
+
+    async def _begin_alone(self) -> None:
+        if not self.prepared:
+            await self.prepare(self._request)
+            self._request.writer.send_headers()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 from attrs import field, frozen
 
-from providers.chat import ChatRequest, Chunk
+from providers.chat import ChatRequest, Chunk, TextRun
 from providers.errors import ProviderDenied, ProviderError, error_class
 from providers.settings import ProviderSettings
 
@@ -52,9 +52,9 @@ class Dialect(Protocol):
 
     def encode(self, request: ChatRequest, model: str) -> Call: ...
 
-    def receive(self, received: bytes) -> Iterable[Chunk]: ...
+    def receive(self, received: bytes) -> Iterable[Chunk | TextRun]: ...
 
-    def end(self) -> Iterable[Chunk]:
+    def end(self) -> Iterable[Chunk | TextRun]:
         """Yield what the end of the body completes; raise if the answer is cut."""
         ...
 

@@ -19,6 +19,7 @@ from providers.chat import (
     Chunk,
     Delta,
     FinishReason,
+    TextRun,
     ToolCallDelta,
     Usage,
 )
@@ -27,6 +28,7 @@ from providers.framing import AnswerDecoder
 from providers.settings import ProviderSettings
 
 from .base import Call, error_in
+from .openai_template import LESSONS, Template, learn
 from .translation import without
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -72,6 +74,8 @@ class OpenAI:
     _open: set[int] = field(factory=set, init=False)
     _closed: set[int] = field(factory=set, init=False)
     _calls: dict[tuple[int, str], int] = field(factory=dict, init=False)
+    _template: Template | None = field(default=None, init=False)
+    _lessons: int = field(default=LESSONS, init=False)
 
     @property
     def finished(self) -> bool:
@@ -92,10 +96,10 @@ class OpenAI:
             HEADERS | authorization(self.settings),
         )
 
-    def receive(self, received: bytes) -> Iterator[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
 
-    def end(self) -> Iterator[Chunk]:
+    def end(self) -> Iterator[Chunk | TextRun]:
         yield from self._events(self._decoder.flush())
         cut = self._open or (self._decoder.is_json and not self._closed)
         if cut and not self.done:
@@ -114,16 +118,24 @@ class OpenAI:
         rows = payload if isinstance(payload, list) else payload["data"]
         return tuple(str(row["id"]) for row in rows)
 
-    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
-        for data in events:
-            if self.done:
-                break  # whatever follows [DONE] is not part of the answer
-            if data.startswith(b"[DONE]"):
-                self.done = True
-                if self._open:
-                    yield self._close()
-            elif data:
-                yield self._chunk(orjson.loads(data))
+    def _events(self, events: list[bytes]) -> Iterator[Chunk | TextRun]:
+        at = 0
+        while at < len(events) and not self.done:  # nothing after [DONE] is its part
+            alike = self._template
+            if alike is not None and (words := alike.words(events, at)):
+                yield TextRun(alike.like, words)
+                at += len(words)
+            else:
+                yield from self._event(events[at])
+                at += 1
+
+    def _event(self, data: bytes) -> Iterator[Chunk]:
+        if data.startswith(b"[DONE]"):
+            self.done, self._template = True, None
+            if self._open:
+                yield self._close()
+        elif data:
+            yield self._chunk(data)
 
     def _close(self) -> Chunk:
         """Finish what an upstream ended in good order, but without a finish_reason."""
@@ -132,11 +144,17 @@ class OpenAI:
         self._open.clear()
         return Chunk(choices=ended)
 
-    def _chunk(self, payload: Any) -> Chunk:
+    def _chunk(self, data: bytes) -> Chunk:
+        payload = orjson.loads(data)
         if error := error_in(payload):
             raise error
         choices = tuple(self._choice(each) for each in payload.get("choices") or ())
-        return _chunk(payload, choices)
+        chunk = _chunk(payload, choices)
+        if self._closed:
+            self._template = None
+        elif self._lessons and (template := learn(data, payload, chunk)):
+            self._template, self._lessons = template, self._lessons - 1
+        return chunk
 
     def _choice(self, choice: Mapping[str, Any]) -> Choice:
         index = _index(choice.get("index"))

@@ -10,12 +10,14 @@ from server.config import KeySettings
 from server.errors import InvalidAPIKey
 from server.keys import CLIENT, GATEWAY
 
+GUARDED = ("/v1/", "/api/")
+
 
 @web.middleware
 async def require_api_key(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request in whose key is known, or any if no key is configured."""
-    known = request.config_dict[GATEWAY].config.auth.keys
-    if not known:
+    known = request.app[GATEWAY].config.auth.keys
+    if not known or not _is_guarded(request):
         return await handler(request)
     given = _given(request)
     if not given:
@@ -25,6 +27,13 @@ async def require_api_key(request: web.Request, handler: Handler) -> web.StreamR
         raise _refusal("This API key is not known")
     request[CLIENT] = client
     return await handler(request)
+
+
+def _is_guarded(request: web.Request) -> bool:
+    """Say whether it goes to the API; what is no route at all is judged by its path."""
+    resource = request.match_info.route.resource
+    place = request.path if resource is None else resource.canonical
+    return place.startswith(GUARDED)
 
 
 def _given(request: web.Request) -> str:

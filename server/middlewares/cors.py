@@ -4,7 +4,6 @@ import re
 from functools import lru_cache
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from server.errors import OriginNotAllowed
 from server.keys import GATEWAY
@@ -19,19 +18,16 @@ def allowed_origin(request: web.Request) -> str | None:
     origin = request.headers.get("Origin")
     if origin is None:
         return None
-    patterns = request.config_dict[GATEWAY].config.server.cors_origins
+    patterns = request.app[GATEWAY].config.server.cors_origins
     return origin if _pattern(patterns).fullmatch(origin) else None
 
 
-@web.middleware
-async def answer_preflight(
-    request: web.Request, handler: Handler
-) -> web.StreamResponse:
+def preflight_answer(request: web.Request) -> web.Response | None:
     """Answer a browser that asks whether a page may send what it is about to send."""
     if request.method != "OPTIONS" or (
         "Access-Control-Request-Method" not in request.headers
     ):
-        return await handler(request)
+        return None
     if allowed_origin(request) is None:
         raise OriginNotAllowed(
             "Pages of this origin may not use this server; add the origin to"
@@ -48,8 +44,8 @@ async def answer_preflight(
     return web.Response(status=204, headers=headers)
 
 
-async def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Let the page read the answer; a signal, since streams send headers early."""
+def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the page read the answer."""
     response.headers.add("Vary", "Origin")
     if (origin := allowed_origin(request)) is not None:
         response.headers["Access-Control-Allow-Origin"] = origin

@@ -5,8 +5,6 @@ from aiohttp import web
 from server.keys import GATEWAY
 
 
-async def close_when_draining(
-    request: web.Request, response: web.StreamResponse
-) -> None:
-    if request.config_dict[GATEWAY].drain.draining:
+def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
+    if request.app[GATEWAY].drain.draining:
         response.force_close()

@@ -21,6 +21,6 @@ def request_id(request: web.BaseRequest) -> str:
     return known
 
 
-async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
-    """Name the request in its answer; a signal, since streams send headers early."""
+def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the request in its answer."""
     response.headers[HEADER] = request_id(request)

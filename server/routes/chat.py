@@ -13,7 +13,7 @@ routes = web.RouteTableDef()
 
 @routes.post("/chat/completions")
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
-    catalog = request.config_dict[GATEWAY].catalog
+    catalog = request.app[GATEWAY].catalog
     chat, selection = parse(await request.read(), providers_in_path(request))
     lineup = catalog.lineup(chat, selection, request.get(CLIENT))
     return await answer(request, chat, lineup, CHAT)

@@ -26,7 +26,7 @@ HEADERS = {
 @routes.post("/images/generate")
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
-    gateway = request.config_dict[GATEWAY]
+    gateway = request.app[GATEWAY]
     asked, selection = parse(await request.read(), providers_in_path(request))
     lineup = gateway.catalog.lineup(asked, selection, request.get(CLIENT))
     images, winner, headers = await first_piece(request, asked, lineup)
@@ -43,7 +43,7 @@ async def create_image(request: web.Request) -> web.StreamResponse:
 @media.get("/media/{name}")
 async def retrieve_image(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
-    path = await asyncio.to_thread(request.config_dict[GATEWAY].media.find, name)
+    path = await asyncio.to_thread(request.app[GATEWAY].media.find, name)
     if path is None:
         raise RouteNotFound("There is no such image here, or no longer.")
     content_type = TYPES[path.suffix.removeprefix(".")]

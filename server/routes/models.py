@@ -13,14 +13,14 @@ routes = web.RouteTableDef()
 
 @routes.get("/models")
 async def list_models(request: web.Request) -> web.Response:
-    models = request.config_dict[GATEWAY].catalog.models(request.get(CLIENT))
+    models = request.app[GATEWAY].catalog.models(request.get(CLIENT))
     data = [_payload(name, ids) for name, ids in models.items()]
     return _json({"object": "list", "data": data})
 
 
 @routes.get("/models/{id:.+}")
 async def retrieve_model(request: web.Request) -> web.Response:
-    models = request.config_dict[GATEWAY].catalog.models(request.get(CLIENT))
+    models = request.app[GATEWAY].catalog.models(request.get(CLIENT))
     name = request.match_info["id"]
     if name not in models:
         raise ModelNotFound(

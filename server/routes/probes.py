@@ -15,7 +15,7 @@ async def is_alive(_: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def is_ready(request: web.Request) -> web.Response:
-    gateway = request.config_dict[GATEWAY]
+    gateway = request.app[GATEWAY]
     if gateway.drain.draining:
         return _status(503, "draining")
     if not gateway.catalog.usable():

@@ -11,14 +11,14 @@ routes = web.RouteTableDef()
 
 @routes.get("/providers")
 async def list_providers(request: web.Request) -> web.Response:
-    usable = request.config_dict[GATEWAY].catalog.usable(request.get(CLIENT))
+    usable = request.app[GATEWAY].catalog.usable(request.get(CLIENT))
     body = orjson.dumps([provider_payload(provider) for provider in usable])
     return web.Response(body=body, content_type="application/json")
 
 
 @routes.get("/providers/{id}")
 async def retrieve_provider(request: web.Request) -> web.Response:
-    gateway = request.config_dict[GATEWAY]
+    gateway = request.app[GATEWAY]
     name = request.match_info["id"]
     details = gateway.catalog.details(name, request.get(CLIENT))
     body = orjson.dumps(details)

@@ -14,7 +14,7 @@ LISTED = 100
 
 @routes.get("/races")
 async def list_races(request: web.Request) -> web.Response:
-    races = request.config_dict[GATEWAY].races
+    races = request.app[GATEWAY].races
     last = races.last(request.get(CLIENT), _limit(request))
     body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
     return web.Response(body=body, content_type="application/json")
@@ -23,22 +23,24 @@ async def list_races(request: web.Request) -> web.Response:
 @routes.get("/races/events")
 async def stream_races(request: web.Request) -> web.StreamResponse:
     """Send each race as it ends; a client that stops reading is left in the end."""
-    gateway = request.config_dict[GATEWAY]
-    response = EventStream(ping_interval=gateway.config.server.ping_interval)
+    gateway = request.app[GATEWAY]
+    ping_interval = gateway.config.server.ping_interval
+    response = EventStream(request, ping_interval=ping_interval)
     with gateway.races.listen(request.get(CLIENT)) as listener:
         try:
-            await response.begin(request)
+            await response.begin()
             async for entry in listener:
-                await response.send_frames(b"data: " + entry.data + b"\n\n")
+                if response.put(b"data: " + entry.data + b"\n\n"):
+                    await response.catch_up()
             await response.finish(b"")
         finally:
-            response.stop_pings()
+            response.stop()
     return response
 
 
 @routes.get("/races/{id}")
 async def retrieve_race(request: web.Request) -> web.Response:
-    races = request.config_dict[GATEWAY].races
+    races = request.app[GATEWAY].races
     found = races.find(request.match_info["id"], request.get(CLIENT))
     if found is None:
         raise RouteNotFound(

@@ -43,7 +43,7 @@ async def create_transcription(request: web.Request) -> web.Response:
 async def _answer(
     request: web.Request, asked: TaskRequest, selection: Selection
 ) -> web.Response:
-    catalog = request.config_dict[GATEWAY].catalog
+    catalog = request.app[GATEWAY].catalog
     lineup = catalog.lineup(asked, selection, request.get(CLIENT))
     blob: Any
     blob, _, headers = await first_piece(request, asked, lineup)

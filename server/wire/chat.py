@@ -14,8 +14,10 @@ from providers import (
     Chunk,
     Delta,
     ProviderProtocolError,
+    TextRun,
     ToolCallDelta,
     Usage,
+    with_text,
 )
 from server.errors import GatewayError
 from server.lineup import Selection
@@ -24,6 +26,8 @@ from .format import Format
 from .reading import make, read_object, take_selection
 
 DONE = b"data: [DONE]\n\n"
+# Stands for a text in a frame that is to be cut there: no id or model contains it.
+PLACEHOLDER = f"text-{uuid.uuid4().hex}"
 MAX_ANSWER = 64 * 1024 * 1024
 # What a piece of a tool call takes at least, even if it says nothing.
 CALL_SIZE = 100
@@ -83,10 +87,16 @@ class ChatStream:
     _finished: set[int] = field(factory=set, init=False)
     _told: set[tuple[int, int, str]] = field(factory=set, init=False)
     _usage: Usage | None = field(default=None, init=False)
+    _alike: "_Alike | None" = field(default=None, init=False)
 
-    def render(self, chunks: Iterable[Chunk]) -> bytes:
-        """Return the frames for chunks that arrived together."""
-        return b"".join([self._frame(chunk) for chunk in chunks])
+    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+        """Return the frames for what arrived together."""
+        return b"".join(
+            [
+                self._run(piece) if isinstance(piece, TextRun) else self._frame(piece)
+                for piece in pieces
+            ]
+        )
 
     def end(self) -> bytes:
         """Return the last frames of a stream that is whole."""
@@ -95,6 +105,22 @@ class ChatStream:
         payload = self.identity.payload("chat.completion.chunk")
         payload |= {"choices": [], "usage": usage_payload(self._usage)}
         return _data(payload) + DONE
+
+    def _run(self, run: TextRun) -> bytes:
+        alike = self._alike
+        if alike is None or alike.like is not run.like:
+            if run.like.choices[0].index not in self._spoken:
+                return b"".join([self._frame(chunk) for chunk in run.chunks()])
+            alike = self._alike = self._made_alike(run.like)
+        if run.like.choices[0].index in self._finished:
+            return b""
+        return b"%b%b%b" % (alike.before, alike.between.join(run.words), alike.after)
+
+    def _made_alike(self, like: Chunk) -> "_Alike":
+        """Render one such chunk, for its frame to be cut where the text stands."""
+        frame = self._frame(with_text(like, PLACEHOLDER))
+        before, after = frame.split(orjson.dumps(PLACEHOLDER), 1)
+        return _Alike(like, before, after, after + before)
 
     def _frame(self, chunk: Chunk) -> bytes:
         self.identity.learn(chunk)
@@ -149,6 +175,16 @@ class ChatStream:
 
 
 @define(eq=False)
+class _Alike:
+    """The frames of all chunks that are *like* one, around and between their texts."""
+
+    like: Chunk
+    before: bytes
+    after: bytes
+    between: bytes
+
+
+@define(eq=False)
 class ChatAnswer:
     """Chunks to one chat completion."""
 
@@ -158,9 +194,9 @@ class ChatAnswer:
     _extra: dict[str, Any] = field(factory=dict, init=False)
     _size: int = field(default=0, init=False)
 
-    def add(self, chunks: Iterable[Chunk]) -> None:
+    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
-        for chunk in chunks:
+        for chunk in map(_joined, pieces):
             self.identity.learn(chunk)
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
@@ -241,6 +277,13 @@ class _Message:
             "logprobs": self.logprobs,
             "finish_reason": self.finish_reason or "stop",
         }
+
+
+def _joined(piece: Chunk | TextRun) -> Chunk:
+    """Return a run as one chunk."""
+    if isinstance(piece, TextRun):
+        return with_text(piece.like, "".join(piece.texts()))
+    return piece
 
 
 def delta_payload(delta: Delta) -> dict[str, Any]:

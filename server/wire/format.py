@@ -5,14 +5,14 @@ from typing import Protocol
 
 from attrs import frozen
 
-from providers import ChatRequest, Chunk
+from providers import ChatRequest, Chunk, TextRun
 from server.errors import GatewayError
 
 
 class Stream(Protocol):
     """Renders one streamed answer."""
 
-    def render(self, chunks: Iterable[Chunk]) -> bytes: ...
+    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes: ...
 
     def end(self) -> bytes: ...
 
@@ -20,7 +20,7 @@ class Stream(Protocol):
 class Answer(Protocol):
     """Puts one whole answer together; *add* raises ProviderError if it is too large."""
 
-    def add(self, chunks: Iterable[Chunk]) -> None: ...
+    def add(self, pieces: Iterable[Chunk | TextRun]) -> None: ...
 
     def body(self) -> bytes: ...
 

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from providers import ChatRequest, ChatStream, Chunk, Message, Provider, ProviderError
+from providers import (
+    ChatRequest,
+    ChatStream,
+    Chunk,
+    Message,
+    Provider,
+    ProviderError,
+    chunks_of,
+)
 from tests.upstream import delta
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
@@ -38,7 +46,7 @@ async def read(provider: Provider, **limits: float) -> str:
     """Return the text of a whole answer."""
     async with asyncio.timeout(10):
         stream = start(provider, **limits)
-        return text([chunk async for chunks in stream for chunk in chunks])
+        return text([chunk async for pieces in stream for chunk in chunks_of(pieces)])
 
 
 async def failure(provider: Provider, **limits: float) -> ProviderError:
@@ -51,7 +59,7 @@ async def failure(provider: Provider, **limits: float) -> ProviderError:
 async def token(stream: ChatStream) -> str:
     """Read on to the next text."""
     async with asyncio.timeout(10):
-        while not (said := text(await anext(stream))):
+        while not (said := text(chunks_of(await anext(stream)))):
             pass
     return said
 

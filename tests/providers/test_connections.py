@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from yarl import URL
@@ -140,7 +141,7 @@ PENDING: dict[str, list[Step]] = {
 
 
 @asynccontextmanager
-async def reading(stream: ChatStream) -> AsyncIterator[asyncio.Task[list[Chunk]]]:
+async def reading(stream: ChatStream) -> AsyncIterator[asyncio.Task[Any]]:
     """Read from *stream* in a task, which is waiting when the block begins."""
     task = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)

@@ -26,6 +26,7 @@ from providers import (
     Provider,
     ProviderRefusedRequest,
     ProviderSettings,
+    chunks_of,
     engine_missing,
     vendors,
 )
@@ -102,7 +103,7 @@ def chat(session: aiohttp.ClientSession) -> Chat:
         provider = Provider(upstream, Limits(), session, lambda: engine.problem)
         stream = provider.stream(request, "any", provider.limits)
         assert isinstance(stream, ChatStream)
-        chunks = [chunk async for chunks in stream for chunk in chunks]
+        chunks = [chunk async for pieces in stream for chunk in chunks_of(pieces)]
         deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
         return "".join(delta.content or "" for delta in deltas)
 

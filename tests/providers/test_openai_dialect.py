@@ -19,6 +19,7 @@ from providers import (
     ProviderSettings,
     ToolCallDelta,
     Usage,
+    chunks_of,
 )
 from providers.dialects import UNREADABLE
 from providers.dialects.openai import OpenAI
@@ -263,10 +264,10 @@ def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
     """Read an answer as the transport does, in pieces of *size* bytes."""
     dialect = OpenAI(SETTINGS)
     for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
+        yield from chunks_of(dialect.receive(body[start : start + size]))
         if dialect.done:
             return
-    yield from dialect.end()
+    yield from chunks_of(dialect.end())
     assert dialect.done
 
 

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from providers import ProviderError
+from providers import ProviderError, chunks_of
 from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
 from tests.providers.calls import (
@@ -172,13 +172,13 @@ async def test_last_words_may_wait_for_a_slow_reader(
     upstream = await make_upstream([*script, DONE, END])
     stream = start(connect(upstream.url))
     while not any(
-        c.choices and c.choices[0].finish_reason for c in await anext(stream)
+        c.choices and c.choices[0].finish_reason for c in chunks_of(await anext(stream))
     ):
         pass
     await asyncio.sleep(0.3)  # the reader's own time
     gate.set()
 
-    (usage,) = await anext(stream)
+    (usage,) = chunks_of(await anext(stream))
     assert usage.usage is not None
     stream.close()
 

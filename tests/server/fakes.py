@@ -50,6 +50,9 @@ class ScriptedStream:
     closed: bool = False
     attempt: Attempt = field(factory=Attempt)
 
+    def __aiter__(self) -> "ScriptedStream":
+        return self
+
     async def __anext__(self) -> list[Chunk]:
         assert not self.closed
         self.racer.begun.set()
