@@ -26,6 +26,8 @@ from .errors import ProviderFailed
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_ERROR_BYTES = 64 * 1024
+# Seconds that an error's body may take: its status is known, and says the most.
+ERROR_PATIENCE = 2.0
 # What happened to a connection, by the first class that an exception is of.
 BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.ClientConnectorDNSError,), "its host name can't be resolved"),
@@ -146,13 +148,25 @@ async def check_status(response: aiohttp.ClientResponse) -> None:
         if status < 400:  # noqa: PLR2004 - below the errors: redirects
             text = f"it redirects (HTTP status {status}): check its base_url"
             raise ProviderFailed(text, status=status)
-        error = read_error(status, await read_body(response, MAX_ERROR_BYTES))
+        error = read_error(status, await read_explanation(response))
         # A header goes before what the body may have said.
         asked = retry_after(response.headers)
         error.retry_after = error.retry_after if asked is None else asked
         raise error
     finally:
         response.close()
+
+
+async def read_explanation(response: aiohttp.ClientResponse) -> bytes:
+    """Read what an error says, as far as that is to be had."""
+    body = bytearray()
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ERROR_PATIENCE):
+            while len(body) < MAX_ERROR_BYTES:
+                if not (part := await response.content.readany()):
+                    break
+                body += part
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
 async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -13,7 +13,7 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from .http import Attempt, read_body, retry_after, what_broke
+from .http import Attempt, read_body, read_explanation, retry_after, what_broke
 from .settings import Limits
 from .tasks import Blob, Images
 
@@ -136,7 +136,9 @@ class TaskStream:
         )
 
     async def _body(self, ask: Ask, response: aiohttp.ClientResponse) -> bytes:
-        if ask.listen is None or not response.ok:
+        if not response.ok:
+            return await read_explanation(response)
+        if ask.listen is None:
             body = await read_body(response, ask.limit + 1)
             self.attempt.received += len(body)
             if len(body) > ask.limit:

@@ -421,6 +421,24 @@ async def test_errors_are_told(
     assert error.retry_after == (7.0 if kind is ProviderBusy else None)
 
 
+@pytest.mark.parametrize("rest", [[b""], [...]], ids=["cut", "silent"])
+async def test_error_without_an_end(
+    make_upstream: MakeUpstream,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    rest: list[Step],
+) -> None:
+    """An error's status counts, whatever becomes of its body."""
+    monkeypatch.setattr("providers.http.ERROR_PATIENCE", 0.2)
+    head = b"HTTP/1.1 429 Busy\r\nContent-Length: 9\r\n\r\n"
+    upstream = await make_upstream([head, b"Slow", *rest])
+
+    error = await failure(connect(upstream.url), vectors())
+
+    assert (type(error), error.status) == (ProviderBusy, 429)
+    assert "Slow" in error.message
+
+
 def spoken(**more: Any) -> SpeechRequest:
     body = {"model": "tts", "input": "hello", "voice": "alloy", **more}
     return SpeechRequest(model="tts", input="hello", voice="alloy", body=body)

@@ -212,6 +212,31 @@ async def test_long_error(
     assert len(found.message) <= 1000
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [[b""], [None], [b"zz\r\n", b""], [...]],
+    ids=["cut", "reset", "bad chunk", "silent"],
+)
+@pytest.mark.parametrize("body", [[], [chunked(b"Slow d")]], ids=["none", "a part"])
+async def test_error_without_an_end(
+    body: list[Step],
+    rest: list[Step],
+    make_upstream: MakeUpstream,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An error's status counts, whatever becomes of its body."""
+    monkeypatch.setattr("providers.http.ERROR_PATIENCE", 0.2)
+    head = HEAD.replace(b"200 OK", b"429 Busy").replace(
+        b"\r\n", b"\r\nRetry-After: 7\r\n", 1
+    )
+    upstream = await make_upstream([head, *body, 0.05, *rest])
+    found = await failure(connect(upstream.url))
+
+    assert (type(found), found.status, found.retry_after) == (ProviderBusy, 429, 7.0)
+    assert ("Slow d" in found.message) == bool(body)
+
+
 async def test_html_error(make_upstream: MakeUpstream, connect: Connect) -> None:
     """A proxy's page of HTML is not repeated to clients."""
     page = b"\n<!DOCTYPE html><html>Bad Gateway</html>"
