@@ -17,6 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.resolver import ThreadedResolver
 from attrs import define
 from yarl import URL
@@ -28,8 +29,10 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MAX_ERROR_BYTES = 64 * 1024
 # Seconds that an error's body may take: its status is known, and says the most.
 ERROR_PATIENCE = 2.0
-# What happened to a connection, by the first class that an exception is of.
+# What happened to a connection, by the first class that an exception, or what caused
+# it, is of.
 BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((ContentEncodingError,), "its answer is compressed in a way that can't be read"),
     ((aiohttp.ClientConnectorDNSError,), "its host name can't be resolved"),
     ((aiohttp.ClientSSLError, ssl.SSLError), "no TLS connection to it can be made"),
     (
@@ -206,8 +209,11 @@ def _number(text: str) -> float | None:
 
 def what_broke(exc: Exception) -> str:
     """Say what happened to a connection, without the address that aiohttp names."""
+    chain: list[BaseException] = [exc]
+    while (cause := chain[-1].__cause__) is not None:
+        chain.append(cause)
     for classes, what in BREAKS:
-        if isinstance(exc, classes):
+        if any(isinstance(each, classes) for each in chain):
             return what
     return "it hung up"
 

@@ -125,7 +125,7 @@ FAILURES: dict[str, Failure] = {
         {},
         ProviderUnreachable,
         "first_token",
-        "broke its answer off",
+        "compressed in a way that can't be read",
     ),
 }
 
@@ -235,6 +235,22 @@ async def test_error_without_an_end(
 
     assert (type(found), found.status, found.retry_after) == (ProviderBusy, 429, 7.0)
     assert ("Slow d" in found.message) == bool(body)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_compression_that_is_not_known_here(
+    status: int,
+    make_upstream: MakeUpstream,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An answer in brotli, which we never ask for, is told as what it is."""
+    monkeypatch.setattr("aiohttp.http_parser.HAS_BROTLI", False)
+    upstream = await make_upstream(answers(status, headers=["Content-Encoding: br"]))
+    found = await failure(connect(upstream.url))
+
+    assert (type(found), found.phase) == (ProviderUnreachable, "headers")
+    assert found.message == "its answer is compressed in a way that can't be read"
 
 
 async def test_html_error(make_upstream: MakeUpstream, connect: Connect) -> None:
