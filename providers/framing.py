@@ -87,6 +87,7 @@ class AnswerDecoder:
 
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
     _whole: bytearray = field(factory=bytearray, init=False)
+    _blank: int = field(default=0, init=False)
     _is_json: bool | None = field(default=None, init=False)
 
     @property
@@ -103,8 +104,8 @@ class AnswerDecoder:
             raise EventTooLarge(f"a body is larger than {MAX_EVENT_BYTES} bytes")
         if self._is_json:
             return []
-        begun = self._whole.removeprefix(BOM).lstrip()
-        if not begun or BOM.startswith(begun):
+        begun = self._begun()
+        if BOM.startswith(begun):
             return []
         if begun.startswith(b"<"):
             raise ProviderProtocolError("a page of HTML came instead of an answer")
@@ -113,6 +114,16 @@ class AnswerDecoder:
             return []
         whole, self._whole = bytes(self._whole), bytearray()
         return self._sse.feed(whole)
+
+    def _begun(self) -> bytes:
+        """Return what has come after the blanks; each of those is looked at once."""
+        begun = bytes(self._whole[self._blank :])
+        if not self._blank:
+            begun = begun.removeprefix(BOM)
+        begun = begun.lstrip()
+        if not begun:
+            self._blank = len(self._whole)
+        return begun
 
     def flush(self) -> list[bytes]:
         """Return what the end of the body completes."""

@@ -1,10 +1,16 @@
 """Server-sent events from bytes, however the bytes are cut."""
 
 from pathlib import Path
+from time import process_time
 
 import pytest
 
-from providers.framing import EventTooLarge, SSEDecoder
+from providers.framing import (
+    MAX_EVENT_BYTES,
+    AnswerDecoder,
+    EventTooLarge,
+    SSEDecoder,
+)
 
 WIRE = Path(__file__).parent.parent / "wire"
 SAMPLES = sorted(str(path.relative_to(WIRE)) for path in WIRE.glob("*/*.sse"))
@@ -126,3 +132,25 @@ def test_bound_is_for_one_event() -> None:
     events = [found for piece in cut * 20 for found in decoder.feed(piece)]
 
     assert events == [b"x" * 90] * 140
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"data: 1\n\n"], ids=["JSON", "SSE"])
+def test_blanks_before_an_answer(body: bytes) -> None:
+    """Blanks come for as long as an upstream thinks; what they precede is the same."""
+    decoder = AnswerDecoder()
+    fed = [decoder.feed(piece) for piece in (b"\n", b" ", b"\r\n", b"\n", body)]
+
+    (found,) = [event for events in fed for event in events] + decoder.flush()
+    assert found.strip() == body.removeprefix(b"data: ").strip()
+
+
+def test_blanks_cost_nothing() -> None:
+    """Millions of them, in small pieces, are no work: each is looked at once."""
+    decoder = AnswerDecoder()
+    started = process_time()
+    for _ in range(2**12):
+        assert decoder.feed(b" " * 512) == []
+
+    assert process_time() - started < 1
+    with pytest.raises(EventTooLarge):
+        decoder.feed(b" " * MAX_EVENT_BYTES)
