@@ -26,6 +26,8 @@ from .dialects import read_error
 from .errors import ProviderFailed
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Seconds within which a dead connection shows: a round trip, wherever it goes.
+STALE = 1.0
 MAX_ERROR_BYTES = 64 * 1024
 # Seconds that an error's body may take: its status is known, and says the most.
 ERROR_PATIENCE = 2.0
@@ -130,6 +132,23 @@ class Attempt:
     received: int = 0
     chunks: int = 0
     tokens: int = 0
+    _sent_at: float = 0.0
+
+    def begin(self) -> None:
+        self.connected, self.reused = None, False
+        self._sent_at = perf_counter()
+
+    def was_stale(self, exc: aiohttp.ClientError) -> bool:
+        """
+        Say whether the connection was dead, so that nobody has seen the request.
+
+        A kept one that is dead breaks at once, and with nothing of an answer; but so
+        does an upstream that takes each request and hangs up.
+        """
+        # What there was of an answer, or else words.
+        rest = exc.message if isinstance(exc, aiohttp.ServerDisconnectedError) else ""
+        at_once = perf_counter() - self._sent_at < STALE
+        return self.reused and at_once and isinstance(rest, str)
 
 
 def proxy_from_environment(url: URL) -> str | None:

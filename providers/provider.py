@@ -38,6 +38,8 @@ from .settings import Limits, ProviderSettings
 from .task_stream import TaskStream
 from .tasks import IMAGE_FIELDS, TaskRequest
 
+# How often a call is sent at most: dead connections that nobody has noticed are few.
+MAX_SENT = 3
 MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT = 15.0
 # What image services are given that make their callers wait in a queue.
@@ -161,13 +163,15 @@ class Provider:
         attempt: Attempt,
         form: Callable[[], aiohttp.FormData] | None = None,
     ) -> aiohttp.ClientResponse:
-        """Send *call*; once more where a kept-alive connection was dead already."""
+        """Send *call*; again where a kept-alive connection was dead already."""
         url = self.url(call.path)
         # A talk may call other hosts than the base URL's.
         home = url.origin() == self._base_url.origin()
         proxy = self._proxy if home else proxy_from_environment(url)
+        sent = 0
         while True:
-            attempt.connected, attempt.reused = None, False
+            sent += 1
+            attempt.begin()
             try:
                 response = await self._session.request(
                     method,
@@ -179,10 +183,9 @@ class Provider:
                     timeout=aiohttp.ClientTimeout(connect=limits.connect_timeout),
                     trace_request_ctx=attempt,
                 )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # The upstream hung up just as we wrote, so it has not seen the call.
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
                 # Each round takes one such connection out of the pool.
-                if not attempt.reused:
+                if sent == MAX_SENT or not attempt.was_stale(exc):
                     raise
             else:
                 attempt.headers = perf_counter()

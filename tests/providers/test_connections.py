@@ -113,10 +113,41 @@ async def test_close_after_keep_alive(
     assert [await read(provider) for _ in range(5)] == ["a"] * 5
 
 
+@pytest.mark.parametrize("bad", [[], [None]], ids=["closed", "reset"])
+async def test_upstream_that_hangs_up_on_every_call(
+    bad: list[Step], make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """It does not get a call as often as there are kept connections to it."""
+    upstream = await make_upstream(bad)
+    upstream.scripts = [whole("a")] * 20
+    provider = connect(upstream.url)
+    await asyncio.gather(*(read(provider) for _ in range(20)))
+    assert upstream.connections == 20
+
+    found = await failure(provider)
+
+    assert type(found) is ProviderUnreachable
+    assert len(upstream.requests) == 20 + 3
+
+
+async def test_no_second_try_after_a_while(
+    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept connection that breaks later was not dead: the call was worked on."""
+    monkeypatch.setattr("providers.http.STALE", 0.1)
+    upstream = await make_upstream()
+    upstream.scripts = [whole("a"), [0.2]]
+    provider = connect(upstream.url)
+    await read(provider)
+    await failure(provider)
+
+    assert len(upstream.requests) == 2
+
+
 @pytest.mark.parametrize(
     "scripts",
-    [[[]], [[None]], [whole("a"), [HEAD, b""]]],
-    ids=["fresh, closed", "fresh, reset", "kept, cut"],
+    [[[]], [[None]], [whole("a"), [HEAD, b""]], [whole("a"), [HEAD[:40], b""]]],
+    ids=["fresh, closed", "fresh, reset", "kept, cut", "kept, cut in the headers"],
 )
 async def test_no_second_try(
     scripts: list[list[Step]], make_upstream: MakeUpstream, connect: Connect
