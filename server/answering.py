@@ -19,7 +19,7 @@ from .race import Lane, Race, Winner
 from .racelog import Entry
 from .sse import EventStream
 from .story import Ending, tell
-from .wire.format import Format
+from .wire.format import Format, Stream
 
 Chat = Race[ChatRequest, Chunk | TextRun]
 
@@ -32,7 +32,8 @@ async def answer(
 
     Raises a GatewayError only while nothing has been sent.
     """
-    race: Chat = Race(lineup.entrants, chat, lineup.schedule)
+    health = request.app[GATEWAY].health
+    race: Chat = Race(lineup.entrants, chat, lineup.schedule, health.add)
     respond = _stream if chat.stream else _whole
     with _recorded(request, race, lineup) as ending:
         return await respond(request, race, lineup, form, ending)
@@ -46,10 +47,13 @@ async def first_piece(
 
     Return the piece, the winner's id, and the headers that tell of the race.
     """
-    race: Race[Any, Any] = Race(lineup.entrants, asked, lineup.schedule)
+    gateway = request.app[GATEWAY]
+    race: Race[Any, Any] = Race(
+        lineup.entrants, asked, lineup.schedule, gateway.health.add
+    )
     with _recorded(request, race, lineup):
-        async with request.app[GATEWAY].drain.scope(lineup.deadline):
-            winner = await race.run()
+        async with gateway.drain.scope(lineup.deadline):
+            winner = await _decided(race, lineup)
             (piece,) = winner.head
             return piece, winner.id, _headers(race, winner)
 
@@ -63,14 +67,11 @@ async def _stream(
     response.hold(server.header_hold)
     try:
         async with gateway.drain.scope(lineup.deadline):
-            winner = await race.run()
+            winner = await _decided(race, lineup)
             if not response.prepared:
                 response.headers.update(_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
-            await response.begin(shown.render(winner.head))
-            async for pieces in winner.rest:
-                if response.put(shown.render(pieces)):
-                    await response.catch_up()
+            await _pass_on(winner, shown, response)
         await response.finish(shown.end())
     except (GatewayError, ProviderError) as exc:
         if isinstance(exc, ProviderError) and race.winner is not None:
@@ -85,18 +86,27 @@ async def _stream(
     return response
 
 
+async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) -> None:
+    await response.begin(shown.render(winner.head))
+    async for pieces in winner.rest:
+        if response.put(shown.render(pieces)):
+            await response.catch_up()
+    winner.close()
+
+
 async def _whole(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
 ) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     async with gateway.drain.scope(lineup.deadline):
         while True:
-            winner = await race.run()
+            winner = await _decided(race, lineup)
             shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
             try:
                 shown.add(winner.head)
                 async for pieces in winner.rest:
                     shown.add(pieces)
+                winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
@@ -108,11 +118,19 @@ async def _whole(
             )
 
 
+async def _decided(race: Race[Any, Any], lineup: Lineup) -> Winner[Any]:
+    """Run *race*; after it, all that it had to try after a rest have been tried."""
+    try:
+        return await race.run()
+    finally:
+        lineup.release()
+
+
 @contextmanager
 def _recorded(
     request: web.Request, race: Race[Any, Any], lineup: Lineup
 ) -> Iterator[Ending]:
-    """Make the race known to the logs and, once it is over, to the health records."""
+    """Make the race known to the logs, and see that nothing of it is left over."""
     request[RACE] = race
     ending = Ending()
     try:
@@ -129,9 +147,9 @@ def _recorded(
         raise
     finally:
         race.close()
-        gateway = request.app[GATEWAY]
-        gateway.health.add(race.lanes, lineup.probes)
-        gateway.finished(_entry(request, race, lineup, ending))
+        lineup.release()
+        entry = _entry(request, race, lineup, ending)
+        request.app[GATEWAY].finished(entry)
 
 
 def _entry(

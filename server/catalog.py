@@ -1,6 +1,6 @@
 """Provider and model names to racers: who may be asked, and for which model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +26,7 @@ from .errors import (
 )
 from .health import Health
 from .lineup import Entrant, Lineup, Policy, RaceOptions, Request, Selection, Skipped
+from .resting import Probe
 from .schedule import Budget, Hedge, Parallel, Schedule
 
 VISION = frozenset({"vision"})
@@ -156,7 +157,8 @@ class Catalog:
         chosen = self._chosen(request, asked, own, selection, client)
         able, unable = _able(chosen.providers, request)
         entrants = self._entrants(able, asked, request, selection.race)
-        ready, resting = self._awake(entrants)
+        now = perf_counter()
+        ready, resting = self._awake(entrants, now)
         policy = self._policy(chosen.strategy, selection.race)
         if chosen.by_record or policy.strategy == "hedge":
             ready = self._health.best_first(ready)
@@ -168,19 +170,23 @@ class Catalog:
             schedule=self._schedule(policy, ready),
             deadline=selection.race.deadline,
             skipped=(*unable, *resting),
-            probes=tuple(e.id for e in ready if self._health.of(e.id).rest.probe()),
+            probes=tuple(self._claims(ready[: policy.at_once], now)),
         )
 
     def _awake(
-        self, entrants: Sequence[Entrant]
+        self, entrants: Sequence[Entrant], now: float
     ) -> tuple[list[Entrant], list[Skipped]]:
         """Leave out those that rest, unless all do."""
-        now = perf_counter()
         awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
         if not awake:
             return list(entrants), []
         ids = {entrant.id for entrant in awake}
         return awake, [Skipped(e.id, "resting") for e in entrants if e.id not in ids]
+
+    def _claims(self, entrants: Sequence[Entrant], now: float) -> Iterator[Probe]:
+        for entrant in entrants:
+            if claim := self._health.of(entrant.id).rest.claim(now):
+                yield claim
 
     def _policy(self, strategy: str, options: RaceOptions) -> Policy:
         """Return the configured policy, or the cheaper one that a request asks for."""

@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from time import perf_counter, time
 from typing import Any, Protocol, TypeVar
@@ -70,7 +70,7 @@ class Record:
     What became of one provider's starts.
 
     A racer that was cut off has lost, but not failed: nobody knows what it would have
-    said. One whose client went away is not counted at all.
+    said. One that was given up undecided is not counted at all.
     """
 
     requests: int = 0
@@ -172,26 +172,15 @@ class Health:
             record = self._records[provider] = Record()
         return record
 
-    def add(
-        self,
-        starts: Sequence[Start],
-        probes: Iterable[str] = (),
-        now: float | None = None,
-    ) -> None:
+    def add(self, start: Start, now: float | None = None) -> None:
         """
-        Take in a race that has ended, and that has tried *probes*; with no winner,
-        nobody lost it. *now* is on the starts' clock.
+        Take in a start that has just won, lost or failed. *now* is on its clock.
 
         A time-out that the client has set itself says nothing of the provider.
         """
-        now = perf_counter() if now is None else now
-        for probe in probes:
-            self.of(probe).rest.release()
-        decided = any(start.first_token is not None for start in starts)
-        for start in starts:
-            hurried = start.hurried and isinstance(start.error, ProviderTimeout)
-            if (decided or start.outcome == "failed") and not hurried:
-                self.of(start.id).add(start, now)
+        if start.hurried and isinstance(start.error, ProviderTimeout):
+            return
+        self.of(start.id).add(start, perf_counter() if now is None else now)
 
     def best_first(self, racers: Sequence[R]) -> list[R]:
         """

@@ -7,6 +7,7 @@ from attrs.validators import ge, gt, optional
 
 from providers import ChatRequest, Limits, Provider, TaskRequest
 
+from .resting import Probe
 from .schedule import Schedule
 
 Request = ChatRequest | TaskRequest
@@ -69,13 +70,18 @@ class Policy:
     delay: float | str
     budget: float
 
+    @property
+    def at_once(self) -> int:
+        """How many start together, however that goes."""
+        return 1 if self.strategy == "hedge" else self.parallel
+
 
 @frozen(kw_only=True)
 class Lineup:
     """
     The racers of one request in their order, and who of those asked for is not there.
 
-    *probes* are those among them whose rest is over: one request tries them.
+    *probes* are its claims to those that start at once and whose rest is just over.
     """
 
     entrants: tuple[Entrant, ...]
@@ -83,8 +89,13 @@ class Lineup:
     schedule: Schedule
     deadline: float | None = None
     skipped: tuple[Skipped, ...] = ()
-    probes: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
     def model_of(self, racer: str) -> str:
         """Return the model that the racer with this id is asked for."""
         return next(e.model for e in self.entrants if e.id == racer)
+
+    def release(self) -> None:
+        """Let others try those whose rest is over, too: these have been, or won't."""
+        for probe in self.probes:
+            probe.release()

@@ -6,7 +6,7 @@ asyncio alone: no HTTP, no JSON. A race knows racers, their streams, and time.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -73,8 +73,8 @@ class Lane:
     """
     One racer's part of a race. Times are perf_counter's, in seconds.
 
-    *attempt* is what its stream tells of the call. *closed* is when a racer that was
-    cut off had been hung up on.
+    *attempt* is what its stream tells of the call. A racer that is cut off has *ended*
+    when it has been hung up on; *beaten_by* is whose token came first, if that is why.
     """
 
     racer: Racer[Any, Any]
@@ -82,7 +82,7 @@ class Lane:
     started: float = 0.0
     first_token: float | None = None
     ended: float | None = None
-    closed: float | None = None
+    beaten_by: "Lane | None" = None
     error: ProviderError | None = None
     attempt: Attempt = field(factory=Attempt)
 
@@ -116,8 +116,9 @@ class Lane:
     def fail(self, error: ProviderError) -> None:
         self.outcome, self.error, self.ended = "failed", error, _now()
 
-    def cut_off(self) -> None:
-        self.outcome, self.ended = "cut off", _now()
+    def cut_off(self, beaten_by: "Lane | None") -> None:
+        """Take in that it has been hung up on; None: nobody has won."""
+        self.outcome, self.beaten_by, self.ended = "cut off", beaten_by, _now()
 
     def loss(self) -> Loss | None:
         if self.error is None or self.ended is None:
@@ -138,6 +139,7 @@ class Winner(Generic[P]):
     lane: Lane
     head: Sequence[P]
     rest: Stream[P]
+    _on_end: "OnEnd"
 
     @property
     def id(self) -> str:
@@ -145,7 +147,9 @@ class Winner(Generic[P]):
 
     def fail(self, error: ProviderError) -> None:
         """Take the victory back: what came after the first token is no answer."""
-        self.lane.fail(error)
+        if self.lane.ended is None:
+            self.lane.fail(error)
+            self._on_end(self.lane)
         self.close()
 
     def close(self) -> None:
@@ -153,6 +157,14 @@ class Winner(Generic[P]):
         self.rest.close()
         if self.lane.ended is None:
             self.lane.ended = _now()
+            self._on_end(self.lane)
+
+
+OnEnd = Callable[[Lane], None]
+
+
+def _unheard(_: Lane) -> None:
+    pass
 
 
 @define(eq=False)
@@ -161,11 +173,14 @@ class Race(Generic[R, P]):
     Streams *request* from *racers*, which start when *schedule* says.
 
     *lanes* tells the story, one lane for each start; *started* is when it began.
+    *on_end* is called once with each that has won, lost or failed, as soon as it has;
+    not with those that were given up undecided.
     """
 
     racers: Sequence[Racer[R, P]]
     request: R
     schedule: Schedule
+    on_end: OnEnd = _unheard
     started: float = field(factory=perf_counter, init=False)
     lanes: list[Lane] = field(factory=list, init=False)
     winner: Winner[P] | None = field(default=None, init=False)
@@ -207,9 +222,8 @@ class Race(Generic[R, P]):
     def _settle(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self._round:
-            if lane.running:
-                lane.cut_off()  # before it was given its first turn
+        # Who was cut off before the first turn was never asked.
+        self.lanes = [lane for lane in self.lanes if not lane.running]
         self._open.clear()
         self._waiting.clear()
 
@@ -278,14 +292,16 @@ class Race(Generic[R, P]):
             head = await _until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
-        except asyncio.CancelledError:
-            lane.cut_off()
-            lane.closed = lane.ended
+            self.on_end(lane)
+        except BaseException:
+            lane.cut_off(self.winner.lane if self.winner else None)
+            if lane.beaten_by is not None:
+                self.on_end(lane)
             raise
         else:
             # No await from here on: who is second finds a winner.
             lane.outcome, lane.first_token = "won", _now()
-            self.winner = Winner(lane, head, stream)
+            self.winner = Winner(lane, head, stream, self.on_end)
 
 
 async def _until_token(stream: Stream[P]) -> Sequence[P]:

@@ -262,12 +262,11 @@ class Replay:
         """Keep the records that the policy would have had to go by."""
         models = {racer.id: racer.model for racer in race.racers}
         end = result.seconds
-        past: list[_Past] = []
         for leg in result.legs:
             won = leg.id == result.winner
             failed = not won and leg.take.failed and leg.due <= end
             outcome: Outcome = "won" if won else "failed" if failed else "cut off"
-            past.append(
+            self._health.add(
                 _Past(
                     id=leg.id,
                     model=models[leg.id],
@@ -278,7 +277,6 @@ class Replay:
                     error=ProviderProtocolError("failed") if failed else None,
                 )
             )
-        self._health.add(past)
 
 
 def _pool(races: Iterable[Recorded]) -> dict[tuple[str, str], list[Take]]:

@@ -19,29 +19,27 @@ class Rest:
     One provider's rest. Times are seconds on the clock of its lanes.
 
     It ends by itself at *until*; one request then tries the provider, and others pass
-    it over until that one is answered: a success forgets all, a failure sends it back
-    to rest for longer.
+    it over while it does: a success forgets all, a failure sends it back to rest for
+    longer.
     """
 
     until: float = 0.0
+    probe: "Probe | None" = field(default=None, init=False)
     _failed: int = field(default=0, init=False)
     _rests: int = field(default=0, init=False)
-    _probed: bool = field(default=False, init=False)
 
     def available(self, now: float) -> bool:
-        return now >= self.until and not self._probed
+        return now >= self.until and self.probe is None
 
-    def probe(self) -> bool:
-        """Claim the first try after a rest; False: there was none."""
-        self._probed = self._rests > 0
-        return self._probed
-
-    def release(self) -> None:
-        """Give up the claim: the try is over, or has never begun."""
-        self._probed = False
+    def claim(self, now: float) -> "Probe | None":
+        """Claim the first try after a rest; None: there is none to be had."""
+        if self._rests and self.available(now):
+            self.probe = Probe(self)
+            return self.probe
+        return None
 
     def succeed(self) -> None:
-        self.until, self._failed, self._rests = 0.0, 0, 0
+        self.until, self.probe, self._failed, self._rests = 0.0, None, 0, 0
 
     def fail(self, started: float, now: float, asked: float | None) -> float:
         """
@@ -60,3 +58,15 @@ class Rest:
         self._rests = min(self._rests + 1, MOST_RESTS)
         self.until = now + seconds
         return seconds
+
+
+@define(eq=False)
+class Probe:
+    """One request's claim to try a provider whose rest is over, before all others."""
+
+    rest: Rest
+
+    def release(self) -> None:
+        """Give it up: the try is over, or has never begun. Twice does no harm."""
+        if self.rest.probe is self:
+            self.rest.probe = None

@@ -70,7 +70,7 @@ def _lane(
         "id": lane.id,
         "model": lane.model,
         "outcome": lane.outcome,
-        "reason": _reason(lane, race, ending),
+        "reason": _reason(lane, ending),
         "start_ms": at(lane.started),
         "connect_ms": at(attempt.connected),
         "headers_ms": at(attempt.headers),
@@ -83,21 +83,21 @@ def _lane(
         told["delay_ms"] = _ms(delays[lane.id])
     if lane.error is not None:
         told |= {"phase": lane.error.phase, "status": lane.error.status}
-    if lane.outcome == "cut off" and lane.closed and race.winner is not None:
-        decided = race.winner.lane.first_token or lane.closed
-        told["closed_ms"] = _ms(max(lane.closed - decided, 0.0))
+    if lane.beaten_by is not None and lane.ended is not None:
+        decided = lane.beaten_by.first_token or lane.ended
+        told["closed_ms"] = _ms(max(lane.ended - decided, 0.0))
     if lane is not (race.winner and race.winner.lane) or ending.outcome != "won":
         told["tokens_wasted_at_least"] = attempt.tokens
     return told
 
 
-def _reason(lane: Lane, race: Race[Any, Any], ending: Ending) -> str | None:
+def _reason(lane: Lane, ending: Ending) -> str | None:
     if lane.error is not None:
         return lane.error.code
     if lane.outcome != "cut off":
         return None
-    if race.winner is not None and lane is not race.winner.lane:
-        return f"{race.winner.id} was first"
+    if lane.beaten_by is not None:
+        return f"{lane.beaten_by.id} was first"
     return "the client left" if ending.client_left else ending.code
 
 

@@ -95,7 +95,7 @@ def record(**racers: tuple[str, float]) -> Health:
             lane.outcome, lane.first_token = "won", seconds
         else:
             lane.fail(ProviderTimeout("no"))
-        health.add([lane])
+        health.add(lane)
     return health
 
 

@@ -22,7 +22,7 @@ from providers import (
     Usage,
 )
 from server.errors import NobodyWon
-from server.race import Race, Winner
+from server.race import Lane, Race, Winner
 from server.schedule import Parallel
 from tests.server.fakes import (
     HELLO,
@@ -239,6 +239,7 @@ async def test_cancelling_closes_everybody() -> None:
 
     assert [racer.closed for racer in racers] == [True] * 3
     assert set(outcomes(race).values()) == {"cut off"}
+    assert [lane.beaten_by for lane in race.lanes] == [None] * 3
 
 
 @pytest.mark.parametrize("token_first", [True, False])
@@ -385,9 +386,10 @@ async def test_a_failed_winner_is_replaced_by_those_left() -> None:
     assert hasty.closed
     gate.set()
 
-    assert await heard(await race.run()) == [says("b"), says("c")]
+    winner = await race.run()
+    assert not slow.closed
+    assert await heard(winner) == [says("b"), says("c")]
     assert len(failing.streams) == len(hasty.streams) == 1
-    assert slow.streams[-1].closed is False
 
 
 async def test_nobody_is_left_for_another_run() -> None:
@@ -459,3 +461,104 @@ async def test_close_before_and_after_a_winner() -> None:
     race.close()
 
     assert racer.closed
+
+
+def telling(*racers: ScriptedRacer) -> tuple[ChatRace, list[tuple[str, str]]]:
+    """Return a race, and the list to which it adds who ended, and how."""
+    told: list[tuple[str, str]] = []
+
+    def on_end(lane: Lane) -> None:
+        told.append((lane.id, lane.outcome))
+
+    return Race(racers, HELLO, Parallel(len(racers)), on_end), told
+
+
+async def test_each_end_is_told_when_it_comes() -> None:
+    """Failures and losses are known at once, the victory when the answer is whole."""
+    gates = [asyncio.Event(), asyncio.Event()]
+    failing = ScriptedRacer("failing", [ProviderBusy("no")])
+    steady = ScriptedRacer("steady", [gates[0], says("a"), gates[1]])
+    race, told = telling(failing, steady, ScriptedRacer("silent", [...]))
+    running = await started(race, failing, steady)
+    await asyncio.sleep(0)
+
+    assert told == [("failing", "failed")]
+    gates[0].set()
+    winner = await running
+    assert told[1:] == [("silent", "cut off")]
+    gates[1].set()
+    await heard(winner)
+    race.close()
+    assert told[2:] == [("steady", "won")]
+
+
+@pytest.mark.parametrize("hung_up", [True, False])
+async def test_a_winner_s_end_is_told_once(hung_up: bool) -> None:
+    """However a winner ends, that is told, and nothing else after it."""
+    error = ProviderTimeout("silent", phase="stream")
+    race, told = telling(ScriptedRacer("a", [says("a"), error]))
+    winner = await race.run()
+
+    if hung_up:
+        race.close()
+    else:
+        with pytest.raises(ProviderTimeout):
+            await heard(winner)
+        winner.fail(error)
+    race.close()
+
+    assert told == [("a", "won" if hung_up else "failed")]
+
+
+async def test_what_was_given_up_is_not_told() -> None:
+    """If the client leaves before there is a winner, nobody has lost to anybody."""
+    gate = asyncio.Event()
+    failing = ScriptedRacer("failing", [gate, ProviderBusy("no")])
+    silent = ScriptedRacer("silent", [...])
+    race, told = telling(failing, silent)
+    running = await started(race, failing, silent)
+    gate.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert told == [("failing", "failed")]
+
+
+async def test_losers_know_who_beat_them() -> None:
+    """Also when that winner failed, and another race among those left was won."""
+    gates = [asyncio.Event(), asyncio.Event()]
+    hasty = ScriptedRacer("hasty", [gates[0], says("a"), ProviderTimeout("silent")])
+    slow = ScriptedRacer("slow", [gates[1], says("b")])
+    silent = ScriptedRacer("silent", [...])
+    race = racing(hasty, slow, silent)
+    running = await started(race, hasty, slow, silent)
+    gates[0].set()
+    with pytest.raises(ProviderTimeout):
+        await heard(await running)
+    silent.begun.clear()
+    running = await started(race, silent)
+    gates[1].set()
+    await running
+
+    beaten = [(lane.id, lane.beaten_by.id) for lane in race.lanes if lane.beaten_by]
+    assert sorted(beaten[:2]) == [("silent", "hasty"), ("slow", "hasty")]
+    assert beaten[2:] == [("silent", "slow")]
+
+
+async def test_who_was_not_asked_has_no_lane() -> None:
+    """Who is cut off before its first turn was not asked, and has not lost."""
+    gate = asyncio.Event()
+    failing = ScriptedRacer("failing", [gate, ProviderBusy("no")])
+    speaker = ScriptedRacer("speaker", [gate, says("a"), ...])
+    third = ScriptedRacer("third", [...])
+    race = racing(failing, speaker, third, parallel=2)
+    running = await started(race, failing, speaker)
+    gate.set()
+
+    await running
+
+    assert not third.streams
+    assert outcomes(race) == {"failing": "failed", "speaker": "won"}
