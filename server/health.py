@@ -105,9 +105,11 @@ class Record:
             times.add(start.seconds * 1000, seen=start.first_token is not None)
 
     def _of_model(self, model: str) -> Times:
-        if model not in self._by_model and len(self._by_model) == MODELS:
-            del self._by_model[next(iter(self._by_model))]
-        return self._by_model.setdefault(model, Times())
+        times = self._by_model.pop(model, None) or Times()
+        if len(self._by_model) == MODELS:
+            del self._by_model[next(iter(self._by_model))]  # unused for the longest
+        self._by_model[model] = times
+        return times
 
     def _fail(self, start: Start, error: ProviderError, now: float) -> None:
         self.failures += 1

@@ -17,7 +17,7 @@ from providers import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from server.health import DEFAULT_DELAY, EXPLORED, Health, Record
+from server.health import DEFAULT_DELAY, EXPLORED, MODELS, Health, Record
 from server.race import Lane, Race
 from server.schedule import Parallel
 from server.times import ENOUGH, REMEMBERED
@@ -328,6 +328,19 @@ def test_failures_that_say_nothing_of_speed() -> None:
         late.ended = 30.0
         record.add(late, NOW)
     assert record.delay("m", 90) == 30.0
+
+
+def test_bounded_number_of_models() -> None:
+    """Clients that think up names fill no memory, and drive out no model in use."""
+    record = Record()
+    for n in range(3 * MODELS):
+        for _ in range(ENOUGH if n == 0 else 1):
+            record.add(lane("A", 0.1, model="busy"), NOW)
+        for _ in range(ENOUGH if n < 2 else 1):
+            record.add(lane("A", 5.0, model=f"invented {n}"), NOW)
+
+    assert len(record._by_model) == MODELS  # noqa: SLF001 - what a client can't see
+    assert record.delay("busy", 90) == 0.1
 
 
 def firsts(health: Health, *racers: str, times: int = 10_000) -> Counter[str]:
