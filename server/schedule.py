@@ -98,20 +98,17 @@ class Hedge:
     The first alone; the next when the one before has had its *delays* (seconds, by id)
     without a token, if *budget* can pay for it, or at once when that one has failed.
 
-    What takes the place of one that failed costs no budget: without it, the request
-    would fail. *limit* is how many run at a time, at most.
+    What takes the place of one that failed costs no budget: that one has been paid for.
+    *limit* is how many run at a time, at most; *refused*, whether the budget has kept a
+    hedge from starting.
     """
 
     delays: Mapping[str, float]
     budget: Budget
     limit: int
-    # How many had started when the budget refused another.
+    refused: bool = field(default=False, init=False)
+    # How many had started in this round when that was so.
     _refused_at: int = field(default=0, init=False)
-
-    @property
-    def refused(self) -> bool:
-        """Whether the budget has kept a hedge from starting."""
-        return self._refused_at > 0
 
     def fair(self, racers: int) -> bool:  # noqa: ARG002 - the best goes first
         return False
@@ -125,8 +122,9 @@ class Hedge:
 
     def admit(self, runs: Sequence[Run]) -> bool:
         if not runs or not runs[-1].running or self.budget.take():
+            self._refused_at = 0
             return True
-        self._refused_at = len(runs)
+        self.refused, self._refused_at = True, len(runs)
         return False
 
 
