@@ -12,7 +12,7 @@ import structlog
 from providers import Limits, ModelList, Provider, ProviderSettings
 
 from .catalog import Catalog
-from .config import ENGINE, Config, LogSettings
+from .config import ENGINE, Config, KeySettings, LogSettings
 from .draining import Drain
 from .health import Health
 from .media import MediaStore
@@ -52,6 +52,7 @@ class Gateway:
     ) -> None:
         self.health = Health()
         self.races = RaceLog()
+        self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
         self._races_path: Path | None = None
         self._races_file: RaceFile | None = None
@@ -74,6 +75,9 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
+        if self._keys != config.auth.keys:
+            self.races.dismiss()  # whoever listens may be allowed less now
+        self._keys = config.auth.keys
         self.config = config
         self.media = MediaStore(config.media, os.environ)
         self.catalog = Catalog(config, lists, self.health, self._budget)

@@ -32,29 +32,34 @@ class Entry:
 
 
 class Listener:
-    """Iterates over the races that end from now on; ends when the log is closed."""
+    """Iterates over the races that end from now on, until it is sent away."""
 
     def __init__(self, client: KeySettings | None) -> None:
         self._client = client
-        self._missed: deque[Entry | None] = deque(maxlen=BEHIND)
+        self._missed: deque[Entry] = deque(maxlen=BEHIND)
+        self._over = False
         self._some = asyncio.Event()
 
-    def tell(self, entry: Entry | None) -> None:
-        if entry is None or entry.shown_to(self._client):
+    def tell(self, entry: Entry) -> None:
+        if entry.shown_to(self._client) and not self._over:
             self._missed.append(entry)
             self._some.set()
+
+    def send_away(self) -> None:
+        """End the iteration, once all that was told has been heard."""
+        self._over = True
+        self._some.set()
 
     def __aiter__(self) -> "Listener":
         return self
 
     async def __anext__(self) -> Entry:
         while not self._missed:
+            if self._over:
+                raise StopAsyncIteration
             self._some.clear()
             await self._some.wait()
-        entry = self._missed.popleft()
-        if entry is None:
-            raise StopAsyncIteration
-        return entry
+        return self._missed.popleft()
 
 
 class RaceLog:
@@ -63,6 +68,7 @@ class RaceLog:
     def __init__(self) -> None:
         self._last: deque[Entry] = deque(maxlen=REMEMBERED)
         self._listeners: set[Listener] = set()
+        self._closed = False
 
     def add(self, entry: Entry) -> None:
         self._last.append(entry)
@@ -87,13 +93,20 @@ class RaceLog:
     def listen(self, client: KeySettings | None) -> Iterator[Listener]:
         """Yield what tells of each race that ends and that *client* may see."""
         listener = Listener(client)
+        if self._closed:
+            listener.send_away()  # browsers do come again
         self._listeners.add(listener)
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
 
-    def close(self) -> None:
-        """End what is listened to: no race is to come."""
+    def dismiss(self) -> None:
+        """Send all listeners away: those who still may will come back."""
         for listener in self._listeners:
-            listener.tell(None)
+            listener.send_away()
+
+    def close(self) -> None:
+        """Send all listeners away, now and from now on: the server stops."""
+        self._closed = True
+        self.dismiss()
