@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import aiohttp
@@ -54,7 +53,6 @@ class Gateway:
         self.races = RaceLog()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
-        self._races_path: Path | None = None
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
@@ -96,12 +94,11 @@ class Gateway:
             self._races_file.write(entry.data)
 
     def _open_file(self, settings: LogSettings) -> None:
-        path = settings.races_path(self._worker)
-        if path == self._races_path:
-            return
+        """Open the file of races, also one that was: it may have been moved away."""
         if self._races_file is not None:
             self._races_file.close()
-        self._races_path, self._races_file = path, None
+        self._races_file = None
+        path = settings.races_path(self._worker)
         if path is not None:
             try:
                 self._races_file = RaceFile(

@@ -10,6 +10,9 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+# So many lines wait for a slow disk; while there are more, what comes is lost.
+WAITING = 10_000
+
 
 class RaceFile:
     """
@@ -21,29 +24,36 @@ class RaceFile:
 
     def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
         file = _File(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
-        queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
+        self._queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
         self._file = file
-        self._handler = QueueHandler(queue)
-        self._listener = QueueListener(queue, file)
+        self._handler = QueueHandler(self._queue)
+        self._listener = QueueListener(self._queue, file)
         self._listener.start()
 
     def write(self, line: bytes) -> None:
         """Append a line; one that can't be written is reported, and lost."""
+        if self._queue.qsize() >= WAITING:
+            self._file.report(f"{WAITING} wait already")
+            return
         record = logging.LogRecord(
             "races", logging.INFO, "", 0, line.decode(), None, None
         )
         self._handler.emit(record)
 
     def close(self) -> None:
-        """Write what is still waiting."""
+        """Write what is still waiting; what can't be is reported likewise."""
         self._listener.stop()
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as exc:
+            self._file.report(str(exc))
 
 
 class _File(RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+        self.report(str(sys.exc_info()[1]))
+
+    def report(self, why: str) -> None:
         log.error(
-            "a race can't be written to its file",
-            file=self.baseFilename,
-            why=str(sys.exc_info()[1]),
+            "a race can't be written to its file", file=self.baseFilename, why=why
         )
