@@ -79,7 +79,7 @@ async def _stream(
         if not response.prepared:
             raise
         told = _told(exc, race)
-        ending.code = told.code
+        ending.code = told.cause
         await response.fail(form.error_frame(told))
     finally:
         response.stop()
@@ -136,7 +136,7 @@ def _recorded(
     try:
         yield ending
     except GatewayError as exc:
-        ending.code = exc.code
+        ending.code = exc.cause
         exc.headers["Server-Timing"] = _timing(race)
         raise
     except (asyncio.CancelledError, ConnectionError):

@@ -30,6 +30,8 @@ from .resting import Probe
 from .schedule import Budget, Hedge, Parallel, Schedule
 
 VISION = frozenset({"vision"})
+# Characters of a model's name: it is kept, in the records and in the log of races.
+LONGEST_NAME = 500
 
 
 @frozen
@@ -152,6 +154,10 @@ class Catalog:
 
         Raises a GatewayError that says who can't race, and why.
         """
+        if len(request.model or "") > LONGEST_NAME:
+            raise InvalidRequest(
+                f"'model' has more than {LONGEST_NAME} characters.", param="model"
+            )
         own = self._config.models.get(request.model or "")
         asked = own.model if own and own.model else request.model or ""
         chosen = self._chosen(request, asked, own, selection, client)

@@ -42,6 +42,11 @@ class GatewayError(Exception):
         self.param = param
         self.headers = dict(headers or {})
 
+    @property
+    def cause(self) -> str | None:
+        """The code in our own words, where *code* may be an upstream's."""
+        return self.code
+
     def payload(self) -> dict[str, Any]:
         """Return the error object, as it stands under `error`."""
         return {
@@ -177,7 +182,7 @@ class NobodyWon(GatewayError):
         errors = [loss.error for loss in losses]
         if shared := _shared_refusal(errors):
             self.status, self.type = shared, "invalid_request_error"
-            self.code = errors[0].upstream_code or "request_refused"
+            self.code = errors[0].upstream_code or ProviderRefusedRequest.code
             self.message = errors[0].message
         elif all(isinstance(error, ProviderBusy) for error in errors):
             self.status, self.type = 429, "rate_limit_error"
@@ -189,6 +194,11 @@ class NobodyWon(GatewayError):
             self.status, self.code = 504, "timeout"
         if not any(error.retryable for error in errors):
             self.headers["x-should-retry"] = "false"
+
+    @property
+    def cause(self) -> str | None:
+        refused = self.type == "invalid_request_error"
+        return ProviderRefusedRequest.code if refused else self.code
 
     def payload(self) -> dict[str, Any]:
         return super().payload() | {

@@ -1,5 +1,7 @@
 """The last races: who ran, who won, why the others did not; and the live ones."""
 
+import re
+
 from aiohttp import web
 
 from server.errors import InvalidRequest, RouteNotFound
@@ -10,6 +12,7 @@ from server.sse import EventStream
 routes = web.RouteTableDef()
 
 LISTED = 100
+WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 
 
 @routes.get("/races")
@@ -52,7 +55,7 @@ async def retrieve_race(request: web.Request) -> web.Response:
 
 def _limit(request: web.Request) -> int:
     given = request.query.get("limit", str(LISTED))
-    if not given.isdecimal() or not 1 <= int(given) <= REMEMBERED:
+    if not WHOLE.fullmatch(given) or not 1 <= int(given) <= REMEMBERED:
         raise InvalidRequest(
             f"'limit' must be a whole number from 1 to {REMEMBERED}.", param="limit"
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from server.errors import GatewayError
 from server.health import Health
 from server.lineup import Lineup
 from server.race import Lane
-from server.schedule import Budget
+from server.schedule import Budget, Hedge
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
 from tests.server.fakes import ScriptedRacer
@@ -604,3 +605,208 @@ def test_one_name_for_what_vendors_put_into_folders(make_catalog: MakeCatalog) -
 
     assert asked(ask(catalog, "A B", model="gpt-oss-20b")) == expected
     assert asked(ask(catalog, model="openai/gpt-oss-20b")) == expected
+
+
+def resting(*names: str, over: bool = False, health: Health | None = None) -> Health:
+    """Return a record in which some rest for a minute, or have just come to its end."""
+    made = health or Health()
+    now = perf_counter()
+    for name in names:
+        made.of(name).rest.fail(now - 60.0, now - 60.0 if over else now, 60.0)
+    return made
+
+
+def skipped(lineup: Lineup) -> dict[str, str]:
+    return {each.id: each.reason for each in lineup.skipped}
+
+
+@pytest.mark.parametrize("strategy", ["race", "hedge", "fallback"])
+@pytest.mark.parametrize("named", ["A B C", None])
+def test_who_rests_is_skipped(
+    make_catalog: MakeCatalog, strategy: str, named: str | None
+) -> None:
+    """It does not start, whoever chose it, and it is told that and why."""
+    toml = f"{ABC}[race]\nstrategy = '{strategy}'\n"
+    listing = dict.fromkeys("ABC", ("m",))
+
+    lineup = ask(make_catalog(toml, resting("A", "C"), **listing), named)
+
+    assert list(asked(lineup)) == ["B"]
+    assert skipped(lineup) == {"A": "resting", "C": "resting"}
+
+
+def test_all_rest(make_catalog: MakeCatalog) -> None:
+    """Then all of them race: somebody has to be asked. That ends nobody's rest."""
+    health = resting("A", "B")
+    catalog = make_catalog(ABC, health)
+
+    lineup = ask(catalog, "A B")
+
+    assert list(asked(lineup)) == ["A", "B"]
+    assert (skipped(lineup), lineup.probes) == ({}, ())
+    assert list(asked(ask(catalog, "A B C"))) == ["C"]
+
+
+def test_who_lacks_a_capability_is_told(make_catalog: MakeCatalog) -> None:
+    """Of those that were named, each that does not start is told with the reason."""
+    toml = has("A", "capabilities = ['chat']") + has("B") + has("C")
+
+    lineup = ask(make_catalog(toml, resting("B")), "A B C", tools=[TOOL])
+
+    assert list(asked(lineup)) == ["C"]
+    assert skipped(lineup) == {"A": "can't do tools", "B": "resting"}
+
+
+def test_all_of_those_that_can_rest(make_catalog: MakeCatalog) -> None:
+    """Those race that can do what is asked for, not those that are awake but can't."""
+    toml = has("A", "capabilities = ['chat']") + has("B")
+
+    lineup = ask(make_catalog(toml, resting("B")), "A B", tools=[TOOL])
+
+    assert list(asked(lineup)) == ["B"]
+
+
+def test_one_try_after_the_rest(make_catalog: MakeCatalog) -> None:
+    """One request tries it; others pass it over until that one gives its claim up."""
+    catalog = make_catalog(ABC, resting("A", over=True))
+
+    first, second, alone = (ask(catalog, names) for names in ("A B", "A B", "A"))
+
+    assert (list(asked(first)), len(first.probes)) == (["A", "B"], 1)
+    assert (list(asked(second)), skipped(second)) == (["B"], {"A": "resting"})
+    assert (list(asked(alone)), alone.probes) == (["A"], ())
+    alone.release()
+    assert list(asked(ask(catalog, "A B"))) == ["B"]
+    first.release()
+    assert len(ask(catalog, "A B").probes) == 1
+
+
+@pytest.mark.parametrize("strategy", ["hedge", "fallback"])
+def test_no_claim_on_who_may_never_start(
+    make_catalog: MakeCatalog, strategy: str
+) -> None:
+    """One in reserve is not kept from others, who may need it: the first one is."""
+    toml = f"{ABC}[race]\nstrategy = '{strategy}'\nmax_racers = 2\n"
+    catalog = make_catalog(toml, resting("B", over=True))
+
+    lineups = [ask(catalog, "A B") for _ in range(2)]
+
+    assert [list(asked(lineup)) for lineup in lineups] == [["A", "B"]] * 2
+    assert [lineup.probes for lineup in lineups] == [(), ()]
+    assert len(ask(catalog, "B").probes) == 1
+    assert list(asked(ask(catalog, "A B"))) == ["A"]
+
+
+def test_no_claim_on_who_is_one_too_many(make_catalog: MakeCatalog) -> None:
+    """Who is left out for max_racers is not kept from others either."""
+    toml = f"{ABC}[race]\ndefault_providers = ['A', 'B', 'C']\nmax_racers = 2\n"
+    catalog = make_catalog(toml, resting("C", over=True))
+
+    assert list(asked(ask(catalog))) == ["A", "B"]
+    assert len(ask(catalog, "C").probes) == 1
+
+
+def test_a_request_that_is_refused_claims_nobody(make_catalog: MakeCatalog) -> None:
+    """A mistake does not use up the one try of a provider that has rested."""
+    catalog = make_catalog(ABC, resting("A", over=True))
+
+    refusal(catalog, "A", race={"strategy": "fast"})
+
+    assert len(ask(catalog, "A").probes) == 1
+
+
+HEDGE = "[race]\nstrategy = 'hedge'\n"
+
+
+def hedge_of(lineup: Lineup) -> Hedge:
+    assert isinstance(lineup.schedule, Hedge)
+    return lineup.schedule
+
+
+def test_hedge_goes_by_record(make_catalog: MakeCatalog) -> None:
+    """The best goes first, whatever the order of the names; equals keep theirs."""
+    health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
+
+    assert list(asked(ask(make_catalog(ABC + HEDGE, health), "A B C"))) == [*"CBA"]
+    assert list(asked(ask(make_catalog(ABC + HEDGE), "B C A"))) == [*"BCA"]
+
+
+@pytest.mark.parametrize("strategy", ["race", "fallback"])
+def test_others_keep_the_order_of_the_list(
+    make_catalog: MakeCatalog, strategy: str
+) -> None:
+    """Who names providers for `fallback` has said in which order they are tried."""
+    health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
+    toml = f"{ABC}[race]\nstrategy = '{strategy}'\n"
+
+    assert list(asked(ask(make_catalog(toml, health), "A B C"))) == [*"ABC"]
+
+
+@pytest.mark.parametrize(
+    ("configured", "own", "expected"),
+    [
+        ("race", None, "race"),
+        ("race", "hedge", "hedge"),
+        ("hedge", "race", "hedge"),
+        ("hedge", None, "hedge"),
+        ("hedge", "fallback", "fallback"),
+        ("fallback", "hedge", "fallback"),
+    ],
+)
+def test_the_cheaper_strategy(
+    make_catalog: MakeCatalog, configured: str, own: str | None, expected: str
+) -> None:
+    """A request may ask for less than is configured, never for more."""
+    toml = f"{ABC}[race]\nstrategy = '{configured}'\n"
+
+    lineup = ask(make_catalog(toml), "A B", race={"strategy": own})
+
+    assert lineup.policy.strategy == expected
+    assert isinstance(lineup.schedule, Hedge) == (expected == "hedge")
+
+
+def test_hedge_of_a_model_that_carries_a_race(make_catalog: MakeCatalog) -> None:
+    """A `[models.*]` entry may hedge where others race, within the same budget."""
+    toml = f"{ABC}{FAST}strategy = 'hedge'\n[race]\nhedge_delay = 0.25\n"
+
+    lineup = ask(make_catalog(toml), model="fast", race={"max_parallel": 2})
+
+    assert hedge_of(lineup).delays == {"A": 0.25, "B": 0.25}
+    assert hedge_of(lineup).limit == 2
+
+
+def test_hedge_delays(make_catalog: MakeCatalog) -> None:
+    """Each has its own quantile, of the model it is asked for; the default before."""
+    health = Health()
+    for n in range(1, 101):
+        lane = Lane(ScriptedRacer("A", model="m"), "won", 0.0, first_token=n / 100)
+        health.add(lane)
+    toml = f"{ABC}{HEDGE}hedge_delay = 'p75'\n"
+
+    lineup = ask(make_catalog(toml, health), "A B")
+
+    assert hedge_of(lineup).delays == {"A": 0.75, "B": 1.0}
+
+
+def test_only_hedged_requests_pay_into_the_budget(make_catalog: MakeCatalog) -> None:
+    """Races and fallbacks save nothing up for hedges, and have none to spend."""
+    catalog = make_catalog(f"{ABC}{HEDGE}hedge_budget = 0.25\n")
+    for _ in range(20):
+        ask(catalog, "A B", race={"strategy": "fallback"})
+
+    budget = hedge_of(ask(catalog, "A B")).budget
+    assert [budget.take() for _ in range(2)] == [True, False]
+    for _ in range(4):
+        assert hedge_of(ask(catalog, "A B")).budget is budget
+    assert [budget.take() for _ in range(2)] == [True, False]
+
+
+def test_a_model_with_an_endless_name(make_catalog: MakeCatalog) -> None:
+    """Names of models are kept in the log of races: they have to end somewhere."""
+    catalog = make_catalog(ABC)
+    assert asked(ask(catalog, "A", model="x" * 500)) == {"A": "x" * 500}
+
+    error = refusal(catalog, "A", model="x" * 501)
+
+    assert (error.status, error.param) == (400, "model")
+    assert len(error.message) < 100

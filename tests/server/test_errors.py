@@ -90,6 +90,13 @@ def test_a_shared_refusal_has_the_upstreams_message() -> None:
     assert error.code == "context_length_exceeded"
 
 
+def test_what_is_logged_of_a_shared_refusal() -> None:
+    """Its code may be any words of an upstream's; what is kept of it is our own."""
+    assert nobody_won(refused(400, "said: my secret")).cause == "request_refused"
+    assert nobody_won(SLOW).cause == "timeout"
+    assert nobody_won(FAILED, SLOW).cause == "all_providers_failed"
+
+
 def test_other_verdicts_have_everybodys_message() -> None:
     """Otherwise the message says of each provider what it failed of."""
     assert nobody_won(SLOW, FAILED).message == "A: no token within 30 s; B: overloaded"
