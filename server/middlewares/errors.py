@@ -1,5 +1,7 @@
 """Every error an OpenAI error object: ours, aiohttp's, and the ones nobody foresaw."""
 
+import asyncio
+
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -29,7 +31,9 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         return error_response(_translated(request, exc))
     except ConnectionError:
-        raise  # the client is gone: nobody is left to tell
+        # The client is gone, and nobody is left to tell. This is how aiohttp ends the
+        # other handlers whose client is gone; of an error, it would log a traceback.
+        raise asyncio.CancelledError from None
     except Exception:
         log.exception("internal error", request_id=request_id(request))
         return error_response(

@@ -211,3 +211,18 @@ async def test_while_the_server_waits_for_them(
             await got(counting.hung_up, len(streams))
             await long.stop()
             await settled(server, unused)
+
+
+async def test_to_leave_is_no_error(start_server: StartServer) -> None:
+    """A write to a client that is leaving ends its answer, and logs no traceback."""
+    async with endless() as counting:
+        server = await start_server(counting.table("Endless"))
+        async with raw_client(server.url, receive_buffer=4096) as me:
+            await me.ask(hello("Endless", stream=True))
+            await got(counting.stuck, 1)
+            me.leave("half-close")
+            await me.to_the_end()  # lets the server write again, who knows by then
+            await got(counting.hung_up, 1)
+
+        await server.logged("request .* status=499")
+    assert not [line for line in server.log if "Error" in line or "Traceback" in line]
