@@ -82,7 +82,8 @@ class EventStream(EventSourceResponse):
             self._timer.cancel()
         if self._beginning is not None:
             self._beginning.cancel()
-        if self.prepared:
+        # Pings have not begun if the client was gone before the headers.
+        if self.is_connected():
             self.stop_streaming()
 
     def _stop_holding(self) -> None:
