@@ -229,7 +229,10 @@ class ChatStream:
         if due > now:
             self._expired, self._timer = "", self._loop.call_at(due, self._watch)
         elif self._response is not None:
-            self._response.close()  # wakes the reader with an error
+            # Wakes the reader. aiohttp would by raising one exception again and again,
+            # whose traceback then keeps every stream that it has ever woken.
+            self._response.content.set_exception(aiohttp.ClientConnectionError())
+            self._response.close()
 
     def _due(self, now: float) -> tuple[float, str]:
         """Return when the stream is too late, by the loop's clock, and for what."""

@@ -1,9 +1,11 @@
 """The transport's connections: when they are used again, and who hangs up."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -169,6 +171,23 @@ PENDING: dict[str, list[Step]] = {
     "first_token": [HEAD, ROLE, ...],
     "stream": [HEAD, A, ...],
 }
+
+
+async def test_streams_that_were_too_slow_are_forgotten(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A time-out keeps nothing of its stream: not in aiohttp's exceptions either."""
+    upstream = await make_upstream([HEAD, ROLE, ...])
+    stream = start(connect(upstream.url), first_token_timeout=0.05)
+    with suppress(ProviderError):
+        await token(stream)
+
+    kept = weakref.ref(stream)
+    del stream
+    await soon(upstream.hung_up)
+    gc.collect()
+
+    assert kept() is None
 
 
 @asynccontextmanager
