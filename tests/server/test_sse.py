@@ -17,10 +17,10 @@ async def test_stream_may_fail_before_it_begins() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.close()
-        response = EventStream(ping_interval=1.0)
+        response = EventStream(request, ping_interval=1.0)
         with pytest.raises(ConnectionError):
-            await response.begin(request)
-        response.stop_pings()
+            await response.begin()
+        response.stop()
         ended.put_nowait(response)
         return response
 
