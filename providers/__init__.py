@@ -1,12 +1,15 @@
 """What the server may know of the providers: these names, and no module of theirs."""
 
 from .chat import (
+    MESSAGES,
     ChatRequest,
     Choice,
     Chunk,
     Delta,
     FinishReason,
     Message,
+    NativeEvent,
+    NativeRequest,
     TextRun,
     ToolCallDelta,
     Usage,
@@ -43,6 +46,7 @@ from .tasks import (
 
 __all__ = [
     "CAPABILITIES",
+    "MESSAGES",
     "Attempt",
     "Blob",
     "BrokenPackage",
@@ -62,6 +66,8 @@ __all__ = [
     "Limits",
     "Message",
     "ModelList",
+    "NativeEvent",
+    "NativeRequest",
     "Phase",
     "Provider",
     "ProviderBusy",

@@ -17,6 +17,11 @@ FinishReason = Literal[
 ]
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 NOTHING: Mapping[str, Any] = {}
+# The formats that are passed through, besides the one that these records have:
+# Anthropic's Messages API.
+MESSAGES = "messages"
+# Of a field that no client sets: it is left out where JSON is read.
+NOT_READ = {"read": False}
 
 
 @frozen(kw_only=True)
@@ -85,13 +90,40 @@ class ResponseFormat:
 
 
 @frozen(kw_only=True)
+class NativeRequest:
+    """
+    A request as a client put it that speaks another format than OpenAI's.
+
+    A dialect of the same *format* sends *body* and *headers* on, so that what the other
+    fields of a ChatRequest have no place for survives; the others make do with those.
+    *only* names what the request is not itself without and no other format can say: a
+    dialect that has to translate refuses it then. It is "" if there is no such thing.
+    """
+
+    format: str
+    body: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    only: str = ""
+
+
+@frozen
+class NativeEvent:
+    """An event of an upstream's stream as it came: its format, its name, its JSON."""
+
+    format: str
+    name: str
+    data: bytes = field(repr=False)
+
+
+@frozen(kw_only=True)
 class ChatRequest:
     """
     A chat as the client asked for it.
 
     The typed fields are what the gateway and its dialects act on; *body* is the whole
     JSON object, OpenAI's shape, less what speaks to the gateway alone. A dialect of the
-    same shape sends *body* on, so that fields unknown to us survive.
+    same shape sends *body* on, so that fields unknown to us survive. Where the client
+    spoke another format, all these are a translation, and *native* is what it said.
 
     The bounds are those that OpenAI's API reference gives for each field.
     """
@@ -124,6 +156,7 @@ class ChatRequest:
     user: str | None = None
     metadata: Mapping[str, Any] | None = None
     body: Mapping[str, Any] = field(factory=dict, repr=False)
+    native: NativeRequest | None = field(default=None, metadata=NOT_READ)
     task: ClassVar[str] = "chat"
 
     @property
@@ -150,7 +183,9 @@ class ChatRequest:
 
 
 # The fields of a request, and the capabilities that some of them are for.
-CHAT_FIELDS = tuple(name.name for name in fields(ChatRequest) if name.name != "body")
+CHAT_FIELDS = tuple(
+    name.name for name in fields(ChatRequest) if name.name not in ("body", "native")
+)
 NEEDED_BY = {
     "tools": "tools",
     "tool_choice": "tools",
@@ -223,7 +258,14 @@ class Usage:
 
 @frozen(kw_only=True)
 class Chunk:
-    """One event of an answer's stream, whatever dialect it came in."""
+    """
+    One event of an answer's stream, whatever dialect it came in.
+
+    *native* is there where client and upstream speak the same format, other than
+    OpenAI's: the events that this chunk is made of. Taken together, an answer's chunks
+    from the first token on then hold every event, also those that add nothing to the
+    other fields and those before that token, which come with its chunk.
+    """
 
     id: str | None = None
     created: int | None = None
@@ -231,6 +273,7 @@ class Chunk:
     choices: tuple[Choice, ...] = Factory(tuple)
     usage: Usage | None = None
     extra: Mapping[str, Any] = NOTHING
+    native: tuple[NativeEvent, ...] = ()
 
     count: ClassVar[int] = 1
 

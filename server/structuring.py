@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 from cattrs import Converter, ForbiddenExtraKeysError, transform_error
 from cattrs.cols import homogenous_tuple_structure_factory, mapping_structure_factory
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
@@ -88,6 +88,11 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
 
     @register(attrs.has)
     def _(cls: type) -> Hook:
+        unread: dict[str, Any] = {
+            each.name: override(omit=True)
+            for each in attrs.fields(cls)
+            if not each.metadata.get("read", True)
+        }
         return _expecting(
             dict,
             make_dict_structure_fn(
@@ -95,6 +100,7 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
                 converter,
                 _cattrs_forbid_extra_keys=forbid_extra_keys,
                 _cattrs_detailed_validation=detailed,
+                **unread,
             ),
         )
 

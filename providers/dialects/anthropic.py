@@ -5,7 +5,8 @@ platform.claude.com/docs, on streaming, errors and authentication.
 
 The gateway keeps nothing between two calls, so what a model wants back unchanged, its
 signed thoughts, travels with the client: as `thinking_blocks` of an assistant's
-message, in answers and in requests.
+message, in answers and in requests. A client that speaks this API itself gets every
+event as it came.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import orjson
 from attrs import define, field
 
 from providers.chat import (
+    MESSAGES,
     NO_DELTA,
     NOTHING,
     ChatRequest,
@@ -34,6 +36,7 @@ from providers.errors import (
 from providers.framing import AnswerDecoder
 from providers.settings import ProviderSettings
 
+from .anthropic_native import Passage, passed_body
 from .anthropic_request import message_body
 from .base import Call, error_in
 
@@ -93,12 +96,17 @@ class Anthropic:
     _calls: int = field(default=0, init=False)
     _thoughts: int = field(default=0, init=False)
     _counted: dict[str, Any] = field(factory=dict, init=False)
+    _passage: Passage | None = field(default=None, init=False)
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        body = orjson.dumps(message_body(request, model))
-        return Call(
-            "messages", body, {**self._headers(), "Accept": "text/event-stream"}
-        )
+        headers = {**headers_of(self.settings), "Accept": "text/event-stream"}
+        if (native := request.native) is not None and native.format == MESSAGES:
+            self._passage = Passage()
+            headers |= native.headers
+            body = passed_body(native, model)
+        else:
+            body = message_body(request, model)
+        return Call("messages", orjson.dumps(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._body.feed(received))
@@ -114,7 +122,7 @@ class Anthropic:
         self.done = True
 
     def list_models(self) -> Call:
-        headers = {**self._headers(), "Accept": "application/json"}
+        headers = {**headers_of(self.settings), "Accept": "application/json"}
         return Call("models?limit=1000", headers=headers)
 
     def read_models(self, body: bytes) -> tuple[str, ...]:
@@ -122,21 +130,15 @@ class Anthropic:
         usable = (row for row in rows if row.get("lifecycle") != "retired")
         return tuple(str(row["id"]) for row in usable)
 
-    def _headers(self) -> dict[str, str]:
-        key = self.settings.api_key
-        if not key:
-            return HEADERS
-        headers = {**HEADERS, "x-api-key": key}
-        if HOST not in self.settings.base_url + "/":
-            # Of the servers that copy the API, some look into this header only.
-            headers["Authorization"] = f"Bearer {key}"
-        return headers
-
     def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
             if self.done:
                 break
-            yield from self._event(orjson.loads(data))
+            event = orjson.loads(data)
+            made = self._event(event)
+            if self._passage is not None:
+                made = self._passage.carry(made, event, data)
+            yield from made
 
     def _event(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Read one event; pings, and types that the API may yet add, say nothing."""
@@ -253,6 +255,18 @@ class Anthropic:
         choice = Choice(delta=delta, finish_reason=finish)
         usage = _usage(self._counted) if finish and self._counted else None
         return [Chunk(id=self._id, model=self._model, choices=(choice,), usage=usage)]
+
+
+def headers_of(settings: ProviderSettings) -> dict[str, str]:
+    """Return the headers that every call has: the version, and the key."""
+    key = settings.api_key
+    if not key:
+        return HEADERS
+    headers = {**HEADERS, "x-api-key": key}
+    if HOST not in settings.base_url + "/":
+        # Of the servers that copy the API, some look into this header only.
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
 
 
 def _usage(counted: Mapping[str, Any]) -> Usage:

@@ -29,7 +29,7 @@ from providers.settings import ProviderSettings
 
 from .base import Call, error_in
 from .openai_template import LESSONS, Template, learn
-from .translation import without
+from .translation import check_translated, without
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -82,6 +82,7 @@ class OpenAI:
         return bool(self._closed) and not self._open
 
     def encode(self, request: ChatRequest, model: str) -> Call:
+        check_translated(request, "OpenAI's chat completions API")
         body = without(request.body, self.settings.unsupported_fields, "this provider")
         body |= {"model": model, "stream": True}
         body.pop("stream_options", None)

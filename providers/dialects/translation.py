@@ -75,7 +75,14 @@ def check_carried(request: ChatRequest, carried: frozenset[str], api: str) -> No
 
     Hints are left out without a word, as are fields that are not OpenAI's own.
     """
+    check_translated(request, api)
     without(request.body, sorted(BINDING - carried), api)
+
+
+def check_translated(request: ChatRequest, api: str) -> None:
+    """Raise if *request* came in another format, and has what only that can say."""
+    if request.native is not None and request.native.only:
+        raise refused(f"{api} has nothing for {request.native.only}")
 
 
 def without(body: Mapping[str, Any], names: Iterable[str], api: str) -> dict[str, Any]:
