@@ -41,6 +41,7 @@ from .tasks import (
     Images,
     SpeechRequest,
     TaskRequest,
+    TokenCount,
     TranscriptionRequest,
 )
 
@@ -80,6 +81,7 @@ __all__ = [
     "TaskRequest",
     "TaskStream",
     "TextRun",
+    "TokenCount",
     "ToolCallDelta",
     "TranscriptionRequest",
     "Usage",

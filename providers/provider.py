@@ -13,6 +13,7 @@ from yarl import URL
 from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest
 from .chat_stream import ChatStream
 from .dialects import (
+    COUNTERS,
     DIALECTS,
     TALKERS,
     UNREADABLE,
@@ -126,6 +127,16 @@ class Provider:
             return ChatStream(self, self.dialect(), request, model, limits)
         talker = TALKERS[self.settings.kind, request.task]
         return TaskStream(self, talker(self.settings, request, model), limits)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can say how many tokens a chat has."""
+        return self.settings.kind in COUNTERS
+
+    def count(self, request: ChatRequest, model: str, limits: Limits) -> TaskStream:
+        """Prepare to ask how many tokens *request* has; nothing is sent yet."""
+        talk = COUNTERS[self.settings.kind](self.settings, request, model)
+        return TaskStream(self, talk, limits)
 
     async def list_models(self) -> tuple[str, ...]:
         """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from .dialects import UNREADABLE, Ask, Reply, Talk
+from .dialects import UNREADABLE, Ask, Reply, Result, Talk
 from .errors import (
     Phase,
     ProviderError,
@@ -15,7 +15,7 @@ from .errors import (
 )
 from .http import Attempt, read_body, read_explanation, retry_after, what_broke
 from .settings import Limits
-from .tasks import Blob, Images
+from .tasks import Images
 
 if TYPE_CHECKING:
     from .provider import Provider
@@ -46,7 +46,7 @@ class TaskStream:
     def __aiter__(self) -> "TaskStream":
         return self
 
-    async def __anext__(self) -> list[Images | Blob]:
+    async def __anext__(self) -> list[Result]:
         if self._over:
             raise StopAsyncIteration
         self._over = True
@@ -64,7 +64,7 @@ class TaskStream:
         if self._response is not None:
             self._response.close()
 
-    async def _result(self) -> Images | Blob:
+    async def _result(self) -> Result:
         limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
         try:
             async with asyncio.timeout(limit):
@@ -85,7 +85,7 @@ class TaskStream:
         self.attempt.chunks = self.attempt.tokens = 1
         return result
 
-    async def _drive(self) -> Images | Blob:
+    async def _drive(self) -> Result:
         if problem := self._provider.problem():
             raise ProviderUnreachable(problem)
         try:
@@ -93,7 +93,7 @@ class TaskStream:
             while True:
                 ask = self._talk.send(await self._reply(ask))
         except StopIteration as stop:
-            result: Images | Blob = stop.value
+            result: Result = stop.value
             return result
         except ProviderError as exc:
             if exc.retry_after is None and self._response is not None:

@@ -161,6 +161,14 @@ class Blob:
         return bool(self.data)
 
 
+@frozen(kw_only=True)
+class TokenCount:
+    """How many tokens a chat has, by the count of a provider that would answer it."""
+
+    input_tokens: int
+    has_token: ClassVar[bool] = True
+
+
 def _verified(image: Image) -> Image:
     # Slow to import, and for this alone.
     from PIL import Image as Pillow  # noqa: PLC0415

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 
-from . import gradio, huggingface_images, openai_tasks, pollinations
+from . import counting, gradio, huggingface_images, openai_tasks, pollinations
 from .anthropic import Anthropic
 from .base import UNREADABLE, Call, Dialect, read_error
 from .gemini import Gemini
 from .gradio_spaces import is_gradio_model
 from .ollama import Ollama
 from .openai import OpenAI
-from .talk import Ask, Reply, Talk
+from .talk import Ask, Reply, Result, Talk
 
 __all__ = [
+    "COUNTERS",
     "DIALECTS",
     "TALKERS",
     "UNREADABLE",
@@ -19,6 +20,7 @@ __all__ = [
     "Call",
     "Dialect",
     "Reply",
+    "Result",
     "Talk",
     "is_gradio_model",
     "kinds",
@@ -35,6 +37,11 @@ TALKERS: dict[tuple[str, str], Callable[..., Talk]] = {
     ("huggingface", "images"): huggingface_images.images,
     ("pollinations", "images"): pollinations.images,
     ("gradio", "images"): gradio.images,
+}
+# How providers of a kind count the tokens of a chat, if they can.
+COUNTERS: dict[str, Callable[..., Talk]] = {
+    "anthropic": counting.count_messages,
+    "gemini": counting.count_content,
 }
 DIALECTS: dict[str, type[Dialect]] = {
     "openai": OpenAI,

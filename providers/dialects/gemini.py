@@ -74,11 +74,10 @@ class Gemini:
         return bool(self._closed) and not self._open
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        name = quote(model.removeprefix("models/"), safe="")
         # Without `alt` the stream would be one array of JSON.
-        path = f"models/{name}:streamGenerateContent?alt=sse"
+        path = f"{path_of(model)}:streamGenerateContent?alt=sse"
         body = orjson.dumps(content_body(request, model))
-        return Call(path, body, HEADERS | self._key())
+        return Call(path, body, HEADERS | key_of(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._body.feed(received))
@@ -96,7 +95,7 @@ class Gemini:
         self.done = True
 
     def list_models(self) -> Call:
-        headers = {"Accept": "application/json"} | self._key()
+        headers = {"Accept": "application/json"} | key_of(self.settings)
         return Call("models?pageSize=1000", headers=headers)
 
     def read_models(self, body: bytes) -> tuple[str, ...]:
@@ -106,10 +105,6 @@ class Gemini:
             for row in rows
             if "generateContent" in (row.get("supportedGenerationMethods") or ())
         )
-
-    def _key(self) -> dict[str, str]:
-        key = self.settings.api_key
-        return {"x-goog-api-key": key} if key else {}
 
     def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
@@ -210,6 +205,16 @@ class Gemini:
             arguments=orjson.dumps(arguments).decode(),
             extra=signed if signature else NOTHING,
         )
+
+
+def path_of(model: str) -> str:
+    """Return the resource that a model is, whether or not its name says `models/`."""
+    return f"models/{quote(model.removeprefix('models/'), safe='')}"
+
+
+def key_of(settings: ProviderSettings) -> dict[str, str]:
+    """Return the header that the key comes in."""
+    return {"x-goog-api-key": settings.api_key} if settings.api_key else {}
 
 
 def _filtered(message: str, reason: str) -> ProviderError:

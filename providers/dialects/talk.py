@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
-from providers.tasks import Blob, Images, TaskRequest
+from providers.tasks import Blob, Images, TaskRequest, TokenCount
 
 from .base import Call, read_error
 
@@ -61,7 +61,7 @@ class Reply:
         return self.body
 
 
-Result: TypeAlias = Images | Blob
+Result: TypeAlias = Images | Blob | TokenCount
 Talk: TypeAlias = Generator[Ask, Reply, Result]
 # How a kind of provider does a task: the settings, the request, the upstream's model.
 Talker: TypeAlias = Callable[[ProviderSettings, TaskRequest, str], Talk]

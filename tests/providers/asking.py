@@ -13,6 +13,7 @@ from providers import (
     ProviderError,
     TaskRequest,
     TaskStream,
+    TokenCount,
 )
 
 MODEL = "upstream-model"
@@ -27,7 +28,7 @@ def drawing(**more: Any) -> ImageRequest:
 
 async def result(
     provider: Provider, request: TaskRequest, model: str = MODEL
-) -> Images | Blob:
+) -> Images | Blob | TokenCount:
     limits = provider.limits_for(request.task)
     stream = provider.stream(request, model, limits)
     assert isinstance(stream, TaskStream)

@@ -1,0 +1,66 @@
+"""How many tokens a chat has, asked of the vendors that count them without answering.
+
+Facts: the types of Anthropic's package (2.12) and of Google's (google-genai 3.4).
+"""
+
+from typing import Any
+
+import orjson
+
+from providers.chat import MESSAGES, ChatRequest
+from providers.errors import ProviderProtocolError
+from providers.settings import ProviderSettings
+from providers.tasks import TokenCount
+
+from . import anthropic, gemini
+from .anthropic_native import passed_body
+from .anthropic_request import message_body
+from .base import Call
+from .gemini_request import content_body
+from .talk import Ask, Talk
+
+JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+# Fields of a message that its count does not depend on, and that are refused with it.
+NOT_COUNTED = (
+    "max_tokens",
+    "metadata",
+    "service_tier",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_k",
+    "top_p",
+)
+
+
+def count_messages(
+    settings: ProviderSettings, request: ChatRequest, model: str
+) -> Talk:
+    """Count with Anthropic's Messages API."""
+    headers = anthropic.headers_of(settings) | JSON
+    if (native := request.native) is not None and native.format == MESSAGES:
+        body = passed_body(native, model)
+        headers |= native.headers
+    else:
+        body = message_body(request, model)
+    counted = {name: body[name] for name in body if name not in NOT_COUNTED}
+    return (
+        yield from _count("messages/count_tokens", counted, headers, "input_tokens")
+    )
+
+
+def count_content(settings: ProviderSettings, request: ChatRequest, model: str) -> Talk:
+    """Count with Google's Gemini API."""
+    path = gemini.path_of(model)
+    whole = {"model": path, **content_body(request, model)}
+    headers = gemini.key_of(settings) | JSON
+    body = {"generateContentRequest": whole}
+    return (yield from _count(f"{path}:countTokens", body, headers, "totalTokens"))
+
+
+def _count(path: str, body: Any, headers: dict[str, str], name: str) -> Talk:
+    reply = yield Ask(call=Call(path, orjson.dumps(body), headers))
+    count = orjson.loads(reply.expect("application/json"))[name]
+    if not isinstance(count, int) or count < 0:
+        raise ProviderProtocolError("its count of tokens is no number of tokens")
+    return TokenCount(input_tokens=count)
