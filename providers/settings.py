@@ -58,7 +58,8 @@ class ProviderSettings:
     *models* maps what clients say to what the upstream is sent; *image_models* does so
     for a provider that both chats and makes images. *key_optional*: it can be used
     without its key. *probe*: it is listed only while it answers. *unsupported_fields*
-    are request fields that it is known to refuse. *rename_fields* maps
+    are request fields that it is known to refuse; `messages.NAME` is one of every
+    message. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;
     *stream_usage* is false for one that refuses `stream_options`.
     """

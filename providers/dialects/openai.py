@@ -62,6 +62,8 @@ KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 # Seconds since 1970; more is no time of this century or the next.
 MAX_TIME = 2**33
+# How `unsupported_fields` names a field of every message.
+IN_MESSAGES = "messages."
 
 
 @define
@@ -84,7 +86,7 @@ class OpenAI:
     def encode(self, request: ChatRequest, model: str) -> Call:
         check_translated(request, "OpenAI's chat completions API")
         body = without(request.body, self.settings.unsupported_fields, "this provider")
-        body |= {"model": model, "stream": True}
+        body |= {"model": model, "stream": True} | self._messages(body)
         body.pop("stream_options", None)
         if self.settings.stream_usage:
             body["stream_options"] = {"include_usage": True}
@@ -96,6 +98,17 @@ class OpenAI:
             orjson.dumps(body),
             HEADERS | authorization(self.settings),
         )
+
+    def _messages(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the messages less what the vendor refuses in them, if it does."""
+        refused = frozenset(
+            name.removeprefix(IN_MESSAGES)
+            for name in self.settings.unsupported_fields
+            if name.startswith(IN_MESSAGES)
+        )
+        if not refused or "messages" not in body:
+            return {}
+        return {"messages": [_less(message, refused) for message in body["messages"]]}
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
@@ -211,6 +224,12 @@ class OpenAI:
         if not call.get("id"):
             return max(len(mine) - 1, 0)
         return self._calls.setdefault((choice, call["id"]), len(mine))
+
+
+def _less(payload: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:
+    if names.isdisjoint(payload):
+        return payload
+    return {name: value for name, value in payload.items() if name not in names}
 
 
 def authorization(settings: ProviderSettings) -> dict[str, str]:

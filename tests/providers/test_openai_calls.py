@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from providers import ChatRequest, Message, ProviderSettings
+from providers import ChatRequest, Message, ProviderSettings, vendors
 from providers.dialects import UNREADABLE
 from providers.dialects.openai import OpenAI
 
@@ -66,6 +66,38 @@ def test_encode_renames_fields() -> None:
         "max_tokens": 7,
         "top_p": 1,
     }
+
+
+def test_encode_without_fields_of_messages() -> None:
+    """What a vendor refuses in a message is left out of it, and nothing else."""
+    said = {"role": "assistant", "content": "a", "made_up": 1}
+    user = {"role": "user", "content": "b"}
+    body = {"messages": [{**said, "reasoning_content": "hm"}, user]}
+    settings = evolve(SETTINGS, unsupported_fields=("messages.reasoning_content", "n"))
+
+    assert encoded(body, settings)["messages"] == [said, user]
+    assert encoded(body)["messages"] == body["messages"]
+
+
+@pytest.mark.parametrize("vendor", ["Groq", "Cerebras", "Mistral", "DeepSeek"])
+def test_reasoning_that_goes_back(vendor: str) -> None:
+    """DeepSeek wants its thoughts back with its calls; the others answer 400 to any."""
+    settings = ProviderSettings(id=vendor, **vendors()[vendor])
+    body = {"messages": [{"role": "assistant", "reasoning_content": "hm"}]}
+
+    (sent,) = encoded(body, settings)["messages"]
+
+    assert ("reasoning_content" in sent) == (vendor == "DeepSeek")
+
+
+def test_openai_bounds_answers_by_their_new_name() -> None:
+    """OpenAI's models that reason answer 400 to `max_tokens`."""
+    settings = ProviderSettings(id="OpenAI", **vendors()["OpenAI"])
+
+    sent = encoded({"max_tokens": 7}, settings)
+
+    assert sent["max_completion_tokens"] == 7
+    assert "max_tokens" not in sent
 
 
 @pytest.mark.parametrize("key", ["sk-test-1234", "", None])
