@@ -11,7 +11,7 @@ from aiohttp import web
 
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 
-from .errors import GatewayError, InternalError, StreamInterrupted
+from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
 from .keys import CLIENT, GATEWAY, RACE
 from .lineup import Lineup
 from .middlewares.request_id import request_id
@@ -56,6 +56,27 @@ async def first_piece(
             winner = await _decided(race, lineup)
             (piece,) = winner.head
             return piece, winner.id, _headers(race, winner)
+
+
+async def first_count(
+    request: web.Request, chat: ChatRequest, lineup: Lineup
+) -> tuple[int | None, dict[str, str]]:
+    """
+    Race *lineup* for how many tokens *chat* has; None: nobody has counted.
+
+    It is not recorded: it tells nothing of how soon and how well providers speak.
+    """
+    race: Race[Any, Any] = Race(lineup.entrants, chat, lineup.schedule)
+    request[RACE] = race
+    try:
+        async with request.app[GATEWAY].drain.scope(lineup.deadline):
+            winner = await race.run()
+            (counted,) = winner.head
+            return counted.input_tokens, _headers(race, winner)
+    except NobodyWon:
+        return None, {"Server-Timing": _timing(race)}
+    finally:
+        race.close()
 
 
 async def _stream(
@@ -106,13 +127,14 @@ async def _whole(
                 shown.add(winner.head)
                 async for pieces in winner.rest:
                     shown.add(pieces)
+                body = shown.body()
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
                 continue
             return web.Response(
-                body=shown.body(),
+                body=body,
                 headers=_headers(race, winner),
                 content_type="application/json",
             )
@@ -175,6 +197,8 @@ def _entry(
 def _told(exc: GatewayError | ProviderError, race: Race[Any, Any]) -> GatewayError:
     if isinstance(exc, GatewayError):
         return exc
+    if race.winner is not None and race.winner.lane.error is None:
+        race.winner.fail(exc)  # what it says can't be rendered
     loss = race.winner.lane.loss() if race.winner else None
     if loss is None:
         raise AssertionError("a stream broke that nobody had won") from exc

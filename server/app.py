@@ -18,11 +18,13 @@ def create_app(gateway: Gateway) -> web.Application:
     app[GATEWAY] = gateway
     app.on_response_prepare.append(on_prepare)
     app.add_routes([*routes.probes, *routes.media])
-    raced = [*routes.chat, *routes.images, *routes.tasks]
+    raced = [*routes.chat, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
     app.add_routes(below("/v1", routes.races))
     # The providers in the path, for clients that can set nothing but a base URL.
     app.add_routes(below("/api/{providers}", raced))
+    # Anthropic's clients put the version behind any base URL themselves.
+    app.add_routes(below("/api/{providers}/v1", routes.messages))
     return app
 
 

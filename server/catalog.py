@@ -25,7 +25,16 @@ from .errors import (
     TooManyRacers,
 )
 from .health import Health
-from .lineup import Entrant, Lineup, Policy, RaceOptions, Request, Selection, Skipped
+from .lineup import (
+    Counter,
+    Entrant,
+    Lineup,
+    Policy,
+    RaceOptions,
+    Request,
+    Selection,
+    Skipped,
+)
 from .resting import Probe
 from .schedule import Budget, Hedge, Parallel, Schedule
 
@@ -154,15 +163,7 @@ class Catalog:
 
         Raises a GatewayError that says who can't race, and why.
         """
-        if len(request.model or "") > LONGEST_NAME:
-            raise InvalidRequest(
-                f"'model' has more than {LONGEST_NAME} characters.", param="model"
-            )
-        own = self._config.models.get(request.model or "")
-        asked = own.model if own and own.model else request.model or ""
-        chosen = self._chosen(request, asked, own, selection, client)
-        able, unable = _able(chosen.providers, request)
-        entrants = self._entrants(able, asked, request, selection.race)
+        chosen, entrants, unable = self._asked(request, selection, client)
         now = perf_counter()
         ready, resting = self._awake(entrants, now)
         policy = self._policy(chosen.strategy, selection.race)
@@ -178,6 +179,43 @@ class Catalog:
             skipped=(*unable, *resting),
             probes=tuple(self._claims(ready[: policy.at_once], now)),
         )
+
+    def counters(
+        self, chat: Request, selection: Selection, client: KeySettings | None = None
+    ) -> Lineup:
+        """
+        Return those who would race for *chat* and can count its tokens; raise likewise.
+
+        They are none of the race's: whoever rests stays at rest, and hedges cost what
+        they cost.
+        """
+        chosen, entrants, _ = self._asked(chat, selection, client)
+        policy = self._policy(chosen.strategy, selection.race)
+        counters = (
+            Counter(e.provider, e.model, e.limits)
+            for e in self._awake(entrants, perf_counter())[0]
+            if e.provider.counts
+        )
+        return Lineup(
+            entrants=tuple(counters)[: self._config.race.max_racers],
+            policy=policy,
+            schedule=Parallel(1 if policy.strategy == "hedge" else policy.parallel),
+            deadline=selection.race.deadline,
+        )
+
+    def _asked(
+        self, request: Request, selection: Selection, client: KeySettings | None
+    ) -> "tuple[_Chosen, list[Entrant], list[Skipped]]":
+        """Return whom a request is for, those of them who can start, and who can't."""
+        if len(request.model or "") > LONGEST_NAME:
+            raise InvalidRequest(
+                f"'model' has more than {LONGEST_NAME} characters.", param="model"
+            )
+        own = self._config.models.get(request.model or "")
+        asked = own.model if own and own.model else request.model or ""
+        chosen = self._chosen(request, asked, own, selection, client)
+        able, unable = _able(chosen.providers, request)
+        return chosen, self._entrants(able, asked, request, selection.race), unable
 
     def _awake(
         self, entrants: Sequence[Entrant], now: float

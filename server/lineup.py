@@ -51,6 +51,14 @@ class Entrant:
 
 
 @frozen
+class Counter(Entrant):
+    """A provider that is asked how many tokens a chat has, in place of an answer."""
+
+    def stream(self, request: Any) -> Any:
+        return self.provider.count(request, self.model, self.limits)
+
+
+@frozen
 class Skipped:
     """A provider that was asked for and does not start, and why."""
 

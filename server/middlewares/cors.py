@@ -8,7 +8,10 @@ from aiohttp import web
 from server.errors import OriginNotAllowed
 from server.keys import GATEWAY
 
-EXPOSED = "X-Request-ID, X-Provider, Server-Timing, Retry-After, X-Should-Retry"
+EXPOSED = (
+    "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
+    " X-Should-Retry"
+)
 METHODS = "GET, POST, DELETE, OPTIONS"
 PREFLIGHT_SECONDS = "600"
 

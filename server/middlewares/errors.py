@@ -1,4 +1,7 @@
-"""Every error an OpenAI error object: ours, aiohttp's, and the ones nobody foresaw."""
+"""
+Every error an object in the shape of the API that was asked: ours, aiohttp's, and the
+ones nobody foresaw.
+"""
 
 import asyncio
 
@@ -14,8 +17,10 @@ from server.errors import (
     MethodNotAllowed,
     RouteNotFound,
 )
+from server.wire.messages import error_answer
 
 from .request_id import request_id
+from .shape import is_anthropic
 
 log = structlog.get_logger(__name__)
 
@@ -25,11 +30,11 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except GatewayError as exc:
-        return error_response(exc)
+        return error_response(request, exc)
     except web.HTTPException as exc:
         if exc.status < 400:  # noqa: PLR2004 - redirects are answers, not errors
             raise
-        return error_response(_translated(request, exc))
+        return error_response(request, _translated(request, exc))
     except ConnectionError:
         # The client is gone, and nobody is left to tell. This is how aiohttp ends the
         # other handlers whose client is gone; of an error, it would log a traceback.
@@ -37,17 +42,21 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception:
         log.exception("internal error", request_id=request_id(request))
         return error_response(
+            request,
             InternalError(
                 "The server failed; its log says more under request id"
                 f" {request_id(request)}."
-            )
+            ),
         )
 
 
-def error_response(error: GatewayError) -> web.Response:
+def error_response(request: web.Request, error: GatewayError) -> web.Response:
+    status, body = error.status, error.body()
+    if is_anthropic(request):
+        status, body = error_answer(error, request_id(request))
     return web.Response(
-        status=error.status,
-        body=error.body(),
+        status=status,
+        body=body,
         headers=error.headers,
         content_type="application/json",
     )

@@ -7,7 +7,11 @@ from aiohttp import web
 
 from server.keys import REQUEST_ID
 
+from .shape import is_anthropic
+
 HEADER = "X-Request-ID"
+# Where Anthropic's own packages look for it.
+ANTHROPIC_HEADER = "Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -24,3 +28,5 @@ def request_id(request: web.BaseRequest) -> str:
 def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in its answer."""
     response.headers[HEADER] = request_id(request)
+    if is_anthropic(request):
+        response.headers[ANTHROPIC_HEADER] = request_id(request)

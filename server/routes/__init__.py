@@ -3,10 +3,21 @@
 from .chat import routes as chat
 from .images import media
 from .images import routes as images
+from .messages import routes as messages
 from .models import routes as models
 from .probes import routes as probes
 from .providers import routes as providers
 from .races import routes as races
 from .tasks import routes as tasks
 
-__all__ = ["chat", "images", "media", "models", "probes", "providers", "races", "tasks"]
+__all__ = [
+    "chat",
+    "images",
+    "media",
+    "messages",
+    "models",
+    "probes",
+    "providers",
+    "races",
+    "tasks",
+]

@@ -10,7 +10,7 @@ from server.errors import GatewayError
 
 
 class Stream(Protocol):
-    """Renders one streamed answer."""
+    """Renders one streamed answer; *render* raises ProviderError if it can't be."""
 
     def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes: ...
 
@@ -18,7 +18,7 @@ class Stream(Protocol):
 
 
 class Answer(Protocol):
-    """Puts one whole answer together; *add* raises ProviderError if it is too large."""
+    """Puts one whole answer together; either raises ProviderError if that can't be."""
 
     def add(self, pieces: Iterable[Chunk | TextRun]) -> None: ...
 

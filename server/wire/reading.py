@@ -44,9 +44,12 @@ def take_selection(
     )
 
 
-def make(payload: Any, cls: type[T]) -> T:
-    """Return *payload* as a *cls*; raises InvalidRequest with the field to blame."""
-    return _make(_LENIENT, payload, cls, "")
+def make(payload: Any, cls: type[T], root: str = "") -> T:
+    """
+    Return *payload* as a *cls*; raises InvalidRequest with the field to blame, whose
+    path begins with *root*.
+    """
+    return _make(_LENIENT, payload, cls, root)
 
 
 def _providers(named: Any) -> tuple[str, ...] | None:

@@ -16,6 +16,7 @@ from providers import (
     ProviderSettings,
     open_session,
 )
+from tests import anthropic_events
 from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
 from tests.upstream import END, HEAD, Step, chunked
@@ -182,6 +183,30 @@ async def test_llamacpp(engine: Endpoint, serve: Serve) -> None:
     refused = await client.chat("Claude", messages=[long])
     assert refused.status == 400
     assert "context size" in refused.error["message"]
+
+
+async def test_llamacpp_passes(engine: Endpoint, serve: Serve) -> None:
+    """A client of the same API gets llama.cpp's own events, messages and counts."""
+    url = f"http://127.0.0.1:{engine.port}/v1"
+    client = await serve(claude(url, engine.api_key))
+    body: dict[str, Any] = {"model": MODEL, "system": "Be brief."}
+    body["messages"] = [ASKED]
+
+    counted = await client.request("POST", "/v1/messages/count_tokens", json=body)
+    body["max_tokens"] = 8
+    whole = await client.request("POST", "/v1/messages", json=body)
+    body["stream"] = True
+    streamed = await client.request("POST", "/v1/messages", json=body)
+
+    tokens = counted.json["input_tokens"]
+    assert counted.json["provider"] == "Claude"
+    message = anthropic_events.message(whole.body)
+    usage = message["usage"]
+    assert usage["input_tokens"] + usage["cache_read_input_tokens"] == tokens
+    found = anthropic_events.events(streamed.body)
+    assert {"type": "ping"} not in found  # which would be ours
+    assert found[-2]["delta"]["stop_reason"] == message["stop_reason"] == "max_tokens"
+    assert anthropic_events.blocks(found)[0]["text"]
 
 
 async def test_llamacpp_lists_its_models(engine: Endpoint) -> None:

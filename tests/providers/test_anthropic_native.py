@@ -160,7 +160,7 @@ def test_names_that_are_none() -> None:
         b"data: " + json.dumps(frame).encode() + b"\n\n" for frame in frames
     )
 
-    chunks = dialect.receive(body)
+    chunks = list(dialect.receive(body))
 
     names = [event.name for chunk in chunks for event in chunk.native]
     assert names == ["content_block_start", "content_block_delta"]
@@ -172,12 +172,12 @@ def test_what_comes_before_the_first_token_is_bounded() -> None:
     dialect.encode(asked(BODY), "claude")
     ping = b'data: {"type":"ping","pad":"' + b"x" * 2**20 + b'"}\n\n'
     for _ in range(MAX_EVENT_BYTES // 2**20 + 2):
-        assert dialect.receive(ping) == []
+        assert list(dialect.receive(ping)) == []
     news = b'data: {"type":"news","pad":"' + b"x" * (MAX_EVENT_BYTES // 2) + b'"}\n\n'
-    dialect.receive(news)
+    assert list(dialect.receive(news)) == []
 
     with pytest.raises(UNREADABLE, match="before the first token"):
-        dialect.receive(news)
+        list(dialect.receive(news))
 
 
 # Requests

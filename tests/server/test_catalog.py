@@ -810,3 +810,58 @@ def test_a_model_with_an_endless_name(make_catalog: MakeCatalog) -> None:
 
     assert (error.status, error.param) == (400, "model")
     assert len(error.message) < 100
+
+
+# Counts
+
+COUNTING = "".join(
+    has(name).replace('"openai"', f'"{kind}"')
+    for name, kind in {"A": "anthropic", "B": "openai", "C": "gemini"}.items()
+)
+
+
+def counters(catalog: Catalog, **fields: Any) -> Lineup:
+    hello = [{"role": "user", "content": "hello"}]
+    body = {"model": "m", "provider": "A B C", "messages": hello, **fields}
+    return catalog.counters(*parse(json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "at_once"), [("race", 2), ("fallback", 1), ("hedge", 1)]
+)
+def test_counters(make_catalog: MakeCatalog, strategy: str, at_once: int) -> None:
+    """Those racers that can count, all at once only where all are asked at once."""
+    lineup = counters(make_catalog(COUNTING), race={"strategy": strategy})
+    runs = [Lane(ScriptedRacer(name), "running", 0.0) for name in "AC"]
+
+    assert asked(lineup) == {"A": "m", "C": "m"}
+    assert [lineup.schedule.next_start(runs[:n], 1.0) for n in range(2)] == [
+        1.0,
+        1.0 if at_once == 2 else None,
+    ]
+
+
+def test_counters_are_named_like_racers(make_catalog: MakeCatalog) -> None:
+    """Whoever may not race may not count, and the client's deadline holds."""
+    catalog = make_catalog(COUNTING)
+
+    assert counters(catalog, race={"deadline": 3}).deadline == 3
+    assert counters(catalog, provider="B").entrants == ()
+    with pytest.raises(GatewayError, match="no provider"):
+        counters(catalog, provider="Nobody")
+
+
+def test_counts_leave_the_rests_alone(make_catalog: MakeCatalog) -> None:
+    """Who rests is not asked, and the try after a rest is left for a chat."""
+    health = Health()
+    now = perf_counter()
+    for name, ended in (("A", now - 100), ("C", now)):
+        for _ in range(3):
+            lane = Lane(ScriptedRacer(name), "running", ended - 1)
+            lane.fail(ProviderTimeout("no"))
+            health.add(lane, now=ended)
+    catalog = make_catalog(COUNTING, health)
+
+    assert asked(counters(catalog)) == {"A": "m"}
+    (probe,) = ask(catalog, "A B C").probes
+    assert probe.rest is health.of("A").rest

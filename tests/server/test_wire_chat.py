@@ -111,6 +111,16 @@ def message(chunks: Iterable[Chunk]) -> dict[str, Any]:
 # Requests
 
 
+def test_what_is_native_is_not_the_clients_to_say() -> None:
+    """It has headers, and goes past the translation: a body can't have it."""
+    native = {"format": "messages", "body": {}, "headers": {"host": "x"}}
+
+    request, _ = parse(encoded(native=native))
+
+    assert request.native is None
+    assert request.body["native"] == native
+
+
 def test_parse() -> None:
     """A body becomes a request, with the fields that we act on."""
     fields = {"temperature": 1, "stop": ["a"], "n": 2, "stream": True}

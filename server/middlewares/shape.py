@@ -1,0 +1,12 @@
+"""In whose shape a request is answered: by its path, also where no route takes it."""
+
+import re
+
+from aiohttp import web
+
+MESSAGES = re.compile(r"/(?:v1|api/[^/]+(?:/v1)?)/messages(?:/.*)?")
+
+
+def is_anthropic(request: web.BaseRequest) -> bool:
+    """Say whether it is one of Anthropic's Messages API; all others are OpenAI's."""
+    return MESSAGES.fullmatch(request.path) is not None

@@ -1,0 +1,49 @@
+"""Anthropic's Messages, raced as chats are, and the count of their tokens."""
+
+from aiohttp import web
+
+from server.answering import answer, first_count
+from server.keys import CLIENT, GATEWAY
+from server.wire.messages import FORMAT
+from server.wire.messages_count import estimate, render
+from server.wire.messages_request import parse, parse_count
+
+from .paths import providers_in_path
+
+routes = web.RouteTableDef()
+
+ESTIMATED = {"X-Token-Count": "estimate"}
+
+
+@routes.post("/messages")
+async def create_message(request: web.Request) -> web.StreamResponse:
+    catalog = request.app[GATEWAY].catalog
+    path = providers_in_path(request)
+    chat, selection = parse(await request.read(), path, request.headers)
+    lineup = catalog.lineup(chat, selection, request.get(CLIENT))
+    return await answer(request, chat, lineup, FORMAT)
+
+
+@routes.post("/messages/count_tokens")
+async def count_tokens(request: web.Request) -> web.Response:
+    """
+    Ask those of the message's racers who can count, and take the first count.
+
+    Where none of them can or does, an estimate is better than an error: clients want
+    to know how full a conversation is, and whoever answers it may need no count.
+    """
+    catalog = request.app[GATEWAY].catalog
+    path = providers_in_path(request)
+    chat, selection = parse_count(await request.read(), path, request.headers)
+    lineup = catalog.counters(chat, selection, request.get(CLIENT))
+    tokens: int | None = None
+    headers: dict[str, str] = {}
+    if lineup.entrants:
+        tokens, headers = await first_count(request, chat, lineup)
+    if tokens is None:
+        tokens, headers = estimate(chat), headers | ESTIMATED
+    return web.Response(
+        body=render(tokens, headers.get("X-Provider")),
+        headers=headers,
+        content_type="application/json",
+    )
