@@ -209,11 +209,15 @@ async def test_winner_that_dies_unseen_is_replaced(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:
     """Not streamed, nothing was shown: the racer that was cut off is asked again."""
-    dying = await make_upstream([HEAD, delta(content="Hel"), 0.05, b""])
+    gate = asyncio.Event()
+    dying = await make_upstream([HEAD, gate, delta(content="Hel"), 0.05, b""])
     other = await make_upstream([0.2, *says("Good")])
     client = await serve(dying.table("Dying"), other.table("Other"))
 
-    answer = await client.chat("Dying Other")
+    asking = asyncio.create_task(client.chat("Dying Other"))
+    await other.arrived.get()
+    gate.set()
+    answer = await asking
 
     assert (answer.said, answer.headers["X-Provider"]) == ("Good", "Other")
     assert len(other.requests) == 2
