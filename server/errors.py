@@ -74,6 +74,10 @@ class TooManyRacers(InvalidRequest):
     code = "too_many_providers"
 
 
+class PreviousResponseNotFound(InvalidRequest):
+    code = "previous_response_not_found"
+
+
 class MissingCapability(InvalidRequest):
     code = "unsupported_by_provider"
 
@@ -114,6 +118,14 @@ class ProviderNotFound(RouteNotFound):
 
 class ModelNotFound(RouteNotFound):
     code = "model_not_found"
+
+
+class ResponseNotFound(RouteNotFound):
+    code = "response_not_found"
+
+
+class ItemNotFound(RouteNotFound):
+    code = "item_not_found"
 
 
 class MethodNotAllowed(GatewayError):

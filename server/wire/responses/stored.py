@@ -1,0 +1,88 @@
+"""A response as it is stored, and what is shown of it later."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from attrs import frozen
+
+from server.errors import InvalidRequest
+
+from .output import new_id
+
+PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
+MOST_LISTED = 100
+
+
+@frozen(kw_only=True)
+class Stored:
+    """
+    A response to be stored: *body* is the response object less its *output*.
+
+    *input* has the items that it answers, less those of *previous*; both are whole,
+    with what an upstream wants back.
+    """
+
+    id: str
+    previous: str | None
+    body: Mapping[str, Any]
+    input: Sequence[Mapping[str, Any]]
+    output: Sequence[Mapping[str, Any]]
+
+
+def input_to_store(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return items as the API lists them: with ids, and content in parts."""
+    return [_normal(item) for item in items]
+
+
+def shown(
+    body: Mapping[str, Any], output: Sequence[Mapping[str, Any]], *, opaque: bool
+) -> bytes:
+    """Return a stored response as a client sees it."""
+    items = [
+        item if opaque else {n: v for n, v in item.items() if n != "encrypted_content"}
+        for item in output
+    ]
+    return orjson.dumps({**body, "output": items})
+
+
+def input_items(
+    items: Sequence[Mapping[str, Any]], query: Mapping[str, str]
+) -> dict[str, Any]:
+    """
+    Return a page of a stored response's input, the last item first unless the query
+    says otherwise; raises InvalidRequest.
+    """
+    limit, after = query.get("limit", "20"), query.get("after")
+    if not limit.isdecimal() or not 1 <= int(limit) <= MOST_LISTED:
+        raise InvalidRequest(f"'limit' must be 1 to {MOST_LISTED}.", param="limit")
+    rows = list(items) if query.get("order") == "asc" else list(reversed(items))
+    ids = [row["id"] for row in rows]
+    if after is not None and after not in ids:
+        raise InvalidRequest(f"There is no item {after!r} here.", param="after")
+    begin = ids.index(after) + 1 if after is not None else 0
+    page = rows[begin : begin + int(limit)]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": begin + len(page) < len(rows),
+    }
+
+
+def _normal(item: Mapping[str, Any]) -> dict[str, Any]:
+    kind = item.get("type") or "message"
+    made = {**item, "type": kind, "id": item.get("id") or _id(kind)}
+    if kind != "reasoning":
+        made.setdefault("status", "completed")
+    content = item.get("content")
+    if kind == "message" and isinstance(content, str):
+        spoken = item.get("role") == "assistant"
+        text = {"type": "output_text" if spoken else "input_text", "text": content}
+        made["content"] = [text | ({"annotations": []} if spoken else {})]
+    return made
+
+
+def _id(kind: str) -> str:
+    return new_id(PREFIXES.get(kind, "item"))
