@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import socket
+import sqlite3
 import sys
 from collections.abc import Coroutine
 from functools import partial
@@ -117,7 +118,8 @@ def key(name: str) -> None:
 
 
 def _serve(config: Config, reading: partial[Config]) -> None:
-    from .serve import listen, serve_alone  # noqa: PLC0415 - as `check` has no use for it
+    from .response_store import try_store  # noqa: PLC0415 - `check` has no use for it
+    from .serve import listen, serve_alone  # noqa: PLC0415 - likewise
     from .workers import SOCKET, supervise, work  # noqa: PLC0415 - likewise
 
     logs.configure(config.log)
@@ -130,6 +132,10 @@ def _serve(config: Config, reading: partial[Config]) -> None:
         where = f"{config.server.host}:{config.server.port}"
         why = str(exc.strerror).partition(" (while")[0]
         sys.exit(f"can't listen on {where}: {why}")
+    try:
+        try_store(config.responses)
+    except (OSError, sqlite3.Error) as exc:
+        sys.exit(f"can't keep responses in {config.responses.path}: {exc}")
     if config.server.workers == 1:
         _run(serve_alone(config, reading, sock))
     else:

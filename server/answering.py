@@ -93,7 +93,9 @@ async def _stream(
                 response.headers.update(_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, shown, response)
-        await response.finish(shown.end())
+            end = shown.end()
+            await form.keep()
+        await response.finish(end)
     except (GatewayError, ProviderError) as exc:
         if isinstance(exc, ProviderError) and race.winner is not None:
             race.winner.fail(exc)
@@ -133,6 +135,8 @@ async def _whole(
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
                 continue
+            body = shown.body()
+            await form.keep()
             return web.Response(
                 body=body,
                 headers=_headers(race, winner),

@@ -6,19 +6,25 @@ from aiohttp import web
 
 from . import routes
 from .gateway import Gateway
-from .keys import GATEWAY
+from .keys import GATEWAY, RESPONSES
 from .middlewares import ALL, on_prepare
+from .response_store import ResponseStore
 
 
-def create_app(gateway: Gateway) -> web.Application:
-    """Return the application that serves *gateway*, which has adopted a config."""
+def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
+    """
+    Return the application that serves *gateway*, which has adopted a config, and keeps
+    *responses*.
+    """
     app = web.Application(
         middlewares=ALL, client_max_size=gateway.config.server.max_body_bytes
     )
     app[GATEWAY] = gateway
+    app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare)
     app.add_routes([*routes.probes, *routes.media])
-    raced = [*routes.chat, *routes.messages, *routes.images, *routes.tasks]
+    raced = [*routes.chat, *routes.responses, *routes.messages]
+    raced += [*routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
     app.add_routes(below("/v1", routes.races))
     # The providers in the path, for clients that can set nothing but a base URL.

@@ -113,6 +113,19 @@ class MediaSettings:
 
 
 @frozen(kw_only=True)
+class ResponseSettings:
+    """
+    Where the responses of /v1/responses are kept ("": in memory), and how many of them,
+    for how many seconds after their last use.
+    """
+
+    path: str = ""
+    max_entries: int = field(default=10_000, validator=ge(1))
+    max_bytes: int = field(default=64 * 1024 * 1024, validator=ge(1))
+    max_age: float = field(default=2_592_000.0, validator=gt(0))
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -130,6 +143,7 @@ class Sections:
     auth: AuthSettings = AuthSettings()
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
+    responses: ResponseSettings = ResponseSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
 
 
@@ -147,6 +161,7 @@ class Config:
     auth: AuthSettings
     race: RaceSettings
     media: MediaSettings
+    responses: ResponseSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]

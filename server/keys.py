@@ -7,8 +7,10 @@ from aiohttp import web
 from .config import KeySettings
 from .gateway import Gateway
 from .race import Race
+from .response_store import ResponseStore
 
 GATEWAY = web.AppKey("gateway", Gateway)
+RESPONSES = web.AppKey("responses", ResponseStore)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT = web.RequestKey("client", KeySettings)

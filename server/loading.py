@@ -113,6 +113,7 @@ class _Loader:
             auth=sections.auth,
             race=sections.race,
             media=sections.media,
+            responses=sections.responses,
             models=sections.models,
             providers=providers,
             off=self.off,

@@ -5,9 +5,11 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from operator import attrgetter
 
 import structlog
 from aiohttp import web
+from attrs import frozen
 
 from providers import Engines, open_session
 
@@ -15,6 +17,7 @@ from .app import create_app
 from .config import Config
 from .gateway import Engine, Gateway
 from .loading import ConfigError
+from .response_store import ResponseStore, open_store
 
 log = structlog.get_logger(__name__)
 
@@ -25,10 +28,24 @@ SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
 # What is fixed when the process starts, so that a reload can't change it.
-FIXED = ("host", "port", "workers", "max_body_bytes")
+FIXED = (
+    "server.host",
+    "server.port",
+    "server.workers",
+    "server.max_body_bytes",
+    "responses.path",
+)
 
 Load = Callable[[], Config]
 Change = tuple[Config, Mapping[str, Engine]]
+
+
+@frozen
+class Worker:
+    """One of several serving processes: its number, and the file that all keep."""
+
+    number: int
+    responses: str
 
 
 def listen(config: Config) -> socket.socket:
@@ -88,23 +105,27 @@ async def serve(
     engines: Mapping[str, Engine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
-    worker: int | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
-    *worker* is the number of this process, if it is one of several.
+    *worker* is what this process is, if it is one of several.
     """
-    async with open_session() as session, open_session(public=True) as public_session:
-        gateway = Gateway(session, public_session, worker)
+    async with (
+        open_session() as session,
+        open_session(public=True) as public_session,
+        open_store(config.responses, worker.responses if worker else None) as responses,
+    ):
+        gateway = Gateway(session, public_session, worker.number if worker else None)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
-        following = asyncio.create_task(_follow(changes, gateway, stop))
+        following = asyncio.create_task(_follow(changes, gateway, responses, stop))
         # By default aiohttp lets a handler run on when its client has hung up, and the
         # providers would go on being paid for.
         runner = web.AppRunner(
-            create_app(gateway),
+            create_app(gateway, responses),
             handler_cancellation=True,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
@@ -136,8 +157,9 @@ def reread(old: Config, load: Load) -> Config | None:
             log.warning("reload failed, nothing changes", problem=problem)
         return None
     for key in FIXED:
-        if getattr(new.server, key) != getattr(old.server, key):
-            log.warning("needs a restart to change", key=f"server.{key}")
+        in_force = attrgetter(key)
+        if in_force(new) != in_force(old):
+            log.warning("needs a restart to change", key=key)
     log.info("reloaded")
     return new
 
@@ -157,10 +179,14 @@ def on_hang_up() -> AsyncIterator[None]:
 
 
 async def _follow(
-    changes: AsyncIterator[Change], gateway: Gateway, stop: asyncio.Event
+    changes: AsyncIterator[Change],
+    gateway: Gateway,
+    responses: ResponseStore,
+    stop: asyncio.Event,
 ) -> None:
     async for config, engines in changes:
         gateway.adopt(config, engines)
+        responses.settings = config.responses
     stop.set()
 
 

@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 import structlog
 from attrs import define, field
@@ -14,14 +16,16 @@ from attrs import define, field
 from providers import Endpoint, Engines
 
 from .config import Config
-from .serve import Change, Load, on_hang_up, reread, serve
+from .response_store import open_store
+from .serve import Change, Load, Worker, on_hang_up, reread, serve
 
 log = structlog.get_logger(__name__)
 
 # Tells a worker, in its environment, which descriptor it inherits as its socket.
 SOCKET = "INTERFERENCE_WORKER_SOCKET"
-# Likewise, its number, from 1.
+# Likewise, its number, from 1, and where the responses are that all workers share.
 NUMBER = "INTERFERENCE_WORKER_NUMBER"
+RESPONSES = "INTERFERENCE_WORKER_RESPONSES"
 RESTART_DELAY = 1.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
@@ -34,12 +38,20 @@ async def supervise(
 ) -> None:
     """
     Run `config.server.workers` processes, each of them this command with *arguments*,
-    and the embedded engines that they share, until a signal says stop.
+    and the embedded engines and responses that they share, until a signal says stop.
     """
+    with tempfile.TemporaryDirectory(prefix="interference-") as folder:
+        path = config.responses.path or str(Path(folder) / "responses.sqlite")
+        async with open_store(config.responses, path):
+            patience = config.server.shutdown_timeout
+            await _supervise(config, load, _Crew(sock, arguments, path, patience))
+    log.info("stopped")
+
+
+async def _supervise(config: Config, load: Load, crew: "_Crew") -> None:
     engines = Engines()
     hang_ups = on_hang_up()
     running = await engines.adopt(config.engines(), 0.0)
-    crew = _Crew(sock, arguments, config.server.shutdown_timeout)
     crew.endpoints = {name: engine.endpoint for name, engine in running.items()}
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -60,7 +72,6 @@ async def supervise(
     finally:
         following.cancel()
         await engines.aclose()
-    log.info("stopped")
 
 
 async def work(config: Config, load: Load, sock: socket.socket) -> None:
@@ -79,7 +90,8 @@ async def work(config: Config, load: Load, sock: socket.socket) -> None:
                 yield new, _endpoints(line)
                 current = new
 
-    await serve(config, first, sock, changes(), int(os.environ[NUMBER]))
+    worker = Worker(int(os.environ[NUMBER]), os.environ[RESPONSES])
+    await serve(config, first, sock, changes(), worker)
 
 
 def _endpoints(line: bytes) -> Endpoints:
@@ -93,6 +105,7 @@ class _Crew:
 
     sock: socket.socket
     arguments: Sequence[str]
+    responses: str
     patience: float
     endpoints: Endpoints = field(factory=dict)
     _stopping: asyncio.Event = field(factory=asyncio.Event)
@@ -127,12 +140,13 @@ class _Crew:
 
     async def _run_one(self, number: int) -> int:
         fd = self.sock.fileno()
+        told = {SOCKET: str(fd), NUMBER: str(number), RESPONSES: self.responses}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "server",
             *self.arguments,
-            env={**os.environ, SOCKET: str(fd), NUMBER: str(number)},
+            env=os.environ | told,
             pass_fds=(fd,),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, who pass it on

@@ -8,6 +8,7 @@ from .models import routes as models
 from .probes import routes as probes
 from .providers import routes as providers
 from .races import routes as races
+from .responses import routes as responses
 from .tasks import routes as tasks
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "probes",
     "providers",
     "races",
+    "responses",
     "tasks",
 ]

@@ -1,6 +1,6 @@
 """What a served format is to whoever answers with it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from attrs import frozen
@@ -25,13 +25,19 @@ class Answer(Protocol):
     def body(self) -> bytes: ...
 
 
+async def keep_nothing() -> None:
+    """Have nothing left to do."""
+
+
 @frozen
 class Format:
     """
     One API's shape. *stream* and *answer* are given the request, the winner's id, and
-    the model that it was asked for.
+    the model that it was asked for. *keep* is what is to be done when an answer is
+    whole, before its client has the end of it.
     """
 
     stream: Callable[[ChatRequest, str, str], Stream]
     answer: Callable[[ChatRequest, str, str], Answer]
     error_frame: Callable[[GatewayError], bytes]
+    keep: Callable[[], Awaitable[None]] = keep_nothing

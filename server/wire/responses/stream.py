@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from providers import ChatRequest, Chunk, Usage
+from providers import ChatRequest, Chunk, TextRun, Usage, chunks_of
 from server.errors import GatewayError
 from server.wire.format import Format
 
@@ -115,8 +115,8 @@ class ResponseAnswer:
 
     response: _Response
 
-    def add(self, chunks: Iterable[Chunk]) -> None:
-        for chunk in chunks:
+    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
+        for chunk in chunks_of(pieces):
             deque(self.response.take(chunk), maxlen=0)
 
     def body(self) -> bytes:
@@ -140,14 +140,14 @@ class ResponseStream:
     # The parts of the first of them that have begun: the last one has not ended.
     _begun: list[Part] | None = field(default=None, init=False)
 
-    def render(self, chunks: Iterable[Chunk]) -> bytes:
-        """Return the events for chunks that arrived together."""
+    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+        """Return the events for what arrived together."""
         frames: list[bytes] = []
-        for chunk in chunks:
-            pieces = self.response.take(chunk)
+        for chunk in chunks_of(pieces):
+            taken = self.response.take(chunk)
             if not self._number:
                 frames += self._start()
-            for piece in pieces:
+            for piece in taken:
                 frames += self._piece(piece)
         return b"".join(frames)
 
