@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.client import Client
+from tests.client import client as open_client
 from tests.conftest import MakeUpstream, Serve, StartServer
 from tests.response_events import read, whole
 from tests.upstream import DONE, END, HEAD, Step, chunked, delta, event, says
@@ -532,6 +533,26 @@ async def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert told.decode().startswith(f"can't keep responses in {tmp_path}: ")
     assert "Traceback" not in told.decode()
+
+
+async def test_reload_changes_the_bounds(
+    start_server: StartServer, make_upstream: MakeUpstream, stack: AsyncExitStack
+) -> None:
+    """New bounds hold from now on; where responses are kept can't change by then."""
+    upstream = await make_upstream(says("Hi."))
+    server = await start_server(upstream.table("One"))
+    client = await stack.enter_async_context(open_client(server.url))
+
+    keys = '[responses]\nmax_entries = 1\npath = "elsewhere"\n'
+    server.reload(keys + upstream.table("One"))
+    await server.logged("needs a restart to change.*responses.path")
+    await server.logged("reloaded")
+    names = [
+        (await client.request("POST", PATH, json=asked())).json["id"] for _ in range(2)
+    ]
+    found = [(await client.get(f"{PATH}/{name}")).status for name in names]
+
+    assert found == [404, 200]
 
 
 # Failures

@@ -1,8 +1,9 @@
 """Stored responses: found by their owner, bounded in number, bytes and age."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,17 @@ async def test_cancelled_put_leaves_the_store_usable() -> None:
         await asyncio.wait(putting)
 
         assert await there(store, "8") == ["8"]
+
+
+async def test_nothing_is_left_of_what_is_gone(tmp_path: Path) -> None:
+    """A deleted response takes its items along."""
+    path = tmp_path / "responses.sqlite"
+    async with filled("a", "b", path=str(path)) as store:
+        assert await store.delete("ann", "a")
+        with closing(sqlite3.connect(path)) as connection:
+            left = connection.execute("SELECT DISTINCT response FROM items").fetchall()
+
+    assert left == [("b",)]
 
 
 async def test_file_is_shared(tmp_path: Path) -> None:

@@ -267,6 +267,7 @@ def test_messages() -> None:
         {"role": "user", "content": "c"},
         said("user", text("d")),
         said("assistant", text("e", "output_text")),
+        said("assistant", text("e", "output_text")),
         said("user", text("f"), text("g")),
         instructions="i",
     ) == [
@@ -274,6 +275,7 @@ def test_messages() -> None:
         {"role": "system", "content": "a\nb"},
         {"role": "user", "content": "c"},
         {"role": "user", "content": "d"},
+        {"role": "assistant", "content": "e"},
         {"role": "assistant", "content": "e"},
         {"role": "user", "content": [text("f", "text"), text("g", "text")]},
     ]
@@ -327,11 +329,19 @@ def test_an_assistants_items_are_one_turn() -> None:
 def test_what_a_result_shows_comes_from_the_user() -> None:
     """A chat's tools answer in text, so an image of theirs follows all results."""
     assert messages(
-        called("a"), called("b"), result("a", [text("see"), IMAGE]), result("b")
+        called("a"),
+        called("b"),
+        result("a", [text("see"), IMAGE]),
+        result("b"),
+        said("user", text("d")),
     )[1:] == [
         {"role": "tool", "tool_call_id": "a", "content": "see"},
         {"role": "tool", "tool_call_id": "b", "content": "ok"},
         {"role": "user", "content": [SEEN]},
+        {"role": "user", "content": "d"},
+    ]
+    assert messages(called("a"), result("a", [IMAGE]))[2:] == [
+        {"role": "user", "content": [SEEN]}
     ]
 
 
@@ -347,6 +357,7 @@ def test_reasoning_goes_back_to_who_sealed_it() -> None:
     beside = {"extra_content": {"google": {"thought_signature": "g"}}}
 
     assert messages(
+        said("assistant", text("first", "output_text")),
         {**thought, "encrypted_content": opaque},
         called("a"),
         result("a"),
@@ -354,6 +365,7 @@ def test_reasoning_goes_back_to_who_sealed_it() -> None:
         said("assistant", text("x", "output_text")),
         thought,
     ) == [
+        {"role": "assistant", "content": "first"},
         {
             "role": "assistant",
             "content": None,
@@ -461,6 +473,13 @@ def test_call_ends_as_soon_as_it_is_whole() -> None:
     done = kinds(events).index("output_item.done")
     assert kinds(events)[done + 1] == "output_item.added"
     assert events[done].item.call_id.startswith("call_")
+
+
+def test_call_begins_when_it_has_a_name() -> None:
+    """An upstream may name a call after its first piece."""
+    pieces = [call(0, id="a"), call(0, name="f", arguments="{}"), STOP]
+    added = next(e for e in streamed(pieces) if e.type.endswith("item.added"))
+    assert (added.item.name, added.item.call_id) == ("f", "a")
 
 
 def test_call_without_arguments_or_end() -> None:
