@@ -1,6 +1,7 @@
 """What the server may know of the providers: these names, and no module of theirs."""
 
 from .chat import (
+    COMPLETIONS,
     MESSAGES,
     ChatRequest,
     Choice,
@@ -47,6 +48,7 @@ from .tasks import (
 
 __all__ = [
     "CAPABILITIES",
+    "COMPLETIONS",
     "MESSAGES",
     "Attempt",
     "Blob",

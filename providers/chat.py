@@ -89,6 +89,10 @@ class ResponseFormat:
     json_schema: Mapping[str, Any] | None = None
 
 
+# OpenAI's older API, a format of its own: a text goes in, and not messages.
+COMPLETIONS = "completions"
+
+
 @frozen(kw_only=True)
 class NativeRequest:
     """

@@ -55,6 +55,9 @@ class Endpoint:
         return evolve(
             settings,
             kind="openai",
+            completions=True,
+            # It takes one, and does as if there were none.
+            unsupported_fields=(*settings.unsupported_fields, "suffix"),
             base_url=f"http://127.0.0.1:{self.port}/v1",
             api_key=self.api_key,
             # It announces keep-alive, and closes after every streamed answer.

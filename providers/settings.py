@@ -61,7 +61,8 @@ class ProviderSettings:
     are request fields that it is known to refuse; `messages.NAME` is one of every
     message. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;
-    *stream_usage* is false for one that refuses `stream_options`.
+    *stream_usage* is false for one that refuses `stream_options`; *completions* is true
+    for one that completes text at /completions, which others are asked for in a chat.
     """
 
     id: str
@@ -88,6 +89,7 @@ class ProviderSettings:
     key_optional: bool = False
     probe: bool = False
     stream_usage: bool = True
+    completions: bool = False
     model_file: str = ""
     context: int = field(default=4096, validator=ge(256))
     parallel: int = field(default=2, validator=ge(1))

@@ -23,8 +23,8 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare)
     app.add_routes([*routes.probes, *routes.media])
-    raced = [*routes.chat, *routes.responses, *routes.messages]
-    raced += [*routes.images, *routes.tasks]
+    chats = [*routes.chat, *routes.responses, *routes.completions]
+    raced = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
     app.add_routes(below("/v1", routes.races))
     # The providers in the path, for clients that can set nothing but a base URL.

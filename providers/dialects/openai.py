@@ -13,12 +13,14 @@ import orjson
 from attrs import define, field
 
 from providers.chat import (
+    COMPLETIONS,
     NOTHING,
     ChatRequest,
     Choice,
     Chunk,
     Delta,
     FinishReason,
+    NativeRequest,
     TextRun,
     ToolCallDelta,
     Usage,
@@ -85,7 +87,10 @@ class OpenAI:
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         check_translated(request, "OpenAI's chat completions API")
-        body = without(request.body, self.settings.unsupported_fields, "this provider")
+        path, asked = "chat/completions", request.body
+        if request.native is not None and self._completes(request.native):
+            path, asked = "completions", request.native.body
+        body = without(asked, self.settings.unsupported_fields, "this provider")
         body |= {"model": model, "stream": True} | self._messages(body)
         body.pop("stream_options", None)
         if self.settings.stream_usage:
@@ -94,7 +99,7 @@ class OpenAI:
             if ours in body:
                 body[theirs] = body.pop(ours)
         return Call(
-            "chat/completions",
+            path,
             orjson.dumps(body),
             HEADERS | authorization(self.settings),
         )
@@ -109,6 +114,13 @@ class OpenAI:
         if not refused or "messages" not in body:
             return {}
         return {"messages": [_less(message, refused) for message in body["messages"]]}
+
+    def _completes(self, native: NativeRequest) -> bool:
+        """Say whether it can go on from a text, up to another one if there is one."""
+        if native.format != COMPLETIONS or not self.settings.completions:
+            return False
+        refused = "suffix" in self.settings.unsupported_fields
+        return not (refused and native.body.get("suffix"))
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
@@ -182,10 +194,7 @@ class OpenAI:
             self._open.add(index)
         return Choice(
             index=index,
-            # A whole completion has a message where a stream has deltas.
-            delta=self._delta(
-                choice.get("delta") or choice.get("message") or NOTHING, index
-            ),
+            delta=self._delta(_said(choice), index),
             finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
             logprobs=_object(choice.get("logprobs") or None),
         )
@@ -230,6 +239,12 @@ def _less(payload: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any
     if names.isdisjoint(payload):
         return payload
     return {name: value for name, value in payload.items() if name not in names}
+
+
+def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stream's delta, or the message, or the text, that is in its place."""
+    said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or NOTHING
+    return said or {"content": choice.get("text")}
 
 
 def authorization(settings: ProviderSettings) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The routes: parse, call, answer."""
 
 from .chat import routes as chat
+from .completions import routes as completions
 from .images import media
 from .images import routes as images
 from .messages import routes as messages
@@ -13,6 +14,7 @@ from .tasks import routes as tasks
 
 __all__ = [
     "chat",
+    "completions",
     "images",
     "media",
     "messages",

@@ -19,6 +19,7 @@ from attrs import evolve
 from providers import (
     ChatRequest,
     ChatStream,
+    Endpoint,
     Engine,
     Engines,
     Limits,
@@ -380,3 +381,11 @@ def test_endpoint_keeps_its_key() -> None:
 
     assert one.endpoint.api_key not in repr(one)
     assert one.endpoint.api_key != other.endpoint.api_key
+
+
+def test_engines_complete_text_but_fill_no_gaps() -> None:
+    """llama.cpp would leave a suffix out without a word, so it is not given one."""
+    upstream = Endpoint.new().upstream(evolve(SETTINGS, unsupported_fields=("n",)))
+
+    assert upstream.completions
+    assert upstream.unsupported_fields == ("n", "suffix")
