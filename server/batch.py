@@ -93,7 +93,7 @@ class BatchStream:
     def close(self) -> None:
         self._waiting.clear()
         for task, (_, stream) in self._reading.items():
-            task.cancel()
+            task.cancel()  # also one that has failed: another one's error is told
             stream.close()
         self._reading.clear()
         self._count()
@@ -108,8 +108,6 @@ class BatchStream:
 
     def _read(self, number: int, stream: Stream[Chunk | TextRun]) -> None:
         task = asyncio.ensure_future(stream.__anext__())
-        # Of several that fail together, one is told.
-        task.add_done_callback(lambda it: it.cancelled() or it.exception())
         self._reading[task] = (number, stream)
 
     def _taken(self, task: asyncio.Task[Any]) -> Iterator[Chunk]:
