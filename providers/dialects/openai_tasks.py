@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import sys
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,13 +109,35 @@ def transcription(
 def embeddings(
     settings: ProviderSettings, request: EmbeddingsRequest, model: str
 ) -> Talk:
-    """Embed texts, in the encoding that the client asked for."""
+    """Embed texts, in the encoding that the client asked for, whichever one comes."""
     body = {**request.body, "model": model}
     payload = read_object((yield _post(settings, "embeddings", body)))
     if not payload.get("data"):
         raise ProviderProtocolError("it sent no embedding")
+    encode = _as_base64 if request.encoding_format == "base64" else _as_floats
+    rows = [{**row, "embedding": encode(row["embedding"])} for row in payload["data"]]
     told = {**payload, "object": "list", "model": payload.get("model") or model}
+    told["data"] = rows
     return Blob(data=orjson.dumps(told), content_type="application/json")
+
+
+def _as_base64(vector: Any) -> str:
+    """Return a vector as OpenAI encodes it: 32-bit floats, the least byte first."""
+    if isinstance(vector, str):
+        return vector
+    floats = array("f", vector)
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return base64.b64encode(floats.tobytes()).decode()
+
+
+def _as_floats(vector: Any) -> list[float]:
+    if isinstance(vector, list):
+        return vector
+    floats = array("f", base64.b64decode(vector, validate=True))
+    if sys.byteorder == "big":
+        floats.byteswap()
+    return floats.tolist()
 
 
 def _post(settings: ProviderSettings, path: str, body: Mapping[str, Any]) -> Ask:

@@ -49,6 +49,25 @@ async def test_embeddings(race: Any) -> None:
     assert upstream.requests[0].json["encoding_format"] == "float"
 
 
+@pytest.mark.parametrize("sent", [[0.5, -1.0], "AAAAPwAAgL8="])
+async def test_embeddings_as_the_package_asks_for_them(race: Any, sent: Any) -> None:
+    """Unasked, it wants base64, which it decodes, whatever the upstream sends."""
+    row = {"object": "embedding", "index": 0, "embedding": sent}
+    answer = {**EMBEDDED, "data": [row]}
+    client, upstream = await race(*answers(200, answer, JSON))
+    options: Any = {"model": "m", "input": ["hello"], "extra_body": RACED}
+
+    async with package(client) as it:
+        unasked = await it.embeddings.create(**options)
+        floats = await it.embeddings.create(encoding_format="float", **options)
+        text: Any = await it.embeddings.create(encoding_format="base64", **options)
+
+    assert unasked.data[0].embedding == floats.data[0].embedding == [0.5, -1.0]
+    assert text.data[0].embedding == "AAAAPwAAgL8="
+    asked = [request.json["encoding_format"] for request in upstream.requests]
+    assert asked == ["base64", "float", "base64"]
+
+
 async def test_speech(race: Any) -> None:
     """The first sound wins, byte for byte, with its type."""
     client, upstream = await race(

@@ -558,7 +558,10 @@ async def test_what_is_no_transcription_loses(
 
 def vectors(**more: Any) -> EmbeddingsRequest:
     body = {"model": "m", "input": ["a", "b"], **more}
-    return EmbeddingsRequest(model="m", input=("a", "b"), body=body)
+    encoding = more.get("encoding_format")
+    return EmbeddingsRequest(
+        model="m", input=("a", "b"), encoding_format=encoding, body=body
+    )
 
 
 async def test_embeddings_keep_their_encoding(
@@ -585,14 +588,37 @@ async def test_embeddings_keep_their_encoding(
     }
 
 
+FLOATS, BASE64 = [0.5, -1.0], "AAAAPwAAgL8="
+
+
+@pytest.mark.parametrize("sent", [FLOATS, BASE64], ids=["floats sent", "base64 sent"])
+@pytest.mark.parametrize("asked", [None, "float", "base64"])
+async def test_embeddings_come_as_asked_for(
+    make_upstream: MakeUpstream, connect: Connect, sent: Any, asked: str | None
+) -> None:
+    """Some vendors know one encoding only, and send it whatever they are asked for."""
+    rows = [{"object": "embedding", "index": i, "embedding": sent} for i in range(2)]
+    upstream = await make_upstream(sends({"data": rows}))
+
+    made = await blob(connect(upstream.url), vectors(encoding_format=asked))
+
+    expected = BASE64 if asked == "base64" else FLOATS
+    found = [row["embedding"] for row in orjson.loads(made.data)["data"]]
+    assert found == [expected, expected]
+
+
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
         (sends({"data": []}), ProviderProtocolError),
+        (sends({"data": [{"index": 0}]}), ProviderProtocolError),
+        (sends({"data": [{"embedding": "AAAA"}]}), ProviderProtocolError),
+        (sends({"data": [{"embedding": "?"}]}), ProviderProtocolError),
+        (sends({"data": [{"embedding": None}]}), ProviderProtocolError),
         (sends({"error": {"message": "no"}}), ProviderFailed),
         (answers(200, raw=HTML), ProviderProtocolError),
     ],
-    ids=["none", "error with 200", "page"],
+    ids=["none", "empty", "cut", "not base64", "null", "error with 200", "page"],
 )
 async def test_what_is_no_embedding_loses(
     make_upstream: MakeUpstream,
