@@ -25,7 +25,7 @@ from server.wire.responses import (
     parse,
     shown,
 )
-from server.wire.responses.history import reference_in
+from server.wire.responses.history import reference_in, thought_in
 from server.wire.responses.request import OPAQUE
 
 from .paths import providers_in_path
@@ -109,9 +109,15 @@ async def _earlier(
 
 
 async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> list[Any]:
-    """Return the input, with what it refers to in the references' places."""
-    names = asked.references()
-    found = await store.items(owner, names) if names else {}
+    """
+    Return the input, with what it refers to in the references' places.
+
+    Clients send thoughts back without what an upstream wants with them, unless they
+    have asked for it; it is stored all the same.
+    """
+    names, thoughts = asked.references(), asked.thoughts()
+    wanted = [*names, *thoughts]
+    found = await store.items(owner, wanted) if wanted else {}
     for name in names:
         if name not in found:
             raise ItemNotFound(
@@ -119,7 +125,10 @@ async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> li
                 " been sent with 'store' set to false.",
                 param="input",
             )
-    return [found.get(reference_in(item) or "", item) for item in asked.items()]
+    return [
+        found.get(reference_in(item) or thought_in(item) or "", item)
+        for item in asked.items()
+    ]
 
 
 def _store(request: web.Request) -> ResponseStore:

@@ -239,29 +239,29 @@ def signatures(kind: str, sent: Any) -> list[str]:
 @pytest.mark.parametrize("kind", SCRIPTS)
 async def test_tool_loop(serve: Serve, make_upstream: MakeUpstream, kind: str) -> None:
     """
-    Call, result, answer, both by the stored response and by items sent back; the
-    upstream gets the call under its id, the result, and its own signature.
+    Call, result, answer, by the stored response and by items sent back, which may lack
+    what is stored; the upstream gets the call's id, the result, and its own signature.
     """
-    upstream = await make_upstream()
+    upstream = await make_upstream(SCRIPTS[kind](calls=False))
+    upstream.scripts = [SCRIPTS[kind](calls=True)]
     client = await serve(table(kind, upstream.url))
     options: Any = {"model": MODEL, "tools": [WEATHER], "extra_body": ONE}
+    options["include"] = ["reasoning.encrypted_content"]
     question: Any = {"role": "user", "content": "What is the weather in Paris?"}
-    result = {"type": "function_call_output", "output": '{"sky":"rain"}'}
 
     async with package(client) as it:
-        upstream.script = SCRIPTS[kind](calls=True)
-        include: Any = ["reasoning.encrypted_content"]
-        first = await it.responses.create(input=[question], include=include, **options)
-        (call,) = [item for item in first.output if item.type == "function_call"]
-        upstream.script = SCRIPTS[kind](calls=False)
-        outcome: Any = {**result, "call_id": call.call_id}
-        chained = await it.responses.create(
-            input=[outcome], previous_response_id=first.id, **options
-        )
+        first = await it.responses.create(input=[question], **options)
+        call: Any = first.output[-1]
+        result = {"type": "function_call_output", "output": '{"sky":"rain"}'}
+        result["call_id"] = call.call_id
         own = [item.to_dict() for item in first.output]
-        again = await it.responses.create(
-            input=[question, *own, outcome], store=False, **options
-        )
+        bare = [{n: v for n, v in i.items() if n != "encrypted_content"} for i in own]
+        ways: list[Any] = [
+            {"input": [result], "previous_response_id": first.id},
+            {"input": [question, *own, result], "store": False},
+            {"input": [question, *bare, result]},
+        ]
+        answers = [await it.responses.create(**way, **options) for way in ways]
 
     assert (call.name, call.arguments) == ("get_weather", ARGUMENTS)
     assert [i.type for i in spoken(first.output)] == [
@@ -269,13 +269,13 @@ async def test_tool_loop(serve: Serve, make_upstream: MakeUpstream, kind: str) -
         "message",
         "function_call",
     ]
-    assert chained.output_text == again.output_text == "It rains."
-    by_id, by_items = (request.json for request in upstream.requests[1:])
-    assert by_id == by_items
-    assert "call_1" in json.dumps(by_id)
-    assert "rain" in json.dumps(by_id)
+    assert [answer.output_text for answer in answers] == ["It rains."] * 3
+    sent, *others = (request.json for request in upstream.requests[1:])
+    assert others == [sent, sent]
+    assert "call_1" in json.dumps(sent)
+    assert "rain" in json.dumps(sent)
     expected = [] if kind == "openai" else ["c2lnbmVk"]
-    assert signatures(kind, by_id) == expected
+    assert signatures(kind, sent) == expected
 
 
 @pytest.mark.parametrize("summary", [None, "auto"])

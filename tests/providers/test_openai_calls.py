@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from providers import ChatRequest, Message, ProviderSettings, vendors
+from providers import (
+    COMPLETIONS,
+    ChatRequest,
+    Message,
+    NativeRequest,
+    ProviderSettings,
+    vendors,
+)
 from providers.dialects import UNREADABLE
 from providers.dialects.openai import OpenAI
 
@@ -110,6 +117,47 @@ def test_encode_call(key: str | None) -> None:
     assert made.headers["Content-Type"] == "application/json"
     assert made.headers["Accept"] == "text/event-stream"
     assert made.headers.get("Authorization") == (f"Bearer {key}" if key else None)
+
+
+def test_encode_a_completion() -> None:
+    """Who completes text gets the text, and who does not gets the chat."""
+    chat: dict[str, Any] = {"messages": []}
+    completion = {"prompt": "Once", "max_tokens": 3}
+    hello = (Message(role="user", content="Once"),)
+    native = NativeRequest(format=COMPLETIONS, body=completion)
+    request = ChatRequest(model="m", messages=hello, body=chat, native=native)
+
+    completes = OpenAI(evolve(SETTINGS, completions=True)).encode(request, "upstream")
+    chats = OpenAI(SETTINGS).encode(request, "upstream")
+
+    assert (completes.path, chats.path) == ("completions", "chat/completions")
+    assert completion.items() <= json.loads(completes.body).items()
+    assert "messages" not in json.loads(completes.body)
+    assert json.loads(chats.body)["messages"] == []
+
+
+def test_encode_thoughts() -> None:
+    """Who wants the thoughts before a call back gets them; what is said is left."""
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "own"},
+    ]
+    known = tuple(
+        Message(role=str(m["role"]), content=m["content"], reasoning_content=thought)
+        for m, thought in zip(messages, (None, "known", "known"), strict=True)
+    )
+    request = ChatRequest(model="m", messages=known, body={"messages": messages})
+    back = evolve(SETTINGS, reasoning_back=True)
+
+    sent = [json.loads(OpenAI(s).encode(request, "m").body) for s in (back, SETTINGS)]
+
+    assert [m.get("reasoning_content") for m in sent[0]["messages"]] == [
+        None,
+        "known",
+        "own",
+    ]
+    assert sent[1]["messages"] == messages
 
 
 def test_secrets_stay_out_of_reprs() -> None:

@@ -377,6 +377,19 @@ def test_reasoning_goes_back_to_who_sealed_it() -> None:
     ]
 
 
+def test_thoughts_before_a_call_are_known() -> None:
+    """A dialect may repeat them where its vendor wants that; not all are sent them."""
+    thought = {"type": "reasoning", "summary": [text("b")], "content": [text("a")]}
+    shown = {"type": "reasoning", "summary": [text("c")]}
+    items = [thought, said("assistant", text("x")), thought, shown, called("a")]
+    asked, _ = parse(json.dumps(BODY | {"input": items}).encode())
+
+    chat_asked = asked.chat([], asked.items())
+
+    assert [m.reasoning_content for m in chat_asked.messages] == [None, "ac"]
+    assert all("reasoning_content" not in m for m in chat_asked.body["messages"])
+
+
 @pytest.mark.parametrize("text", [None, 1, "", "gAAAA", "e30=", "bnVsbA==", "WzFd"])
 def test_foreign_seals(text: Any) -> None:
     """What was sealed elsewhere is as nothing."""

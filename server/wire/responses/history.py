@@ -13,6 +13,8 @@ from .opaque import BESIDE_CALL, BLOCKS, unsealed
 
 Item: TypeAlias = Mapping[str, Any]
 Body: TypeAlias = dict[str, Any]
+# What led to a call: few upstreams want it back, and some refuse it.
+THOUGHTS = "reasoning_content"
 ROLES = ("user", "assistant", "system", "developer")
 TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text")
 
@@ -47,6 +49,12 @@ class FunctionCall:
 
 
 @frozen(kw_only=True)
+class Thought:
+    summary: tuple[Part, ...] | None = None
+    content: tuple[Part, ...] | None = None
+
+
+@frozen(kw_only=True)
 class FunctionCallOutput:
     call_id: str = field(validator=min_len(1))
     output: str | tuple[Part, ...]
@@ -58,6 +66,14 @@ def reference_in(item: Any) -> str | None:
         return None
     bare = item.get("type") is None and "role" not in item
     return item["id"] if bare or item.get("type") == "item_reference" else None
+
+
+def thought_in(item: Any) -> str | None:
+    """Return the id of a reasoning item that came without what its upstream wants."""
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+        return None
+    bare = item.get("type") == "reasoning" and not item.get("encrypted_content")
+    return item["id"] if bare else None
 
 
 def messages_of(
@@ -93,6 +109,7 @@ class _Conversation:
     _shown: list[Body] = field(factory=list)
     _blocks: list[Any] = field(factory=list)
     _beside: Body = field(factory=dict)
+    _thoughts: list[str] = field(factory=list)
 
     def add(self, item: Any, path: str) -> None:
         if not isinstance(item, Mapping):
@@ -109,7 +126,7 @@ class _Conversation:
             case "function_call_output":
                 self._output(make(item, FunctionCallOutput, path), path)
             case "reasoning":
-                self._reasoning(item)
+                self._reasoning(item, path)
             case other:
                 raise InvalidRequest(
                     f"'{path}.type': items of the type {other!r} can't be understood"
@@ -164,12 +181,15 @@ class _Conversation:
             {"role": "tool", "tool_call_id": output.call_id, "content": said}
         )
 
-    def _reasoning(self, item: Item) -> None:
+    def _reasoning(self, item: Item, path: str) -> None:
         if self._turn is not None and "tool_calls" not in self._turn:
             self._end_turn()
         blocks, beside = unsealed(item.get("encrypted_content"))
         self._blocks += blocks
         self._beside |= beside
+        thought = make(item, Thought, path)
+        parts = thought.content or thought.summary or ()
+        self._thoughts += [part.text for part in parts if part.text]
 
     def _open_turn(self) -> Body:
         if self._turn is None:
@@ -180,9 +200,12 @@ class _Conversation:
         turn = self._turn
         # One that says nothing, as an answer cut off in its thoughts, is no message.
         if turn is not None and turn != {"role": "assistant", "content": None}:
-            thoughts = {BLOCKS: self._blocks} if self._blocks else {}
-            self.messages.append(turn | thoughts)
-        self._turn, self._blocks, self._beside = None, [], {}
+            if self._blocks:
+                turn[BLOCKS] = self._blocks
+            if self._thoughts and "tool_calls" in turn:
+                turn[THOUGHTS] = "".join(self._thoughts)
+            self.messages.append(turn)
+        self._turn, self._blocks, self._beside, self._thoughts = None, [], {}, []
 
     def _show(self) -> None:
         """Have the user send what the tools' results show."""
