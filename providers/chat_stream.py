@@ -111,7 +111,7 @@ class ChatStream:
             self._waiting_since = self._loop.time()
             try:
                 received = await content.read(MOST_AT_ONCE)
-            except (aiohttp.ClientError, OSError) as exc:
+            except (aiohttp.ClientError, OSError, RuntimeError) as exc:
                 pieces = self._cut_short(exc)
             else:
                 pieces = self._take_in(received)

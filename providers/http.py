@@ -45,7 +45,8 @@ BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         (aiohttp.ClientConnectorError, ConnectionRefusedError),
         "no connection to it can be made",
     ),
-    ((aiohttp.ClientPayloadError,), "it broke its answer off"),
+    # RuntimeError: aiohttp has hung up by itself, since what came is no HTTP any more.
+    ((aiohttp.ClientPayloadError, RuntimeError), "it broke its answer off"),
     ((aiohttp.ClientResponseError,), "its answer is not valid HTTP"),
 )
 
@@ -185,16 +186,24 @@ async def read_explanation(response: aiohttp.ClientResponse) -> bytes:
     with contextlib.suppress(aiohttp.ClientError, OSError):
         async with asyncio.timeout(ERROR_PATIENCE):
             while len(body) < MAX_ERROR_BYTES:
-                if not (part := await response.content.readany()):
+                if not (part := await read_some(response)):
                     break
                 body += part
     return bytes(body[:MAX_ERROR_BYTES])
 
 
+async def read_some(response: aiohttp.ClientResponse) -> bytes:
+    """Read what has come of a body, b"" at its end; or raise an aiohttp.ClientError."""
+    try:
+        return await response.content.readany()
+    except RuntimeError as exc:
+        raise aiohttp.ClientPayloadError("the connection was closed") from exc
+
+
 async def read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read a body to its end, or to *limit* bytes."""
     body = bytearray()
-    while len(body) < limit and (part := await response.content.readany()):
+    while len(body) < limit and (part := await read_some(response)):
         body += part
     return bytes(body[:limit])
 

@@ -13,7 +13,14 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from .http import Attempt, read_body, read_explanation, retry_after, what_broke
+from .http import (
+    Attempt,
+    read_body,
+    read_explanation,
+    read_some,
+    retry_after,
+    what_broke,
+)
 from .settings import Limits
 from .tasks import Images
 
@@ -144,7 +151,7 @@ class TaskStream:
             if len(body) > ask.limit:
                 raise ProviderProtocolError(f"it sent more than {ask.limit} bytes")
             return body
-        while piece := await response.content.readany():
+        while piece := await read_some(response):
             self.attempt.received += len(piece)
             if ask.listen(piece):
                 break

@@ -196,6 +196,22 @@ async def test_endless_error(make_upstream: MakeUpstream, connect: Connect) -> N
     await soon(upstream.hung_up)
 
 
+async def test_what_is_no_http_any_more(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """An answer that turns into something else while nobody reads has broken off."""
+    gate = asyncio.Event()
+    upstream = await make_upstream([HEAD, A, gate, b"zz\r\n", ...])
+    stream = start(connect(upstream.url))
+    assert await token(stream) == "a"
+
+    gate.set()
+    await soon(upstream.hung_up)  # aiohttp sees it, but has nobody to tell
+
+    with pytest.raises(ProviderUnreachable, match="broke its answer off"):
+        await token(stream)
+
+
 @pytest.mark.parametrize(
     "script",
     [answers(500, raw=b"x" * 9999), [HEAD, event({"error": "x" * 9999}), END]],
