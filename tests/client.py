@@ -1,5 +1,6 @@
 """A client's side of a test: requests, and what their answers say."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,6 +82,19 @@ class Client:
     async def request(self, method: str, path: str, **options: Any) -> Answer:
         async with self.session.request(method, self.url + path, **options) as answer:
             return Answer(answer.status, answer.headers, await answer.read())
+
+    async def race(self, of: Answer | str, **options: Any) -> Any:
+        """Return the story of a race, by its answer or id; it is told after the end."""
+        name = of if isinstance(of, str) else of.headers["X-Request-ID"]
+        async with asyncio.timeout(10):
+            while True:
+                told = await self.get(f"/v1/races/{name}", **options)
+                if told.status == 200:
+                    return told.json
+
+    async def stats(self, provider: str) -> Any:
+        """Return a provider's record."""
+        return (await self.get(f"/v1/providers/{provider}")).json["stats"]
 
     @asynccontextmanager
     async def open_chat(
