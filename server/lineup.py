@@ -40,9 +40,10 @@ class Entrant:
     limits: Limits
     # Whether the client gives it less time than the configuration does.
     hurried: bool = False
+    id: str = field(init=False)  # a race asks for it all the time
 
-    @property
-    def id(self) -> str:
+    @id.default
+    def _provider_id(self) -> str:
         return self.provider.id
 
     def stream(self, request: Request) -> Any:
