@@ -11,6 +11,9 @@ from providers.chat import Chunk, Delta, with_text
 
 # So many may be learned in vain: an upstream that varies another field is not alike.
 LESSONS = 4
+# Bytes of an event that is looked at: what is alike is small and comes often, and a
+# large one would take the event loop's time.
+LARGEST = 16 * 1024
 # A JSON string that needs no second look: ASCII, with nothing escaped.
 PLAIN = re.compile(rb'"[ !#-\[\]-~]+"').fullmatch
 STRING = re.compile(rb'"content":\s*("(?:[^"\\]|\\.)*")')
@@ -49,7 +52,7 @@ def learn(data: bytes, payload: Any, chunk: Chunk) -> Template | None:
 
     *payload* is its JSON, *chunk* what that was made of.
     """
-    if len(chunk.choices) != 1 or chunk.usage is not None:
+    if len(chunk.choices) != 1 or chunk.usage is not None or len(data) > LARGEST:
         return None
     (choice,) = chunk.choices
     content = choice.delta.content

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -499,6 +500,18 @@ def test_bound(head: bytes) -> None:
     endless = head + b" " * (MAX_EVENT_BYTES + 2**21)
     with pytest.raises(ValueError, match=r"larger than|nothing but white space"):
         list(read(endless))
+
+
+def test_large_event() -> None:
+    """An event of megabytes is read once, and not searched for what it is like."""
+    body = frame({"content": "é" * 2**20}, finish_reason=None) + frame(
+        finish_reason="stop"
+    )
+    started = process_time()
+    first, _ = read(body)
+
+    assert first.choices[0].delta.content == "é" * 2**20
+    assert process_time() - started < 0.4
 
 
 def test_error_frame_has_a_status() -> None:
