@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench clean
+.PHONY: run install test check lint fmt cov guard bench soak clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -48,6 +48,11 @@ check: lint test guard
 # Run it on a quiet machine. BENCH="unary burst" chooses; see benchmarks/README.md.
 bench: $(VENV)/tools
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# Races with random troubles, for half an hour; SECONDS=60 for a minute.
+SECONDS := 1800
+soak: $(VENV)/tools
+	$(BIN)/python -m tests.soak $(SECONDS)
 
 fmt: $(VENV)/tools
 	$(BIN)/ruff check --fix .

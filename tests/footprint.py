@@ -24,9 +24,13 @@ TCP_LISTEN = "0A"
 
 @frozen
 class Footprint:
-    """*tasks* by what they run, *descriptors* by what they are, memory in KiB."""
+    """
+    *tasks* by what they run, *objects* of requests by class, *descriptors* by what they
+    are, resident memory in KiB.
+    """
 
     tasks: Counter[str]
+    objects: Counter[str]
     descriptors: Counter[str]
     rss: int = field(eq=False)
 
@@ -34,6 +38,7 @@ class Footprint:
         """Say what there is more of, or less of, than *before*; "" if nothing."""
         pairs = (
             (before.tasks, self.tasks),
+            (before.objects, self.objects),
             (before.descriptors, self.descriptors),
         )
         return ", ".join(
@@ -50,7 +55,8 @@ async def footprint(server: Server) -> Footprint:
     server.signal(signal.SIGUSR1)
     told = await server.logged(r"^alive (.*)", since=seen)
     pid = server.process.pid
-    return Footprint(Counter(json.loads(told[1])), _descriptors(pid), rss(pid))
+    alive = {name: Counter(counts) for name, counts in json.loads(told[1]).items()}
+    return Footprint(**alive, descriptors=_descriptors(pid), rss=rss(pid))
 
 
 async def used(server: Server, *upstreams: Upstream) -> Footprint:
@@ -69,10 +75,10 @@ async def used(server: Server, *upstreams: Upstream) -> Footprint:
 
 
 async def calm(server: Server) -> Footprint:
-    """Wait until *server* has no connection, to anybody; fail if it keeps one."""
+    """Wait until *server* has nothing of a request or a connection; fail if never."""
 
     def without(now: Footprint) -> bool:
-        return not (now.descriptors[CONNECTION] or now.tasks[CLIENT])
+        return not (now.descriptors[CONNECTION] or now.tasks[CLIENT] or now.objects)
 
     return await _once(server, without, str)
 

@@ -63,8 +63,7 @@ class RawClient:
             self.sock.shutdown(socket.SHUT_WR)
             return
         if how == "reset":
-            linger = struct.pack("ii", 1, 0)
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            reset_on_close(self.sock)
         self.sock.close()
 
 
@@ -80,6 +79,11 @@ async def raw_client(
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await asyncio.get_running_loop().sock_connect(sock, address)
         yield RawClient(sock)
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Have *sock* closed the hard way: no lingering, so that TCP sends a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def unchunked(body: bytes) -> bytes:

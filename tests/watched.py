@@ -1,12 +1,14 @@
 """
 The real server in a process that says, on SIGUSR1, what is alive in it: a line of JSON
-on standard error, with the number of its tasks by what they run.
+on standard error, with the numbers of its tasks, by what they run, and of its objects
+that belong to one request, by class.
 
 `python -m tests.watched ARGUMENTS` is `python -m server ARGUMENTS` otherwise, but for
 $SEND_TIMEOUT, which is for tests that can't wait for the server's own.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -14,13 +16,28 @@ from collections import Counter
 from types import FrameType
 from typing import Any
 
+from aiohttp import ClientResponse, web
+
+from providers import ChatStream
 from server import serve
 from server.__main__ import main
+from server.race import Race
+
+# What is made for one request, and must be gone with it.
+TRANSIENT = (web.Request, web.StreamResponse, ClientResponse, ChatStream, Race)
 
 
 def report(_: int, __: FrameType | None) -> None:
     tasks = asyncio.all_tasks(asyncio.get_running_loop())
-    alive = Counter(_what(task) for task in tasks)
+    gc.collect()
+    alive = {
+        "tasks": Counter(map(_what, tasks)),
+        "objects": Counter(
+            type(each).__name__
+            for each in gc.get_objects()
+            if isinstance(each, TRANSIENT)
+        ),
+    }
     # Not sys.stderr: the signal may have come while something is written to it.
     os.write(2, f"alive {json.dumps(alive)}\n".encode())
 

@@ -1,0 +1,28 @@
+"""The soak, shortened: `make soak` is the long one."""
+
+from pathlib import Path
+
+from tests.soak import prepared, report
+
+SECONDS = 10.0
+SEED = 1
+
+
+async def test_races_with_random_troubles_and_clients_that_leave(
+    tmp_path: Path,
+) -> None:
+    """
+    Every whole answer is the one that its winner sent, every error has its trouble, and
+    the server holds in the end what it held before: tasks, descriptors, memory.
+    """
+    async with prepared(SEED, tmp_path) as soak:
+        await soak.run(SECONDS)
+
+    assert not soak.wrong, report(soak)
+    assert soak.outcomes.keys() >= {
+        "won, streamed",
+        "won, not streamed",
+        "interrupted",
+        "nobody won",
+        "client left",
+    }
