@@ -1,0 +1,109 @@
+"""Who sees and hears of which races: by key, in lists and live."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+
+from tests.client import CHAT, client, hello
+from tests.conftest import MakeUpstream, Serve, StartServer
+from tests.races import AUTH, KEYS, heard, key_of, listening
+from tests.upstream import says
+
+
+async def test_keys_see_their_own(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """A key sees its own races, listed, by id and live; an admin's all; none, none."""
+    good = await make_upstream(says("Good"))
+    me = await serve(AUTH, good.table("Good"))
+
+    async def ask(key: str) -> str:
+        headers = key_of(key, f"of-{key}")
+        await me.request("POST", CHAT, json=hello("Good"), headers=headers)
+        return f"of-{key}"
+
+    async with listening(me, "mine") as mine, listening(me, "admin") as admin:
+        for key in ("other", "mine", "admin"):
+            await ask(key)
+        assert [(await heard(admin))["key"] for _ in KEYS] == ["other", "mine", "admin"]
+        assert (await heard(mine))["id"] == "of-mine"
+
+    for key, ids in {
+        "mine": ["of-mine"],
+        "other": ["of-other"],
+        "admin": ["of-admin", "of-mine", "of-other"],
+    }.items():
+        listed = await me.get("/v1/races", headers=key_of(key))
+        assert listed.json["object"] == "list"
+        assert [story["id"] for story in listed.json["data"]] == ids
+        for name in KEYS:
+            found = await me.get(f"/v1/races/of-{name}", headers=key_of(key))
+            assert found.status == (200 if f"of-{name}" in ids else 404)
+    for path in ("", "/of-mine", "/events"):
+        assert (await me.get(f"/v1/races{path}")).status == 401
+
+
+async def test_lists_and_mistakes(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """The newest come first, as many as were asked for; what is no number is a 400."""
+    me = await serve((await make_upstream(says("Good"))).table("Good"))
+    assert (await me.get("/v1/races")).json == {"object": "list", "data": []}
+    ids = [(await me.chat("Good")).headers["X-Request-ID"] for _ in range(3)]
+
+    for limit, expected in {"": 3, "?limit=2": 2, "?limit=1000": 3}.items():
+        listed = (await me.get(f"/v1/races{limit}")).json["data"]
+        assert [story["id"] for story in listed] == ids[::-1][:expected]
+    for limit in ("0", "-1", "1001", "x", "", "1.5", "9" * 5000, "%00"):
+        refused = await me.get(f"/v1/races?limit={limit}")
+        assert (refused.status, refused.error["param"]) == (400, "limit")
+    missing = await me.get("/v1/races/no-such")
+    assert (missing.status, missing.error["code"]) == (404, "not_found")
+    too_long = await me.chat("Good", model="m" * 501)
+    assert (too_long.status, too_long.error["param"]) == (400, "model")
+
+
+async def test_live(
+    start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
+) -> None:
+    """
+    Each listener hears of each race as it ends. One that leaves disturbs nobody. A
+    reload does neither, but when keys change all are sent away.
+    """
+    good = (await make_upstream(says("Good"))).table("Good")
+    server = await start_server("[server]\nping_interval = 0.1", good)
+    me = await stack.enter_async_context(client(server.url))
+
+    async with listening(me) as stays:
+        async with listening(me) as leaves:
+            name = (await me.chat("Good")).headers["X-Request-ID"]
+            assert [(await heard(each))["id"] for each in (stays, leaves)] == [name] * 2
+        assert await stays.readuntil(b"\n\n") == b": ping\n\n"
+        await me.chat("Good", stream=True)
+        assert (await heard(stays))["stream"] is True
+
+        server.reload(good)
+        await server.logged("reloaded")
+        await me.chat("Good")
+        assert (await heard(stays))["winner"] == "Good"
+        server.reload(AUTH + good)
+        async with asyncio.timeout(10):
+            await stays.read()
+
+
+async def test_listeners_when_it_stops(
+    start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
+) -> None:
+    """They are sent away before the server waits for answers, also if they return."""
+    go_on = asyncio.Event()
+    long = await make_upstream([*says("Hel")[:3], go_on, *says("lo")[2:]])
+    server = await start_server(long.table("Long"))
+    me = await stack.enter_async_context(client(server.url))
+
+    async with me.open_chat("Long") as answer:
+        await answer.content.readuntil(b"\n\n")
+        async with listening(me) as events:
+            server.signal(signal.SIGTERM)
+            async with asyncio.timeout(10):  # and not shutdown_timeout, which is 30
+                await events.read()
+        async with asyncio.timeout(10):
+            await me.get("/v1/races/events")
+        go_on.set()
+        assert (await answer.read()).endswith(b"data: [DONE]\n\n")
+    assert await server.stop() == 0
