@@ -45,9 +45,10 @@ guard: $(VENV)/tools
 
 check: lint test guard
 
-# Run it on a quiet machine. BENCH="unary burst" chooses; see benchmarks/README.md.
+# Run it on a quiet machine. BENCH="unary burst" chooses; PEERS=1 brings other gateways,
+# into benchmarks/.peers; see benchmarks/README.md.
 bench: $(VENV)/tools
-	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH) $(if $(PEERS),--peers)
 
 # Races with random troubles, for half an hour; SECONDS=60 for a minute.
 SECONDS := 1800

@@ -6,6 +6,7 @@ import platform
 import resource
 import subprocess
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -16,9 +17,10 @@ from time import perf_counter
 import click
 import uvloop
 
-from . import figures, growth, instructions
+from . import figures, growth, instructions, races
+from . import peers as others
 from .bench import Bench
-from .contenders import field_in, nginx_path
+from .contenders import field_in, nginx_path, nginx_problem
 from .tables import Table
 
 ALL: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
@@ -27,48 +29,71 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "alone": figures.alone,
     "first-token": figures.first_token,
     "racers": growth.racers,
+    "cutoff": races.cutoff,
+    "skew": races.skew,
     "memory": figures.memory,
     "instructions": instructions.instructions,
     "streams": growth.streams,
     "events": growth.events,
     "bodies": growth.bodies,
+    "policies": races.policies,
 }
+# What the other gateways are measured in: they race nobody.
+WITH_PEERS = ("unary", "burst", "alone", "first-token")
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(ALL)))
-def main(names: tuple[str, ...]) -> None:
+@click.option("--peers", is_flag=True, help="Install other gateways, and measure them.")
+def main(names: tuple[str, ...], *, peers: bool) -> None:
     """Measure what Interference costs, beside the bare relay; all of it, or NAMES."""
     # Streams by the thousand: each is two connections of a gateway's.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if not nginx_path():
-        click.echo("nginx is left out: `apt-get install nginx-light`", err=True)
-    if (missing := instructions.problem()) and "instructions" in names:
-        raise click.ClickException(missing)
-    if missing and not names:
-        click.echo(missing, err=True)
-    names = names or tuple(n for n in ALL if not (missing and n == "instructions"))
+    chosen = names or (WITH_PEERS if peers else tuple(ALL))
+    if missing := instructions.problem():
+        if "instructions" in names:
+            raise click.ClickException(missing)
+        chosen = tuple(name for name in chosen if name != "instructions")
+    for what in filter(None, (missing, nginx_problem())):
+        click.echo(f"{what}; it is left out", err=True)
+    if peers:
+        others.install()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        tables = runner.run(measured(names))
+        tables, failed = runner.run(measured(chosen, peers=peers))
     click.echo(f"{where()}\n\n" + "\n".join(table.markdown() for table in tables))
+    if failed:
+        raise click.ClickException(f"failed: {', '.join(failed)}")
 
 
-async def measured(names: Iterable[str]) -> list[Table]:
-    """Take the benchmarks of these *names*; return their tables, titles but once."""
+async def measured(
+    names: Iterable[str], *, peers: bool
+) -> tuple[list[Table], list[str]]:
+    """
+    Take the benchmarks of these *names*.
+
+    Return their tables, titles but once, and the names of those that failed.
+    """
     tables: dict[str, Table] = {}
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         async with AsyncExitStack() as stack:
             field = await stack.enter_async_context(field_in(Path(folder)))
-            bench = Bench(field, stack, field.starts())
+            more = others.starts(field) if peers else {}
+            bench = Bench(field, stack, {**field.starts(), **more})
             for name in names:
                 started = perf_counter()
-                for table in await ALL[name](bench):
-                    tables.setdefault(table.title, table.empty()).rows.extend(
-                        table.rows
-                    )
+                try:
+                    taken = await ALL[name](bench)
+                except Exception:  # noqa: BLE001 - the others may still tell something
+                    traceback.print_exc()
+                    failed.append(name)
+                    continue
+                for table in taken:
+                    merged = tables.setdefault(table.title, table.empty())
+                    merged.rows.extend(table.rows)
                 click.echo(f"{name}: {perf_counter() - started:.0f} s", err=True)
-    return list(tables.values())
+    return list(tables.values()), failed
 
 
 def where() -> str:

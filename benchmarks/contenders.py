@@ -12,13 +12,16 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
-from attrs import field, frozen
+import aiohttp
+from attrs import frozen
 
 from providers import vendors
 
 from .load import KEY, Target, WrongAnswer, ask_times
 from .processes import stop
+from .upstream import Call
 from .wire import Order
 
 LANES = 8
@@ -59,12 +62,16 @@ http {{
 
 @frozen
 class Contender:
-    """A server that runs; *pid* is its tree's root, None where there is none."""
+    """
+    A server that runs; *pid* is its tree's root, None where there is none. More than
+    *streams* at a time are too many for it.
+    """
 
     name: str
     target: Target
     pid: int | None = None
     started_in: float = 0.0
+    streams: int = 10_000
 
 
 Start = Callable[[], AbstractAsyncContextManager[Contender]]
@@ -80,10 +87,6 @@ class Field:
     ports: Sequence[int]
     folder: Path
     under: Sequence[str] = ()
-    log: Target = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "log", Target(self.ports[0]))
 
     def starts(self) -> dict[str, Start]:
         """Return how to start each server that is always measured."""
@@ -93,6 +96,20 @@ class Field:
         found[RELAY] = partial(relay, self)
         found[SERVER] = partial(server, self)
         return found
+
+    async def seen(self) -> tuple[int, list[Call]]:
+        """Return the number of calls, and those of races, since the last time."""
+        log = await self._get("log")
+        return log["calls"], [Call(*row) for row in log["raced"]]
+
+    async def go(self) -> None:
+        """Have the upstream's paced streams go on."""
+        await self._get("go")
+
+    async def _get(self, path: str) -> Any:
+        url = f"http://127.0.0.1:{self.ports[0]}/{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return await answer.json()
 
     @property
     def direct(self) -> Contender:
@@ -117,6 +134,11 @@ async def field_in(folder: Path) -> AsyncIterator[Field]:
 
 def nginx_path() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def nginx_problem() -> str:
+    """Say that nginx is missing, and how to get it; "" if it is there."""
+    return "" if nginx_path() else "nginx is missing: `apt-get install nginx-light`"
 
 
 @asynccontextmanager
@@ -145,24 +167,27 @@ async def relay(where: Field) -> AsyncIterator[Contender]:
 
 @asynccontextmanager
 async def server(
-    where: Field, toml: str = "", models: Sequence[Mapping[str, str]] = ({},) * LANES
+    where: Field, models: Sequence[Mapping[str, str]] = ({},) * LANES, race: str = ""
 ) -> AsyncIterator[Contender]:
     """
     Start the server as users run it, but for the embedded model: a key, a log, health.
 
     Its providers P1, P2, … are the upstream's lanes; P1 is asked where a request names
-    nobody. *models* are each provider's names for orders.
+    nobody. *models* are each provider's names for orders; *race* are settings of that
+    table.
     """
     port = free_port()
     config = where.folder / f"server-{port}.toml"
-    config.write_text(configuration(where, port, models) + toml)
+    config.write_text(configuration(where, port, models, race))
     words = [sys.executable, "-m", "server", "--config", str(config)]
     command = Command(SERVER, [*where.under, *words], Target(port))
     async with running(command, where.folder) as contender:
         yield contender
 
 
-def configuration(where: Field, port: int, models: Sequence[Mapping[str, str]]) -> str:
+def configuration(
+    where: Field, port: int, models: Sequence[Mapping[str, str]], race: str
+) -> str:
     """Return the server's configuration: nothing on that would ask the network."""
     off = [f'[providers."{name}"]\nenabled = false' for name in vendors()]
     key = sha256(KEY.encode()).hexdigest()
@@ -176,7 +201,7 @@ def configuration(where: Field, port: int, models: Sequence[Mapping[str, str]]) 
     ]
     return "\n".join(
         [
-            f'[server]\nport = {port}\n[race]\ndefault_providers = ["P1"]',
+            f'[server]\nport = {port}\n[race]\ndefault_providers = ["P1"]\n{race}',
             f'[[auth.keys]]\nname = "bench"\nsha256 = "{key}"',
             *off,
             *lanes,

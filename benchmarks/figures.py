@@ -4,23 +4,25 @@ import asyncio
 from statistics import median
 
 from .bench import TURNS, Bench, compared_all
-from .contenders import RELAY, Contender
+from .contenders import NGINX, RELAY, SERVER, Contender, Field
 from .load import ask_for, ask_times, connect, open_streams
-from .processes import cpu_seconds, rss_kib
+from .processes import cpu_seconds, idle, rss_kib
 from .tables import Row, Table
 from .wire import Order
 
 SECONDS = 0.7
 SMALL = Order(4)
 BURST = Order(200, "each")
-ALONE = Order(10_000, "20")
+# Longer than it is looked at, but not for ever: not everyone hangs up on the upstream
+# when the client is gone.
+ALONE = Order(60, "20")
 IDLE = Order(2, "60000")
 IDLE_STREAMS = 1000
 
 
 def figures(*rows: Row) -> list[Table]:
     """Return *rows* of the main table."""
-    return [Table("Figures", RELAY, list(rows))]
+    return [Table("Figures", RELAY, list(rows), columns=(NGINX, RELAY, SERVER))]
 
 
 async def cpu_per_answer(
@@ -38,12 +40,18 @@ async def cpu_per_answer(
 
 
 async def cpu_per_event(
-    contender: Contender, order: Order, streams: int, seconds: float = SECONDS
+    upstream: Field,
+    contender: Contender,
+    order: Order,
+    streams: int,
+    seconds: float = SECONDS,
 ) -> float:
     """Return the CPU microseconds of an event, while *streams* are open."""
     assert contender.pid is not None
     request = contender.target.request(order.model, stream=True)
-    opened = await open_streams(contender.target, request, streams)
+    most = min(streams, contender.streams)
+    opened = await open_streams(contender.target, request, most)
+    await upstream.go()
     await asyncio.sleep(0.2)
     before, seen = cpu_seconds(contender.pid), sum(c.answer.seen for c in opened)
     await asyncio.sleep(seconds)
@@ -51,7 +59,7 @@ async def cpu_per_event(
     events = sum(c.answer.seen for c in opened) - seen
     for connection in opened:
         connection.close()
-    await asyncio.sleep(0.1)  # nobody else is measured while it cleans up
+    await idle(contender.pid)  # before anyone else is measured
     return spent / events * 1e6
 
 
@@ -76,7 +84,7 @@ async def burst(bench: Bench) -> list[Table]:
 
 async def alone(bench: Bench) -> list[Table]:
     async def measure(contender: Contender) -> float:
-        return await cpu_per_event(contender, ALONE, streams=200)
+        return await cpu_per_event(bench.upstream, contender, ALONE, streams=200)
 
     values = await compared_all(measure, await bench.contenders())
     return figures(Row("event alone every 20 ms, 200 streams: µs CPU", values))
@@ -105,20 +113,20 @@ async def first_token(bench: Bench) -> list[Table]:
 
 async def memory(bench: Bench) -> list[Table]:
     """Start each anew, since a process that was busy keeps memory."""
-    starts = bench.starts
+    starts = bench.upstream.starts()
     started: dict[str, list[float]] = {name: [] for name in starts}
-    idle: dict[str, list[float]] = {name: [] for name in starts}
+    resident: dict[str, list[float]] = {name: [] for name in starts}
     each: dict[str, list[float]] = {name: [] for name in starts}
     for _ in range(TURNS):
         for name, start in starts.items():
             async with start() as contender:
                 assert contender.pid is not None
                 started[name].append(contender.started_in)
-                idle[name].append(rss_kib(contender.pid) / 1024)
+                resident[name].append(rss_kib(contender.pid) / 1024)
                 each[name].append(await _kib_per_stream(contender, contender.pid))
     return figures(
         Row(f"open, nearly idle stream of {IDLE_STREAMS:,}: KiB", each),
-        Row("resident memory, idle: MiB", idle),
+        Row("resident memory, idle: MiB", resident),
         Row("start to first answered request: s", started),
     )
 

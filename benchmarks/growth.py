@@ -27,7 +27,7 @@ async def racers(bench: Bench) -> list[Table]:
     names = [{"race": order} for order in orders]
     request = relay.target.request(orders[0], stream=True)
     measures = {"relay": partial(cpu_per_answer, relay, request, 4, at_once=16)}
-    async with server(bench.upstream, models=names) as contender:
+    async with server(bench.upstream, names) as contender:
         for count in RACERS:
             providers = " ".join(f"P{lane}" for lane in range(1, count + 1))
             request = contender.target.request("race", stream=True, provider=providers)
@@ -53,7 +53,8 @@ async def racers(bench: Bench) -> list[Table]:
 async def streams(bench: Bench) -> list[Table]:
     async def measure(count: int, contender: Contender) -> float:
         gap = str(1000 * count // RATE)
-        return await cpu_per_event(contender, Order(10_000, gap), count, SECONDS)
+        order = Order(10_000, gap)
+        return await cpu_per_event(bench.upstream, contender, order, count, SECONDS)
 
     what = f"Open streams, {RATE:,} events a second in all: µs CPU an event"
     return [await _table(bench, what, "streams", STREAMS, measure)]

@@ -21,7 +21,7 @@ from .tables import Row, Table
 from .upstream import Book, listen
 from .wire import MOST, Order
 
-MISSING = "valgrind is not installed: `apt-get install valgrind` (Debian's package)"
+MISSING = "valgrind is missing: `apt-get install valgrind`"
 # Start-up is not counted, which makes it five times as fast.
 UNDER = (
     *("env", "PYTHONHASHSEED=0"),

@@ -64,6 +64,7 @@ class Answer:
     first: float = 0.0
     head: bytes = b""
     _rest: bytes = b""
+    _over: bool = False
 
     @property
     def ttft(self) -> float:
@@ -85,6 +86,8 @@ class Answer:
             self._check(self._rest)
         if self.seen != self.expected:
             raise WrongAnswer(f"{self.seen} words instead of {self.expected}")
+        if b"text/event-stream" in self.head and not self._over:
+            raise WrongAnswer("the stream ends without saying so")
 
     def _check(self, body: bytes) -> int:
         found = WORD.findall(body)
@@ -93,7 +96,8 @@ class Answer:
         if found and not self.seen:
             self.first = perf_counter()
         self.seen += len(found)
-        if OVER in body and not body.endswith(OVER):
+        self._over = body.endswith(OVER)
+        if OVER in body and not self._over:
             raise WrongAnswer("something follows the end")
         return len(found)
 

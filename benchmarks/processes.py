@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+# CPU seconds in a twentieth of a second that are more than a rest.
+BUSY = 0.003
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -55,6 +57,16 @@ def _rss(pid: int) -> int:
         return 0
     _, _, after = status.partition("VmRSS:")
     return int(after.split(maxsplit=1)[0]) if after else 0
+
+
+async def idle(pid: int, patience: float = 20.0) -> None:
+    """Wait until a tree has nothing left to do, within reason."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        before = cpu_seconds(pid)
+        await asyncio.sleep(0.05)
+        if cpu_seconds(pid) - before < BUSY:
+            return
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:

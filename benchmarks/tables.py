@@ -25,19 +25,25 @@ class Row:
 
 @frozen
 class Table:
-    """Rows under one title; ratios are to *base*'s values of the same turn."""
+    """
+    Rows under one title; ratios are to *base*'s values of the same turn. *columns* come
+    first.
+    """
 
     title: str
     base: str
     rows: list[Row] = field(factory=list)
     note: str = ""
+    columns: Sequence[str] = ()
 
     def empty(self) -> "Table":
         """Return this table without its rows."""
         return evolve(self, rows=[])
 
     def markdown(self) -> str:
-        names = list(dict.fromkeys(name for row in self.rows for name in row.values))
+        measured = dict.fromkeys(name for row in self.rows for name in row.values)
+        names = [name for name in self.columns if name in measured]
+        names += [name for name in measured if name not in names]
         lines = [
             f"### {self.title}\n",
             *([f"{self.note}\n"] if self.note else []),

@@ -66,12 +66,20 @@ class Book:
     calls: int = 0
     raced: list[Call] = field(factory=list)
     stepping: list["Lane"] = field(factory=list)
+    paced: list["Lane"] = field(factory=list)
     asked_to_step: asyncio.Event = field(factory=asyncio.Event)
 
     def step(self) -> None:
         """Have every stream that waits send its next event."""
         for lane in self.stepping.copy():
             lane.send_next()
+
+    def go(self) -> bytes:
+        """Have every paced stream go on from its first event, which it has sent."""
+        for lane in self.paced:
+            lane.pace()
+        self.paced = []
+        return json_answer({})
 
     def take(self) -> bytes:
         """Return what was seen since the last time."""
@@ -103,8 +111,9 @@ class Lane(asyncio.Protocol):
             self._due.cancel()
         if self._call is not None:
             self._call.hung_up = perf_counter()
-        if self in self._book.stepping:
-            self._book.stepping.remove(self)
+        for waiting in (self._book.stepping, self._book.paced):
+            if self in waiting:
+                waiting.remove(self)
 
     def data_received(self, data: bytes) -> None:
         now = perf_counter()
@@ -118,6 +127,8 @@ class Lane(asyncio.Protocol):
         self._buffer = b""
         if data.startswith(b"GET /log"):
             self._out.write(self._book.take())
+        elif data.startswith(b"GET /go"):
+            self._out.write(self._book.go())
         elif data.startswith(b"GET"):
             self._out.write(json_answer({"object": "list", "data": []}))
         else:
@@ -135,22 +146,25 @@ class Lane(asyncio.Protocol):
         if race is not None:
             self._call = Call(int(race[1]), self._number, now)
             self._book.raced.append(self._call)
-        if not STREAM.search(data, end):
+        if STREAM.search(data, end):
+            self._sent = 0
+            self._end = ending(usage=b'"include_usage"' in data)
+            self._stream()
+        else:
             self._later(lambda: self._out.write(whole(order.events)))
-            return
-        self._sent = 0
-        self._end = ending(usage=b'"include_usage"' in data)
-        if order.gap in {"0", "each"}:
+
+    def _stream(self) -> None:
+        gap = self._order.gap
+        if gap in {"0", "each"}:
             self._later(self._send_all)
-        elif order.gap == "never":
-            self._out.write(HEAD + ROLE)
-        elif order.gap == "step":
-            self._out.write(HEAD + ROLE)
+            return
+        self._out.write(HEAD + ROLE)
+        if gap == "step":
             self._book.stepping.append(self)
             self._book.asked_to_step.set()
-        else:
-            self._out.write(HEAD + ROLE)
-            self._pace(int(order.gap) / 1000)
+        elif gap != "never":
+            self.send_next()
+            self._book.paced.append(self)
 
     def _later(self, send: Any) -> None:
         delay = self._order.delay
@@ -193,19 +207,17 @@ class Lane(asyncio.Protocol):
             self._book.stepping.remove(self)
         self._out.write(self._end)
 
-    def _pace(self, gap: float) -> None:
-        """Send the first event at once, and the others each for itself."""
-        # Streams that were asked for together are not to speak together.
-        phase = gap * random.random()  # noqa: S311
-        self.send_next()
-        self._due = self._loop.call_later(phase, self._tick, gap)
+    def pace(self) -> None:
+        """Send the other events, each for itself."""
+        # Streams that go on together are not to speak together.
+        gap = int(self._order.gap) / 1000
+        self._due = self._loop.call_later(gap * random.random(), self._tick, gap)  # noqa: S311
 
     def _tick(self, gap: float) -> None:
-        if self._sent <= self._order.events:
-            last = self._sent == self._order.events
-            self.send_next()
-            if not last:
-                self._due = self._loop.call_later(gap, self._tick, gap)
+        last = self._sent == self._order.events
+        self.send_next()
+        if not last:
+            self._due = self._loop.call_later(gap, self._tick, gap)
 
 
 async def listen(book: Book, lanes: int) -> tuple[list[int], list[asyncio.Server]]:

@@ -10,7 +10,7 @@ from attrs import frozen
 # A model's name is an order. Gateways may put a vendor before it, or a blank.
 ORDER = re.compile(rb'"model": ?"(?:[\w.-]+/)?bench-(\d+)-(\w+)-(\w+)"')
 # Every word is a number, so that one that is lost, doubled or displaced is seen.
-WORD = re.compile(rb"w(\d{6}) ")
+WORD = re.compile(rb"w(\d{6})")
 MOST = 10_000
 NUMBERS = [b"%06d" % number for number in range(MOST)]
 BASE = {
@@ -32,9 +32,10 @@ class Order:
     """
     What a request asks of the fake upstream.
 
-    So many *events* with a word each, *gap* milliseconds apart: "0" sends all in one
-    write, "each" at once too but in a write each, as servers flush them, "step" each
-    when it is told to. The first comes *delay* milliseconds after the
+    So many *events* with a word each, *gap* milliseconds apart; the second waits until
+    all such streams are told to go on. A *gap* of "0" sends all in one write, "each"
+    at once too but in a write each, as servers flush them; "step" sends one when it is
+    told to. The first comes *delay* milliseconds after the
     request: "tail" draws it from the heavy-tailed distribution. After a *gap* of
     "never" nothing follows the role.
     """
