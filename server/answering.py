@@ -135,7 +135,6 @@ async def _whole(
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
                 continue
-            body = shown.body()
             await form.keep()
             return web.Response(
                 body=body,

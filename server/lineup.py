@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import ge, gt, optional
 
 from providers import ChatRequest, Limits, Provider, TaskRequest
@@ -40,11 +40,10 @@ class Entrant:
     limits: Limits
     # Whether the client gives it less time than the configuration does.
     hurried: bool = False
-    id: str = field(init=False)  # a race asks for it all the time
-
-    @id.default
-    def _provider_id(self) -> str:
-        return self.provider.id
+    # A race asks for it all the time.
+    id: str = field(
+        default=Factory(lambda self: self.provider.id, takes_self=True), init=False
+    )
 
     def stream(self, request: Request) -> Any:
         """Return the stream of what *request* asks for: chunks, images, bytes."""
