@@ -107,13 +107,12 @@ class ChatStream:
         return _data(payload) + DONE
 
     def _run(self, run: TextRun) -> bytes:
+        index = run.like.choices[0].index
+        if index not in self._spoken or index in self._finished:
+            return b"".join([self._frame(chunk) for chunk in run.chunks()])
         alike = self._alike
         if alike is None or alike.like is not run.like:
-            if run.like.choices[0].index not in self._spoken:
-                return b"".join([self._frame(chunk) for chunk in run.chunks()])
             alike = self._alike = self._made_alike(run.like)
-        if run.like.choices[0].index in self._finished:
-            return b""
         return b"%b%b%b" % (alike.before, alike.between.join(run.words), alike.after)
 
     def _made_alike(self, like: Chunk) -> "_Alike":
