@@ -14,6 +14,7 @@ from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
 from .keys import CLIENT, GATEWAY, RACE
 from .lineup import Lineup
+from .middlewares.errors import internal_error
 from .middlewares.request_id import request_id
 from .race import Lane, Race, Winner
 from .racelog import Entry
@@ -96,12 +97,12 @@ async def _stream(
             end = shown.end()
             await form.keep()
         await response.finish(end)
-    except (GatewayError, ProviderError) as exc:
+    except Exception as exc:
         if isinstance(exc, ProviderError) and race.winner is not None:
             race.winner.fail(exc)
-        if not response.prepared:
-            raise
-        told = _told(exc, race)
+        if not response.prepared or isinstance(exc, ConnectionError):
+            raise  # the client can be told otherwise, or is gone
+        told = _told(exc, race, request)
         ending.code = told.cause
         await response.fail(form.error_frame(told))
     finally:
@@ -197,9 +198,11 @@ def _entry(
     return Entry(name, facts["key"], orjson.dumps(facts | story))
 
 
-def _told(exc: GatewayError | ProviderError, race: Race[Any, Any]) -> GatewayError:
+def _told(exc: Exception, race: Race[Any, Any], request: web.Request) -> GatewayError:
     if isinstance(exc, GatewayError):
         return exc
+    if not isinstance(exc, ProviderError):
+        return internal_error(request, exc)
     if race.winner is not None and race.winner.lane.error is None:
         race.winner.fail(exc)  # what it says can't be rendered
     loss = race.winner.lane.loss() if race.winner else None

@@ -39,15 +39,17 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         # The client is gone, and nobody is left to tell. This is how aiohttp ends the
         # other handlers whose client is gone; of an error, it would log a traceback.
         raise asyncio.CancelledError from None
-    except Exception:
-        log.exception("internal error", request_id=request_id(request))
-        return error_response(
-            request,
-            InternalError(
-                "The server failed; its log says more under request id"
-                f" {request_id(request)}."
-            ),
-        )
+    except Exception as exc:  # noqa: BLE001 - those that nobody foresaw
+        return error_response(request, internal_error(request, exc))
+
+
+def internal_error(request: web.Request, exc: Exception) -> InternalError:
+    """Log an exception that nobody foresaw; return what is told of it."""
+    name = request_id(request)
+    log.error("internal error", request_id=name, exc_info=exc)
+    return InternalError(
+        f"The server failed; its log says more under request id {name}."
+    )
 
 
 def error_response(request: web.Request, error: GatewayError) -> web.Response:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import says
+from tests.upstream import HEAD, delta, says
 
 MODULE = """
 from attrs import define
@@ -21,6 +21,16 @@ class Acme(OpenAI):
 
 DIALECTS = {"acme": Acme}
 VENDORS = {"AcmeChat": {"kind": "acme", "base_url": "env:ACME_URL/v1"}}
+"""
+
+# Its author has not foreseen what else an upstream may say.
+FAILING = """
+def receive(self, received):
+    if b'"!"' in received:
+        raise ZeroDivisionError
+    return super(Acme, self).receive(received)
+
+Acme.receive = receive
 """
 
 
@@ -49,6 +59,23 @@ async def test_package_adds_a_dialect_and_a_vendor(
 
     assert answer.said == "Hi"
     assert upstream.requests[0].headers["x-acme"] == "1"
+
+
+async def test_package_that_fails_in_a_stream(
+    serve: Serve, make_upstream: MakeUpstream, package: Path
+) -> None:
+    """What nobody foresaw ends a stream that has begun with an error frame, too."""
+    (package / "acme.py").write_text(MODULE + FAILING)
+    upstream = await make_upstream([HEAD, delta(content="Hi"), 0.2, delta(content="!")])
+    url = upstream.url.removesuffix("/v1")
+    client = await serve(environ={"PYTHONPATH": str(package), "ACME_URL": url})
+
+    answer = await client.chat("AcmeChat", stream=True)
+
+    *_, error = answer.frames
+    assert (answer.status, answer.said) == (200, "Hi")
+    assert error["error"]["code"] == "internal_error"
+    assert answer.headers["X-Request-Id"] in error["error"]["message"]
 
 
 async def test_package_that_is_broken_is_named(package: Path) -> None:
