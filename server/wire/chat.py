@@ -195,7 +195,7 @@ class ChatAnswer:
 
     def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
-        for chunk in map(_joined, pieces):
+        for chunk in map(joined, pieces):
             self.identity.learn(chunk)
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
@@ -278,7 +278,7 @@ class _Message:
         }
 
 
-def _joined(piece: Chunk | TextRun) -> Chunk:
+def joined(piece: Chunk | TextRun) -> Chunk:
     """Return a run as one chunk."""
     if isinstance(piece, TextRun):
         return with_text(piece.like, "".join(piece.texts()))

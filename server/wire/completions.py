@@ -23,7 +23,7 @@ from providers import (
 from server.errors import InvalidRequest
 from server.lineup import Selection
 
-from .chat import DONE, MAX_ANSWER, error_frame, usage_payload
+from .chat import DONE, MAX_ANSWER, error_frame, joined, usage_payload
 from .format import Format
 from .reading import make, read_object, take_selection
 
@@ -218,7 +218,7 @@ class CompletionAnswer:
 
     def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
-        for chunk in chunks_of(pieces):
+        for chunk in map(joined, pieces):
             for new in self.texts.take(chunk):
                 known = self._choices.setdefault(
                     new["index"], {**new, "logprobs": None}

@@ -12,8 +12,10 @@ from providers import (
     Delta,
     FinishReason,
     ProviderProtocolError,
+    TextRun,
     ToolCallDelta,
     Usage,
+    with_text,
 )
 from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
 from server.wire.responses import Rendering, input_items, parse, shown
@@ -85,13 +87,31 @@ def streamed(chunks: Iterable[Chunk], **fields: Any) -> list[Any]:
     chat_asked = alone.asked.chat([], alone.items)
     stream = alone.form.stream(chat_asked, "A", "asked")
     events = read(b"".join([*(stream.render([c]) for c in chunks), stream.end()]))
-    stream = together.form.stream(chat_asked, "A", "asked")
-    again = read(stream.render(chunks) + stream.end())
-    assert [each.type for each in again] == [each.type for each in events]
+    for pieces in (chunks, [run_of(chunk) for chunk in chunks]):
+        stream = together.form.stream(chat_asked, "A", "asked")
+        again = read(stream.render(pieces) + stream.end())
+        assert list(map(told, again)) == list(map(told, events))
     return events
 
 
-def answered(chunks: Iterable[Chunk], **fields: Any) -> Any:
+def run_of(chunk: Chunk) -> Chunk | TextRun:
+    """Return a chunk as dialects that know most of them by their bytes give it."""
+    (choice,) = chunk.choices or (Choice(),)
+    text = choice.delta.content
+    plain = choice == Choice(index=choice.index, delta=Delta(content=text))
+    if not text or not plain:
+        return chunk
+    return TextRun(with_text(chunk, ""), [json.dumps(text).encode()])
+
+
+def told(event: Any) -> Any:
+    """Return an event less what is new in each stream: ids and the whole response."""
+    fields = event.to_dict()
+    kept = ("type", "sequence_number", "output_index", "content_index", "delta", "text")
+    return [fields.get(name) for name in kept]
+
+
+def answered(chunks: Iterable[Chunk | TextRun], **fields: Any) -> Any:
     made = rendering(**fields)
     answer = made.form.answer(made.asked.chat([], made.items), "A", "asked")
     answer.add(chunks)
@@ -432,6 +452,33 @@ def test_stream_of_text() -> None:
     }
 
 
+def test_runs_of_text() -> None:
+    """Texts that come together leave in an event each, as if they had come alone."""
+    like = with_text(chunk(content="x"), "")
+    run = TextRun(like, [b'"Gr\\u00fc"', '"ß"'.encode(), b'"\\n"'])
+    other = TextRun(with_text(chunk(content="x", index=1), ""), [b'"no"'])
+    made = rendering()
+    stream = made.form.stream(made.asked.chat([], made.items), "A", "asked")
+    sent: list[list[Chunk | TextRun]] = [
+        [run],
+        [run, other, chunk(refusal="!"), run, run],
+        [STOP, run],
+    ]
+
+    events = read(b"".join([*map(stream.render, sent), stream.end()]))
+
+    deltas = [e.delta for e in events if e.type == "response.output_text.delta"]
+    assert deltas == ["Grü", "ß", "\n"] * 4
+    parts = events[-1].response.output[0].content
+    assert [getattr(part, "text", "") for part in parts] == [
+        "Grüß\n" * 2,
+        "",
+        "Grüß\n" * 2,
+    ]
+    made_whole = answered([run, run, chunk(refusal="!"), run, STOP, run])
+    assert made_whole.output_text == "Grüß\n" * 3
+
+
 MIXED = [
     chunk(reasoning_content="Hm"),
     chunk(reasoning_content="m.", extra={"thinking_blocks": [{"signature": "s"}]}),
@@ -612,7 +659,7 @@ def test_endless_answers() -> None:
         for _ in range(3):
             take(piece)
         with pytest.raises(ProviderProtocolError, match="larger than"):
-            take(piece * 2)
+            take([run_of(each) for each in piece * 2])
 
 
 @pytest.mark.parametrize("count", range(len(MIXED)))

@@ -148,8 +148,13 @@ class Output:
         for choice in chunk.choices:
             if choice.index == 0 and self.finish_reason is None:
                 yield from self._choice(choice)
-        if self._size > MAX_ANSWER:
-            raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
+        self._check_size()
+
+    def extend(self, part: Part, texts: list[str]) -> None:
+        """Add texts to the part that grew last; raises likewise."""
+        part.pieces += texts
+        self._size += PIECE_SIZE * len(texts) + sum(map(len, texts))
+        self._check_size()
 
     def payload(self, *, opaque: bool, last: Status = "completed") -> list[Any]:
         """Return the items; the last one's status is *last*."""
@@ -158,6 +163,10 @@ class Output:
             item.payload(status, opaque=opaque)
             for item, status in zip(self.items, statuses, strict=False)
         ]
+
+    def _check_size(self) -> None:
+        if self._size > MAX_ANSWER:
+            raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
 
     def _choice(self, choice: Choice) -> Iterator[Piece]:
         self.finish_reason = choice.finish_reason

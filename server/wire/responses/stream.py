@@ -1,16 +1,26 @@
 """A response as it goes to its client: typed events, or one object."""
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-from attrs import define, field
+from attrs import define, field, frozen
 
-from providers import ChatRequest, Chunk, TextRun, Usage, chunks_of
+from providers import (
+    ChatRequest,
+    Choice,
+    Chunk,
+    Delta,
+    TextRun,
+    Usage,
+    chunks_of,
+)
 from server.errors import GatewayError
+from server.wire.chat import joined
 from server.wire.format import Format
 
 from .output import Item, Output, Part, Piece, new_id
@@ -25,6 +35,10 @@ DELTA = {
     "summary_text": "response.reasoning_summary_text",
     "arguments": "response.function_call_arguments",
 }
+# Stands for a text in a frame that is to be cut there.
+PLACEHOLDER = f"text-{uuid.uuid4().hex}"
+# A chunk that adds text to the first choice, and does nothing else, less its text.
+PLAIN = Choice(delta=Delta(content=""))
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -116,7 +130,7 @@ class ResponseAnswer:
     response: _Response
 
     def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
-        for chunk in chunks_of(pieces):
+        for chunk in map(joined, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
     def body(self) -> bytes:
@@ -139,16 +153,17 @@ class ResponseStream:
     _unshown: dict[int, list[Piece]] = field(factory=dict, init=False)
     # The parts of the first of them that have begun: the last one has not ended.
     _begun: list[Part] | None = field(default=None, init=False)
+    _alike: "_Alike | None" = field(default=None, init=False)
 
     def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
         """Return the events for what arrived together."""
         frames: list[bytes] = []
-        for chunk in chunks_of(pieces):
-            taken = self.response.take(chunk)
-            if not self._number:
-                frames += self._start()
-            for piece in taken:
-                frames += self._piece(piece)
+        for piece in pieces:
+            if isinstance(piece, TextRun) and self._goes_on(piece.like):
+                frames += self._run(piece)
+            else:
+                for chunk in chunks_of([piece]):
+                    frames += self._chunk(chunk)
         return b"".join(frames)
 
     def end(self) -> bytes:
@@ -173,6 +188,45 @@ class ResponseStream:
         plain = {name: payload[name] for name in ("code", "message", "param")}
         frames.append(self._event("error", **plain, error=payload))
         return b"".join(frames)
+
+    def _goes_on(self, like: Chunk) -> bool:
+        """Say whether chunks like this add to the text that is being shown, no more."""
+        output = self.response.output
+        return (
+            like.choices == (PLAIN,)
+            and like.usage is None
+            and output.finish_reason is None
+            and bool(self._begun)
+            and self._part.kind == "output_text"
+        )
+
+    def _run(self, run: TextRun) -> Iterator[bytes]:
+        """Show most of what there is to show: texts, each in a frame like the last."""
+        part = self._part
+        if self._alike is None or self._alike.part is not part:
+            self._alike = self._made_alike(part)
+        self.response.output.extend(part, run.texts())
+        before, between, after = self._alike.frame
+        for word in run.words:
+            yield b"%b%d%b%b%b" % (before, self._number, between, word, after)
+            self._number += 1
+
+    def _made_alike(self, part: Part) -> "_Alike":
+        """Make a frame, to be cut where its number and its text stand."""
+        number = self._number
+        frame = self._of_part(self._open[0], "delta", PLACEHOLDER, [])
+        self._number = number
+        mark = b'"sequence_number":'
+        before, rest = frame.split(mark + b"%d" % number, 1)
+        between, after = rest.split(orjson.dumps(PLACEHOLDER), 1)
+        return _Alike(part, (before + mark, between, after))
+
+    def _chunk(self, chunk: Chunk) -> Iterator[bytes]:
+        taken = self.response.take(chunk)
+        if not self._number:
+            yield from self._start()
+        for piece in taken:
+            yield from self._piece(piece)
 
     def _start(self) -> Iterator[bytes]:
         begun = self.response.payload("in_progress", output=[])
@@ -277,6 +331,14 @@ class ResponseStream:
         self._number += 1
         data = orjson.dumps(payload | fields)
         return b"event: %s\ndata: %s\n\n" % (kind.encode(), data)
+
+
+@frozen
+class _Alike:
+    """What stands in the frames of a part's texts around their number and the text."""
+
+    part: Part
+    frame: tuple[bytes, bytes, bytes]
 
 
 @define(eq=False)
