@@ -99,7 +99,7 @@ class OpenAI:
         if self.settings.stream_usage:
             body["stream_options"] = {"include_usage": True}
         for ours, theirs in self.settings.rename_fields.items():
-            if ours in body:
+            if ours in body and asked is request.body:
                 body[theirs] = body.pop(ours)
         return Call(
             path,

@@ -127,7 +127,9 @@ def test_encode_a_completion() -> None:
     native = NativeRequest(format=COMPLETIONS, body=completion)
     request = ChatRequest(model="m", messages=hello, body=chat, native=native)
 
-    completes = OpenAI(evolve(SETTINGS, completions=True)).encode(request, "upstream")
+    names = {"max_tokens": "max_completion_tokens"}  # the chat's name for it
+    able = evolve(SETTINGS, completions=True, rename_fields=names)
+    completes = OpenAI(able).encode(request, "upstream")
     chats = OpenAI(SETTINGS).encode(request, "upstream")
 
     assert (completes.path, chats.path) == ("completions", "chat/completions")
