@@ -62,8 +62,7 @@ class ProviderSettings:
     message. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;
     *stream_usage* is false for one that refuses `stream_options`; *completions* is true
-    for one that completes text at /completions, which others are asked for in a chat;
-    *reasoning_back* for one that wants the thoughts that led to a tool call back.
+    for one that completes text at /completions, which others are asked for in a chat.
     """
 
     id: str
@@ -91,7 +90,6 @@ class ProviderSettings:
     probe: bool = False
     stream_usage: bool = True
     completions: bool = False
-    reasoning_back: bool = False
     model_file: str = ""
     context: int = field(default=4096, validator=ge(256))
     parallel: int = field(default=2, validator=ge(1))

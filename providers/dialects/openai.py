@@ -20,7 +20,6 @@ from providers.chat import (
     Chunk,
     Delta,
     FinishReason,
-    Message,
     NativeRequest,
     TextRun,
     ToolCallDelta,
@@ -92,9 +91,7 @@ class OpenAI:
         if request.native is not None and self._completes(request.native):
             path, asked = "completions", request.native.body
         body = without(asked, self.settings.unsupported_fields, "this provider")
-        body |= {"model": model, "stream": True}
-        if "messages" in body:
-            body["messages"] = self._messages(body["messages"], request)
+        body |= {"model": model, "stream": True} | self._messages(body)
         body.pop("stream_options", None)
         if self.settings.stream_usage:
             body["stream_options"] = {"include_usage": True}
@@ -107,18 +104,16 @@ class OpenAI:
             HEADERS | authorization(self.settings),
         )
 
-    def _messages(self, messages: Any, request: ChatRequest) -> Any:
-        """Return the messages as the vendor wants them; the same where it says none."""
+    def _messages(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the messages less what the vendor refuses in them, if it does."""
         refused = frozenset(
             name.removeprefix(IN_MESSAGES)
             for name in self.settings.unsupported_fields
             if name.startswith(IN_MESSAGES)
         )
-        if refused:
-            messages = [_less(message, refused) for message in messages]
-        if self.settings.reasoning_back:
-            messages = list(map(_with_thoughts, messages, request.messages))
-        return messages
+        if not refused or "messages" not in body:
+            return {}
+        return {"messages": [_less(message, refused) for message in body["messages"]]}
 
     def _completes(self, native: NativeRequest) -> bool:
         """Say whether it can go on from a text, up to another one if there is one."""
@@ -250,12 +245,6 @@ def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a stream's delta, or the message, or the text, that is in its place."""
     said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or NOTHING
     return said or {"content": choice.get("text")}
-
-
-def _with_thoughts(sent: Mapping[str, Any], message: Message) -> Mapping[str, Any]:
-    """Return a message with the thoughts that are known of it, if it comes without."""
-    thoughts = message.reasoning_content
-    return {"reasoning_content": thoughts, **sent} if thoughts else sent
 
 
 def authorization(settings: ProviderSettings) -> dict[str, str]:

@@ -367,8 +367,8 @@ def test_what_a_result_shows_comes_from_the_user() -> None:
 
 def test_reasoning_goes_back_to_who_sealed_it() -> None:
     """
-    Thoughts are not repeated as text, but what their upstream wants back comes to the
-    turn that they led to, and stays away from others.
+    What their upstream wants back with thoughts comes to the turn that they led to, and
+    stays away from others.
     """
     sign = {"type": "thinking", "thinking": "t", "signature": "s"}
     opaque = sealed([sign], {"a": {"google": {"thought_signature": "g"}}})
@@ -391,23 +391,23 @@ def test_reasoning_goes_back_to_who_sealed_it() -> None:
             "content": None,
             "tool_calls": [chat_call("a", **beside)],
             "thinking_blocks": [sign],
+            "reasoning_content": "t",
         },
         {"role": "tool", "tool_call_id": "a", "content": "ok"},
         {"role": "assistant", "content": "x"},
     ]
 
 
-def test_thoughts_before_a_call_are_known() -> None:
-    """A dialect may repeat them where its vendor wants that; not all are sent them."""
+def test_thoughts_before_a_call() -> None:
+    """They go back with the call, as some vendors want it, and with nothing else."""
     thought = {"type": "reasoning", "summary": [text("b")], "content": [text("a")]}
     shown = {"type": "reasoning", "summary": [text("c")]}
-    items = [thought, said("assistant", text("x")), thought, shown, called("a")]
-    asked, _ = parse(json.dumps(BODY | {"input": items}).encode())
 
-    chat_asked = asked.chat([], asked.items())
+    sent = messages(
+        thought, said("assistant", text("x")), thought, shown, called("a"), result("a")
+    )
 
-    assert [m.reasoning_content for m in chat_asked.messages] == [None, "ac"]
-    assert all("reasoning_content" not in m for m in chat_asked.body["messages"])
+    assert [m.get("reasoning_content") for m in sent] == [None, "a\nc", None]
 
 
 @pytest.mark.parametrize("text", [None, 1, "", "gAAAA", "e30=", "bnVsbA==", "WzFd"])

@@ -13,8 +13,6 @@ from .opaque import BESIDE_CALL, BLOCKS, unsealed
 
 Item: TypeAlias = Mapping[str, Any]
 Body: TypeAlias = dict[str, Any]
-# What led to a call: few upstreams want it back, and some refuse it.
-THOUGHTS = "reasoning_content"
 ROLES = ("user", "assistant", "system", "developer")
 TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text")
 
@@ -203,7 +201,9 @@ class _Conversation:
             if self._blocks:
                 turn[BLOCKS] = self._blocks
             if self._thoughts and "tool_calls" in turn:
-                turn[THOUGHTS] = "".join(self._thoughts)
+                # Some vendors want back what led to a call; who refuses it has
+                # `messages.reasoning_content` among its unsupported fields.
+                turn["reasoning_content"] = "\n".join(self._thoughts)
             self.messages.append(turn)
         self._turn, self._blocks, self._beside, self._thoughts = None, [], {}, []
 

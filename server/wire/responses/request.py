@@ -11,7 +11,7 @@ from server.errors import InvalidRequest
 from server.lineup import Selection
 from server.wire.reading import make, read_object, take_selection
 
-from .history import THOUGHTS, Item, messages_of, reference_in, thought_in
+from .history import Item, messages_of, reference_in, thought_in
 
 LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
@@ -165,17 +165,13 @@ class ResponseRequest:
             for name, value in self.body.items()
             if name not in NO_CHAT_FIELDS and value is not None
         }
-        messages = messages_of(self.instructions, earlier, items)
-        body["messages"] = [
-            {name: value for name, value in message.items() if name != THOUGHTS}
-            for message in messages
-        ]
+        body["messages"] = messages_of(self.instructions, earlier, items)
         body |= self._tools() | self._text() | self._sampling()
         if "tools" not in body:
             body = {n: value for n, value in body.items() if n not in WITH_TOOLS}
         if self.stream is not None:
             body["stream"] = self.stream
-        return make({**body, "messages": messages, "body": body}, ChatRequest)
+        return make({**body, "body": body}, ChatRequest)
 
     def _tools(self) -> dict[str, Any]:
         if not self.tools:
