@@ -339,6 +339,7 @@ def test_bounded_number_of_models() -> None:
         for _ in range(ENOUGH if n < 2 else 1):
             record.add(lane("A", 5.0, model=f"invented {n}"), NOW)
 
+    record.add(lane("A", 0.1, model="busy"), NOW)
     assert len(record._by_model) == MODELS  # noqa: SLF001 - what a client can't see
     assert record.delay("busy", 90) == 0.1
 

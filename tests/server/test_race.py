@@ -346,6 +346,20 @@ async def test_nobody_starts_once_somebody_has_won() -> None:
     assert not third.streams
 
 
+async def test_nobody_starts_once_the_client_has_left() -> None:
+    """Likewise if it fails as the whole race is given up."""
+    sulking = Sulking("sulking", [...])
+    silent, third = ScriptedRacer("silent", [...]), ScriptedRacer("third", [...])
+    running = await started(racing(sulking, silent, third, parallel=2), sulking, silent)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert [racer.closed for racer in (sulking, silent)] == [True] * 2
+    assert not third.streams
+
+
 async def test_two_speak_in_the_same_turn() -> None:
     """Of two tokens in one turn exactly one wins, and the other's stream is closed."""
     gate = asyncio.Event()

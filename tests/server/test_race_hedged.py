@@ -1,6 +1,8 @@
 """Hedged races: the next racer starts late or in place of one that failed, or never."""
 
 import asyncio
+import gc
+import weakref
 from itertools import pairwise
 from math import inf
 
@@ -243,6 +245,44 @@ async def test_cancelled_as_the_timer_fires(cancelled_first: bool) -> None:
     assert second.closed
     assert set(outcomes(race).values()) == {"cut off"}
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_timer_fires_as_somebody_wins() -> None:
+    """In the same turn, after the token: nobody is asked any more."""
+    gate = asyncio.Event()
+    first, second = ScriptedRacer("a", [gate, says("a")]), ScriptedRacer("b", [...])
+    race = hedging(first, second, delay=SOON)
+    running = await started(race, first)
+
+    gate.set()
+    while asyncio.get_running_loop().time() < race.lanes[0].started + 2 * SOON:
+        pass  # so that the timer is due when the token is looked at
+    async with asyncio.timeout(PATIENCE):
+        winner = await running
+
+    assert winner.id == "a"
+    assert not second.streams
+
+
+@pytest.mark.parametrize("won", [True, False])
+async def test_nothing_is_kept_until_the_timer_would_have_fired(won: bool) -> None:
+    """A race that is over is forgotten at once, however much of a delay is left."""
+    gate = asyncio.Event()
+    race = hedging(ScriptedRacer("a", [gate, says("a")]), ScriptedRacer("b", [...]))
+    running = asyncio.create_task(race.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if won:
+        gate.set()
+    else:
+        running.cancel()
+    await asyncio.wait({running})
+    kept = weakref.ref(race)
+
+    del race, running
+    gc.collect()
+
+    assert kept() is None
 
 
 async def test_a_bug_while_the_timer_runs() -> None:
