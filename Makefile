@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench soak clean
+.PHONY: run install test check lint fmt cov guard bench soak faults clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -27,6 +27,10 @@ $(VENV)/tools: $(VENV)/installed
 # PYTEST="-k race" is passed on.
 test: $(VENV)/tools
 	$(BIN)/pytest $(PYTEST)
+
+# What each fault of a provider comes to, in each shape of race, as a table.
+faults: $(VENV)/tools
+	$(BIN)/python -m tests.faults
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check .

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from attrs import define, field
 
-from tests.upstream import DONE, END, HEAD, Step, Upstream, chunked, delta
+from tests.upstream import DONE, END, HEAD, Script, Upstream, chunked, delta
 
 # Numbers in a write, and seconds after which a write that is not over is stuck.
 BATCH = 64
@@ -29,7 +29,7 @@ class Endless(Upstream):
 
     async def _play(
         self,
-        script: list[Step],
+        script: Script,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:

@@ -6,7 +6,7 @@ import email.policy
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from types import EllipsisType
@@ -17,8 +17,9 @@ from attrs import define, field
 
 # What a script is made of: bytes are sent, a number is waited for in seconds, an event
 # is waited for, `...` means: then nothing, until the other side hangs up; `None` resets
-# the connection.
+# the connection. A script may be endless.
 Step = bytes | float | asyncio.Event | EllipsisType | None
+Script = Iterable[Step]
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -128,12 +129,14 @@ class Received:
 class Upstream:
     """
     Plays *script* for each POST, and lists *models* for each GET. *scripts* are played
-    before *script*, one a POST; *listing*, if there is one, is what a GET gets. *files*
-    are scripts for the GETs whose path begins so, which *requests* then has, too.
+    before *script*, one a POST; *choose*, if there is one, names the script for each
+    POST, and *over* is told when it is over. *listing*, if there is one, is what a GET
+    gets. *files* are scripts for the GETs whose path begins so, which *requests* then
+    has, too.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
     was over; *played* is set when the first bytes of one have been sent,
-    *listed* when the models have.
+    *listed* when the models have. *quiet* is set while no script is being played.
     """
 
     script: list[Step] = field(factory=list)
@@ -141,14 +144,19 @@ class Upstream:
     scripts: list[list[Step]] = field(factory=list)
     listing: list[Step] = field(factory=list)
     files: dict[str, list[Step]] = field(factory=dict)
+    choose: Callable[[Received], Script] | None = None
+    over: Callable[[Received], None] | None = None
     requests: list[Received] = field(factory=list)
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
     hung_up: asyncio.Queue[float] = field(factory=asyncio.Queue)
     played: asyncio.Event = field(factory=asyncio.Event)
     listed: asyncio.Event = field(factory=asyncio.Event)
+    quiet: asyncio.Event = field(factory=asyncio.Event)
     port: int = 0
     _serving: set[asyncio.Task[Any]] = field(factory=set, init=False)
+    _playing: int = field(default=0, init=False)
+    _idle: set[asyncio.StreamWriter] = field(factory=set, init=False)
 
     @property
     def url(self) -> str:
@@ -169,25 +177,57 @@ class Upstream:
         assert task is not None
         self._serving.add(task)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while request := await _request(reader):
-                if (file := self._file(request)) is not None:
-                    self.requests.append(request)
-                    self.arrived.put_nowait(request)
-                    script = file
-                elif request.method == "GET":
-                    rows = [{"id": model, "object": "model"} for model in self.models]
-                    listed = answers(200, {"object": "list", "data": rows})
-                    script = self.listing or listed
-                else:
-                    self.requests.append(request)
-                    self.arrived.put_nowait(request)
-                    script = self.scripts.pop(0) if self.scripts else self.script
-                if not await self._play(script, reader, writer):
+            while request := await self._next(reader, writer):
+                if not await self._answer(request, reader, writer):
                     break
-                if request.method == "GET":
-                    self.listed.set()
         writer.close()
         self._serving.discard(task)
+
+    async def _next(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Received | None:
+        self._idle.add(writer)
+        try:
+            return await _request(reader)
+        finally:
+            self._idle.discard(writer)
+
+    async def _answer(
+        self,
+        request: Received,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
+        """Play the script that *request* gets; return whether another may follow."""
+        script: Script | None = self._file(request)
+        listing = script is None and request.method == "GET"
+        if not listing:
+            self.requests.append(request)
+            self.arrived.put_nowait(request)
+        if script is None:
+            script = self._listing() if listing else self._script(request)
+        self._playing += 1
+        self.quiet.clear()
+        try:
+            more = await self._play(script, reader, writer)
+        finally:
+            self._playing -= 1
+            if not self._playing:
+                self.quiet.set()
+            if self.over is not None and not listing:
+                self.over(request)
+        if more and listing:
+            self.listed.set()
+        return more
+
+    def _script(self, request: Received) -> Script:
+        if self.choose is not None:
+            return self.choose(request)
+        return self.scripts.pop(0) if self.scripts else self.script
+
+    def _listing(self) -> Script:
+        rows = [{"id": model, "object": "model"} for model in self.models]
+        return self.listing or answers(200, {"object": "list", "data": rows})
 
     def _file(self, request: Received) -> list[Step] | None:
         if request.method != "GET":
@@ -202,17 +242,24 @@ class Upstream:
         if self._serving:
             await asyncio.wait(self._serving)
 
+    def hang_up_idle(self) -> None:
+        """Close the connections that wait for another request."""
+        for writer in self._idle:
+            writer.close()
+
     async def _play(
         self,
-        script: list[Step],
+        script: Script,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Do what *script* says; return whether the client is still there."""
         gone = asyncio.ensure_future(reader.read(1))
+        first = last = b""
         try:
             for step in script:
                 if isinstance(step, bytes):
+                    first, last = first or step, step
                     writer.write(step)
                     await writer.drain()
                     self.played.set()
@@ -223,19 +270,18 @@ class Upstream:
                     self.hung_up.put_nowait(perf_counter())
                     return False
             # A body without a length ends with the connection.
-            return bool(script) and script[-1] != b"" and _has_length(script)
+            return _has_length(first, last)
         finally:
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await gone
 
 
-def _has_length(script: list[Step]) -> bool:
-    head, last = script[0], script[-1]
-    return isinstance(head, bytes) and (
-        b"Content-Length" in head
-        or (b"chunked" in head and isinstance(last, bytes) and last.endswith(END))
-    )
+def _has_length(first: bytes, last: bytes) -> bool:
+    """Return whether a body says where it ends, by what was sent first and last."""
+    if not last:
+        return False
+    return b"Content-Length" in first or (b"chunked" in first and last.endswith(END))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -285,7 +331,9 @@ async def upstream(
 ) -> AsyncIterator[Upstream]:
     """Start an upstream on a free port."""
     made = Upstream(list(script), models)
-    async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(
+        made.serve, "127.0.0.1", 0, backlog=1024
+    ) as server:
         made.port = server.sockets[0].getsockname()[1]
         try:
             yield made

@@ -1,0 +1,100 @@
+"""
+Plays the matrix, and prints it: what a client is told, fault by fault.
+
+Run it with `make faults`. A column is a shape of race, as `Cell` names them; where an
+answer that is not streamed comes to something else than a stream, it stands behind it.
+The exit status is 1 if a cell is wrong, or if anything is left behind.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from time import perf_counter
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .judging import SHAPES, Finding
+from .matrix import matrix
+from .table import http_errors, named
+
+# Wide enough for every row where no terminal says how wide it is.
+WIDTH = 180
+COLORS = {"healthy": "green", "answers": "green", "interrupted": "yellow"}
+
+
+async def main() -> int:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    started = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        async with matrix(Path(folder)) as played:
+            await played.play([*named(), *http_errors()])
+    findings = played.findings
+    console.print(table(findings))
+    wrong = [problem for each in findings for problem in each.problems]
+    for problem in [*wrong, *played.left]:
+        console.print(f"[red]wrong:[/] {escape(problem)}")
+    seconds = perf_counter() - started
+    console.print(
+        f"{len(findings)} cells in {seconds:.0f} s, {len(wrong) or 'nothing'} wrong,"
+        f" {len(played.left) or 'nothing'} left behind."
+    )
+    return 1 if wrong or played.left else 0
+
+
+def table(findings: Iterable[Finding]) -> Table:
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("fault")
+    for shape in SHAPES:
+        made.add_column(shape, no_wrap=shape == SHAPES[0])
+    for name, outcomes in rows(findings):
+        pairs = zip(outcomes[::2], outcomes[1::2], strict=True)  # not all have them all
+        made.add_row(escape(name), *(_told(*pair) for pair in pairs))
+    return made
+
+
+def rows(findings: Iterable[Finding]) -> list[tuple[str, Sequence[str]]]:
+    """Return each fault with its outcomes; HTTP errors that come to the same, once."""
+    by_fault: dict[tuple[str, int | None], list[str]] = {}
+    for each in findings:
+        fault = each.cell.fault
+        outcome = f"{'wrong: ' if each.problems else ''}{each.outcome}"
+        by_fault.setdefault((fault.name, fault.status), []).append(outcome)
+    alike: dict[tuple[str, tuple[str, ...]], list[int | None]] = {}
+    for (name, status), outcomes in by_fault.items():
+        alike.setdefault((name, tuple(outcomes)), []).append(status)
+    return [
+        (f"{name}: {spans(statuses)}" if None not in statuses else name, outcomes)
+        for (name, outcomes), statuses in alike.items()
+    ]
+
+
+def spans(numbers: Iterable[int | None]) -> str:
+    """Write numbers in ascending order as people do: 400, 404-412."""
+    found: list[list[int]] = []
+    for number in filter(None, numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(f"{a}-{b}" if a < b else f"{a}" for a, b in found)
+
+
+def _told(streamed: str, whole: str) -> str:
+    told = _colored(streamed)
+    return told if streamed == whole else f"{told} / {_colored(whole)}"
+
+
+def _colored(outcome: str) -> str:
+    color = "red" if outcome.startswith("wrong") else COLORS.get(outcome)
+    return f"[{color}]{escape(outcome)}[/]" if color else escape(outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
