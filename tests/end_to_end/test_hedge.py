@@ -111,19 +111,22 @@ async def test_delay_of_the_providers_own(
     Its delay is the p90 of its own last times to first *token*, by model once there are
     20 of them; it is a second before there are.
     """
-    slow = await make_upstream()
-    good = await make_upstream([0.05, *says("Good")])
+    usual = await make_upstream()
+    spare = await make_upstream([0.5, *says("Spare")])
     settings = "[race]\nstrategy = 'hedge'\nhedge_delay = 'p90'"
-    me = await serve(settings, slow.table("Slow"), good.table("Good"))
+    me = await serve(settings, usual.table("Usual"), spare.table("Spare"))
     # Headers and a role at once: they are no token.
-    slow.scripts = [[HEAD, ROLE, 0.02 * n, *says("Slow")[2:]] for n in range(20)]
-    asking = (me.chat("Slow", model="m") for _ in range(19))
+    usual.scripts = [[HEAD, ROLE, 0.01 * n, *says("Usual")[2:]] for n in range(20)]
+    asking = (me.chat("Usual", model="m") for _ in range(19))
     stories = [await me.race(answer) for answer in await asyncio.gather(*asking)]
     assert {story["racers"][0]["delay_ms"] for story in stories} == {1000}
-    stories.append(await me.race(await me.chat("Slow", model="m")))
-    slow.script = [HEAD, ROLE, ...]
+    stories.append(await me.race(await me.chat("Usual", model="m")))
+    usual.script = [HEAD, ROLE, ...]
 
-    story = await me.race(await me.chat("Slow Good", model="m"))
+    story = stories[-1]
+    while len(story["racers"]) == 1 or story["racers"][0]["id"] == "Spare":
+        # Once in a while the spare one goes first, to see how it does.
+        story = await me.race(await me.chat("Usual Spare", model="m"))
 
     took = [
         lane["first_token_ms"] - lane["start_ms"]
@@ -131,12 +134,11 @@ async def test_delay_of_the_providers_own(
         for lane in told["racers"]
     ]
     first, second = story["racers"]
-    assert (first["id"], second["id"], story["winner"]) == ("Slow", "Good", "Good")
+    assert (first["id"], second["id"], story["winner"]) == ("Usual", "Spare", "Spare")
     assert abs(first["delay_ms"] - nearest_rank(took, 90)) < 0.1
-    assert 150 < first["delay_ms"] < 1000
+    assert first["delay_ms"] != second["delay_ms"] == 1000
     assert second["start_ms"] - first["start_ms"] >= first["delay_ms"]
-    assert second["delay_ms"] == 1000
-    await hung_up(slow)
+    await hung_up(usual)
 
 
 async def ask_all(me: Client, cases: range) -> list[Any]:
