@@ -28,11 +28,11 @@ async def test_first_token_wins_not_first_headers(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:
     """
-    A speaks headers and a role at once, its first text 500 ms later; B sends headers
+    A speaks headers and a role at once, its first text a second later; B sends headers
     after 200 ms and text 10 ms later. B always wins, whatever the order, and A is hung
     up on before it has said anything.
     """
-    eager = await make_upstream([HEAD, ROLE, 0.5, *says("A")[2:]])
+    eager = await make_upstream([HEAD, ROLE, 1.0, *says("A")[2:]])
     steady = await make_upstream(
         [0.2, HEAD, 0.01, delta(content="B"), delta("stop"), DONE, END]
     )
