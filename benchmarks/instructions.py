@@ -35,7 +35,7 @@ UNITS = {
     "alone": "event alone",
 }
 # Seconds for one server, which is fifty times slower there.
-PATIENCE = 240.0
+PATIENCE = 600.0
 # The interpreter rewrites code that has run a few times: not while it is counted.
 WARM_UP = 60
 Work = Callable[[int], Awaitable[None]]
