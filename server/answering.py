@@ -173,7 +173,6 @@ def _recorded(
         raise
     finally:
         race.close()
-        lineup.release()
         entry = _entry(request, race, lineup, ending)
         request.app[GATEWAY].finished(entry)
 
