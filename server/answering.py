@@ -216,9 +216,10 @@ def _headers(race: Race[Any, Any], winner: Winner[Any]) -> dict[str, str]:
 
 def _timing(race: Race[Any, Any]) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
+    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
     return ", ".join(
-        f'{lane.racer.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
-        for lane in race.lanes
+        f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
+        for lane in latest.values()
     )
 
 

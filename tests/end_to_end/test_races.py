@@ -135,7 +135,8 @@ async def test_interrupted_stream(field: Field) -> None:
 
 async def test_winner_that_was_replaced(field: Field) -> None:
     """Both rounds are told: who beat whom in the first, and who won in the end."""
-    story = await field.story("Hasty Good")
+    answer = await field.client.chat("Hasty Good")
+    story = await field.client.race(answer)
 
     assert has(story, outcome="won", code=None, winner="Good")
     first, second = story["racers"][:2], story["racers"][2:]
@@ -145,6 +146,8 @@ async def test_winner_that_was_replaced(field: Field) -> None:
     }
     assert {lane["reason"] for lane in first} == {"unreachable", "Hasty was first"}
     assert [(lane["id"], lane["outcome"]) for lane in second] == [("Good", "won")]
+    assert answer.headers["Server-Timing"].count("Good") == 1
+    assert timing(answer) == {"Hasty": "failed: unreachable", "Good": "won"}
 
 
 @pytest.mark.parametrize("stream", [True, False])
