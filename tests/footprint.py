@@ -15,6 +15,8 @@ from tests.upstream import Upstream
 
 # Seconds until what is left of a request must be gone: a connection may linger for one.
 SETTLING = 10.0
+# Nothing tells of a descriptor's end: it has to be looked for.
+GLANCE = 0.1
 CONNECTION = "connection"
 # What aiohttp runs for each connection of a client.
 CLIENT = "RequestHandler.start"
@@ -90,11 +92,9 @@ async def settled(server: Server, before: Footprint) -> Footprint:
 
 async def connected(server: Server, times: int) -> None:
     """Wait until *server* has so many connections, made or in the making."""
-
-    def enough(now: Footprint) -> bool:
-        return now.descriptors[CONNECTION] >= times
-
-    await _once(server, enough, str)
+    async with asyncio.timeout(SETTLING):
+        while _descriptors(server.process.pid)[CONNECTION] < times:  # noqa: ASYNC110
+            await asyncio.sleep(GLANCE)
 
 
 async def _once(
@@ -106,7 +106,7 @@ async def _once(
     deadline = loop.time() + SETTLING
     while not good(now := await footprint(server)):
         assert loop.time() < deadline, f"unsettled: {fault(now)}"
-        await asyncio.sleep(0.05)  # nothing tells of a descriptor's end
+        await asyncio.sleep(GLANCE)
     return now
 
 

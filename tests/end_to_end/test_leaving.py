@@ -146,6 +146,33 @@ async def test_while_all_racers_are_waited_for(
         await settled(server, unused)
 
 
+async def test_while_a_task_is_done(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """What is no chat is raced, too, and given up as soon."""
+    warm, silent = await make_upstream(says("Hi")), await make_upstream([...])
+    server = await start_server(
+        warm.table("Warm"), silent.table("Silent"), module=WATCHED
+    )
+    unused = await used(server, warm, silent)
+    tasks = {
+        "embeddings": {"model": "m", "input": "x"},
+        "audio/speech": {"model": "m", "input": "x", "voice": "v"},
+    }
+
+    async with AsyncExitStack() as stack:
+        leavers: Leavers = []
+        for path, body in tasks.items():
+            for how in LEAVINGS:
+                me = await stack.enter_async_context(raw_client(server.url))
+                await me.ask({**body, "provider": "Silent"}, f"/v1/{path}")
+                leavers.append((me, how))
+        await got(silent.arrived, len(leavers))
+        leave(leavers)
+        await got(silent.hung_up, len(leavers))
+        await settled(server, unused)
+
+
 async def test_while_pings_come(
     start_server: StartServer, make_upstream: MakeUpstream
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.soak import prepared, report
 
-SECONDS = 10.0
+SECONDS = 8.0
 SEED = 1
 
 

@@ -9,6 +9,8 @@ from tests.client import frames, text
 from tests.soaking.plan import Plan
 from tests.soaking.troubled import LATE, WELL, answer, checksum
 
+# What became of a race, and the racers that should have had a part in it and had none.
+Outcome = tuple[str, set[str]]
 REFUSALS = {400, 404, 413, 422}
 # What the server says of each trouble.
 CODES = {
@@ -41,15 +43,10 @@ class Wrong(Exception):
     """What must not happen, whatever the upstreams and the clients do."""
 
 
-def judged(
-    plan: Plan, status: int, headers: Mapping[str, str], body: bytes
-) -> tuple[str, set[str]]:
-    """
-    Return what became of a race whose client stayed, and the racers that should have
-    had a part in it and had none. Raise Wrong if it is wrong.
-    """
+def judged(plan: Plan, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
+    """Return what became of a race whose client stayed; raise Wrong if it is wrong."""
     if status != 200:
-        return _nobody_won(plan, orjson.loads(body)["error"], status)
+        return _failed(plan, orjson.loads(body)["error"], status)
     if plan.stream:
         return _streamed(plan, frames(body))
     payload = orjson.loads(body)
@@ -80,19 +77,21 @@ def begun(plan: Plan, body: bytes) -> None:
         _check_begun(plan, _winner(chunks), text(chunks))
 
 
-def _streamed(plan: Plan, events: list[Any]) -> tuple[str, set[str]]:
+def _streamed(plan: Plan, events: list[Any]) -> Outcome:
     _must(bool(events), "an empty stream")
     *chunks, last = events
     if last == "[DONE]":
         _check_whole(plan, _winner(chunks), text(chunks))
         return "won, streamed", set()
     _must("error" in last, "a stream without an end")
-    error = last["error"]
-    if error["code"] != "stream_interrupted":
-        _must(not chunks, "a race lost after a token")
-        return _nobody_won(plan, error, None)
-    winner = _winner(chunks)
-    _check_begun(plan, winner, text(chunks))
+    if chunks:
+        _check_begun(plan, _winner(chunks), text(chunks))
+    if last["error"]["code"] == "stream_interrupted":
+        return _interrupted(plan, _winner(chunks), last["error"])
+    return _failed(plan, last["error"], told=bool(chunks))
+
+
+def _interrupted(plan: Plan, winner: str, error: Any) -> Outcome:
     (loss,) = error["providers"]
     _must(loss["id"] == winner, "somebody else's interruption")
     _must(plan.parts[winner].kind in LATE, "a whole answer interrupted")
@@ -117,9 +116,17 @@ def _check_begun(plan: Plan, winner: str, said: str) -> None:
     _must(whole.startswith(said), f"what was never said: {said!r}")
 
 
-def _nobody_won(plan: Plan, error: Any, status: int | None) -> tuple[str, set[str]]:
+def _failed(
+    plan: Plan, error: Any, status: int | None = None, *, told: bool = False
+) -> Outcome:
+    """Judge an error: its *status* if it has one, and what was *told* before it."""
+    if error["code"] == "deadline_exceeded":
+        _must(plan.deadline is not None, "a deadline that nobody has set")
+        _must(status in (None, 504), f"the wrong status: {status}")
+        return "deadline passed", set()
     losses = error.get("providers")
     _must(bool(losses), f"an error that nothing explains: {error}")
+    _must(not told, "a race lost after a token")
     for loss in losses:
         kind = plan.parts[loss["id"]].kind
         _must(kind not in WELL, f"a loss of one that was well: {loss}")

@@ -20,7 +20,8 @@ STATUSES = (400, 401, 403, 404, 413, 422, 429, 500, 502, 503, 529)
 class Plan:
     """
     One race: how it is run, what each racer does, and how long its client stays: for
-    so many *seconds*, or for so many *frames* of a stream, or to the end.
+    so many *seconds*, or for so many *frames* of a stream, or to the end. *deadline* is
+    what it asks the server for.
     """
 
     race: str
@@ -29,6 +30,7 @@ class Plan:
     parts: Mapping[str, Part]
     seconds: float | None
     frames: int | None
+    deadline: float | None
 
     def body(self) -> dict[str, Any]:
         """Return the request, which tells the upstreams what to do."""
@@ -36,7 +38,7 @@ class Plan:
         return hello(
             " ".join(self.parts),
             stream=self.stream,
-            race={"strategy": self.strategy},
+            race={"strategy": self.strategy, "deadline": self.deadline},
             **{FIELD: {"race": self.race, "parts": parts}},
         )
 
@@ -57,6 +59,7 @@ def drawn(seed: int, number: int) -> Plan:
         parts={racer: _part(rng, racer) for racer in racers},
         seconds=rng.uniform(0.0, 0.4) if leaves == "in time" else None,
         frames=rng.randint(0, 12) if leaves == "in frames" and stream else None,
+        deadline=rng.uniform(0.05, 1.5) if rng.random() < 0.1 else None,
     )
 
 
