@@ -23,7 +23,7 @@ class Endless(Upstream):
     *stuck* gets how far an answer had come when nobody took any more of it.
     """
 
-    width: int = 8
+    width: int = 1000
     enough: asyncio.Event = field(factory=asyncio.Event)
     stuck: asyncio.Queue[int] = field(factory=asyncio.Queue)
 
@@ -66,9 +66,9 @@ class Endless(Upstream):
 
 
 @asynccontextmanager
-async def endless(width: int = 8) -> AsyncIterator[Endless]:
+async def endless() -> AsyncIterator[Endless]:
     """Start one on a free port."""
-    made = Endless(width=width)
+    made = Endless()
     async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as server:
         made.port = server.sockets[0].getsockname()[1]
         try:

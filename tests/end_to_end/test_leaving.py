@@ -204,6 +204,7 @@ async def test_in_the_middle_of_an_answer(
     unused = await used(server, warm, speaks)
 
     async with asking(server, "Speaks") as leavers:
+        await got(speaks.arrived, len(leavers))
         for me, _ in leavers[: len(LEAVINGS)]:
             await me.until(b"Hel")
         leave(leavers)
