@@ -27,8 +27,9 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     raced = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
     app.add_routes(below("/v1", routes.races))
-    # The providers in the path, for clients that can set nothing but a base URL.
-    app.add_routes(below("/api/{providers}", raced))
+    # The providers in the path, for clients that can set nothing but a base URL; many
+    # ask there what models there are before they chat.
+    app.add_routes(below("/api/{providers}", [*raced, *routes.models]))
     # Anthropic's clients put the version behind any base URL themselves.
     app.add_routes(below("/api/{providers}/v1", routes.messages))
     return app

@@ -118,9 +118,14 @@ class Catalog:
             names += self._lists[provider.id].models
         return list(dict.fromkeys(names))
 
-    def models(self, client: KeySettings | None) -> dict[str, list[str]]:
-        """Return every model name with the ids that serve it, the user's own first."""
-        usable = self.usable(client)
+    def models(
+        self, client: KeySettings | None, named: Sequence[str] | None = None
+    ) -> dict[str, list[str]]:
+        """
+        Return every model name with the ids that serve it, the user's own first; of
+        those that are *named* only, if any are, and raise as for a race of theirs.
+        """
+        usable = self.usable(client) if named is None else self._named(named, client)
         names: dict[str, list[str]] = {}
         for name, model in self._config.models.items():
             ids = {same_id(provider) for provider in model.providers}

@@ -8,19 +8,21 @@ from aiohttp import web
 from server.errors import ModelNotFound
 from server.keys import CLIENT, GATEWAY
 
+from .paths import providers_in_path
+
 routes = web.RouteTableDef()
 
 
 @routes.get("/models")
 async def list_models(request: web.Request) -> web.Response:
-    models = request.app[GATEWAY].catalog.models(request.get(CLIENT))
+    models = _models(request)
     data = [_payload(name, ids) for name, ids in models.items()]
     return _json({"object": "list", "data": data})
 
 
 @routes.get("/models/{id:.+}")
 async def retrieve_model(request: web.Request) -> web.Response:
-    models = request.app[GATEWAY].catalog.models(request.get(CLIENT))
+    models = _models(request)
     name = request.match_info["id"]
     if name not in models:
         raise ModelNotFound(
@@ -28,6 +30,11 @@ async def retrieve_model(request: web.Request) -> web.Response:
             param="model",
         )
     return _json(_payload(name, models[name]))
+
+
+def _models(request: web.Request) -> dict[str, list[str]]:
+    catalog = request.app[GATEWAY].catalog
+    return catalog.models(request.get(CLIENT), providers_in_path(request))
 
 
 def _payload(name: str, providers: list[str]) -> dict[str, Any]:

@@ -250,6 +250,26 @@ async def test_lists_show_what_is_usable(
     assert_error(missing, 404, "model_not_found", "model")
 
 
+async def test_path_names_whose_models_are_listed(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """A client that knows a base URL alone finds there what it may ask for there."""
+    one, two = await make_upstream(), await make_upstream()
+    client = await serve(
+        one.table("One", default_model="big"), two.table("Two", default_model="small")
+    )
+
+    listed = (await client.get("/api/two/models")).json["data"]
+    found = await client.get("/api/Two+One/models/big")
+    elsewhere = await client.get("/api/Two/models/big")
+    nobody = await client.get("/api/Nobody/models")
+
+    assert [(m["id"], m["providers"]) for m in listed] == [("small", ["Two"])]
+    assert found.json["providers"] == ["One"]
+    assert_error(elsewhere, 404, "model_not_found", "model")
+    assert_error(nobody, 404, "provider_not_found", "provider")
+
+
 async def test_record_of_a_provider_shows_in_its_details(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:

@@ -537,7 +537,10 @@ def test_usable(make_catalog: MakeCatalog) -> None:
 
 
 def test_models(make_catalog: MakeCatalog) -> None:
-    """Each model has the ids that serve it; the user's own come first."""
+    """
+    Each model has the ids that serve it, of those that are named; the user's own come
+    first.
+    """
     toml = has("A", "default_model = 'd'", "models = { gpt = 'x' }") + has("B")
 
     catalog = make_catalog(
@@ -548,6 +551,10 @@ def test_models(make_catalog: MakeCatalog) -> None:
     models = {name: sorted(ids) for name, ids in catalog.models(None).items()}
     assert models == {"fast": ["A", "B"], "gpt": ["A"], "d": ["A"], "l": ["A", "B"]}
     assert list(catalog.models(ONLY_A).values()) == [["A"]] * 4
+    assert catalog.models(None, ("b",)) == {"fast": ["B"], "l": ["B"]}
+    with pytest.raises(GatewayError) as caught:
+        catalog.models(ONLY_A, ("A", "B"))
+    assert caught.value.code == "provider_not_allowed"
 
 
 @pytest.mark.parametrize(
