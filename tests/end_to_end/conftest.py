@@ -1,16 +1,20 @@
-"""One server with the embedded model, for all tests that want a real one."""
+"""Servers for whoever tests with them: of the embedded model, of every dialect."""
 
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests import client
+from tests.conftest import MakeUpstream, StartServer
+from tests.dialects import DIALECTS, Speakers, speaker, table
 from tests.process import READY, alone
+from tests.tap import Tap, tap
 
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
@@ -51,3 +55,21 @@ async def embedded(embedded_url: str) -> AsyncIterator[client.Client]:
     """Return a client of a server whose providers SmolLM2 and Second are embedded."""
     async with client.client(embedded_url) as made:
         yield made
+
+
+@pytest.fixture
+async def embedded_tap(embedded_url: str) -> AsyncIterator[Tap]:
+    """Return a tap before that server."""
+    async with tap(embedded_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def speakers(
+    start_server: StartServer, make_upstream: MakeUpstream, stack: AsyncExitStack
+) -> Speakers:
+    """Start a server whose providers are scripted, one of each dialect."""
+    upstreams = {kind: await make_upstream() for kind in DIALECTS}
+    tables = (table(kind, speaker(kind), upstreams[kind]) for kind in DIALECTS)
+    server = await start_server(*tables)
+    return Speakers(await stack.enter_async_context(tap(server.url)), upstreams)

@@ -1,7 +1,6 @@
 """The official anthropic package against this server, over racers of every dialect."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
@@ -10,19 +9,16 @@ import anthropic
 import pytest
 
 from tests import anthropic_events
-from tests.anthropic_events import BEGUN, ENDED, THEIRS, block, blocks, script
+from tests.anthropic_events import BEGUN, THEIRS, block, blocks, script
 from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
+from tests.dialects import CALLS, DIALECTS, FINE, PARIS, table
 from tests.upstream import (
-    DONE,
     END,
     HEAD,
     Step,
-    Upstream,
     answers,
-    chunked,
     delta,
-    event,
     says,
 )
 
@@ -36,14 +32,7 @@ SCHEMA = {
     "required": ["city"],
 }
 TOOL: Any = {"name": "weather", "description": "Tell.", "input_schema": SCHEMA}
-PARIS = {"city": "Paris"}
 JSON = ("Content-Type: application/json",)
-
-
-def table(kind: str, name: str, upstream: Upstream, **keys: Any) -> str:
-    """Return the configuration of a scripted upstream that speaks a dialect."""
-    text = upstream.table(name, default_model=f"{name}-model", **keys)
-    return text.replace('kind = "openai"', f'kind = "{kind}"')
 
 
 def package(client: Client, path: str = "", **more: Any) -> anthropic.AsyncAnthropic:
@@ -141,92 +130,6 @@ async def test_embedded_answers_are_as_they_must_be(embedded: Client) -> None:
 
 # Racers of all dialects
 
-OPENAI_CALL: list[Step] = [
-    HEAD,
-    delta(reasoning_content="Hm."),
-    delta(
-        tool_calls=[
-            {
-                "index": 0,
-                "id": "call_1",
-                "type": "function",
-                "function": {"name": "weather", "arguments": ""},
-            }
-        ]
-    ),
-    delta(tool_calls=[{"index": 0, "function": {"arguments": '{"city":'}}]),
-    delta(tool_calls=[{"index": 0, "function": {"arguments": '"Paris"}'}}]),
-    delta("tool_calls"),
-    DONE,
-    END,
-]
-ANTHROPIC_CALL = script(
-    [
-        BEGUN,
-        *block(
-            0,
-            {"type": "thinking", "thinking": "", "signature": ""},
-            {"type": "thinking_delta", "thinking": "Hm."},
-            {"type": "signature_delta", "signature": "c2ln"},
-        ),
-        *block(
-            1,
-            {"type": "tool_use", "id": "call_1", "name": "weather", "input": {}},
-            {"type": "input_json_delta", "partial_json": ""},
-            {"type": "input_json_delta", "partial_json": '{"city":"Paris"}'},
-        ),
-        {**ENDED, "delta": {"stop_reason": "tool_use", "stop_sequence": None}},
-        {"type": "message_stop"},
-    ]
-)
-ANTHROPIC_FINE = script(
-    [
-        BEGUN,
-        *block(0, text(""), {"type": "text_delta", "text": "Fine."}),
-        {**ENDED, "delta": {"stop_reason": "end_turn", "stop_sequence": None}},
-        {"type": "message_stop"},
-    ]
-)
-
-
-def gemini(*parts: dict[str, Any]) -> list[Step]:
-    """Return the script of an answer of Gemini's."""
-    made: list[dict[str, Any]] = [
-        {"content": {"role": "model", "parts": [part]}} for part in parts
-    ]
-    made[-1]["finishReason"] = "STOP"
-    return [HEAD, *(event({"candidates": [each]}) for each in made), END]
-
-
-def ollama(*messages: dict[str, Any]) -> list[Step]:
-    """Return the script of an answer of Ollama's."""
-    head = HEAD.replace(b"text/event-stream", b"application/x-ndjson")
-    rows = [{"model": "m", "message": m, "done": False} for m in messages]
-    last = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": True}
-    lines = [*rows, {**last, "done_reason": "stop"}]
-    return [head, *(chunked(json.dumps(r).encode() + b"\n") for r in lines), END]
-
-
-FUNCTION = {"name": "weather", "arguments": PARIS}
-CALLING = {"role": "assistant", "content": "", "thinking": "Hm."}
-DIALECTS: dict[str, tuple[list[Step], list[Step]]] = {
-    "openai": (OPENAI_CALL, says("Fi", "ne.")),
-    "anthropic": (ANTHROPIC_CALL, ANTHROPIC_FINE),
-    "gemini": (
-        gemini(
-            {"text": "Hm.", "thought": True},
-            {"functionCall": {"id": "call_1", "name": "weather", "args": PARIS}},
-        ),
-        gemini({"text": "Fi"}, {"text": "ne."}),
-    ),
-    "ollama": (
-        ollama(
-            CALLING, {**CALLING, "thinking": "", "tool_calls": [{"function": FUNCTION}]}
-        ),
-        ollama({"role": "assistant", "content": "Fine."}),
-    ),
-}
-
 
 @pytest.mark.parametrize("kind", DIALECTS)
 async def test_tool_round_trip(
@@ -236,7 +139,7 @@ async def test_tool_round_trip(
     Thought, call, result and answer, as the package's helper has them: the same from
     every dialect, and the result reaches the upstream.
     """
-    calls, fine = DIALECTS[kind]
+    calls, fine = (DIALECTS[kind](*parts) for parts in (CALLS, FINE))
     upstream = await make_upstream(fine)
     upstream.scripts = [calls]
     client = await serve(table(kind, "One", upstream))
@@ -267,7 +170,7 @@ async def test_streams_of_every_dialect(
     serve: Serve, make_upstream: MakeUpstream, kind: str
 ) -> None:
     """Event by event, each stream is as it must be, and the message comes to it."""
-    calls, fine = DIALECTS[kind]
+    calls, fine = (DIALECTS[kind](*parts) for parts in (CALLS, FINE))
     upstream = await make_upstream()
     upstream.scripts = [calls, calls, fine, fine]
     client = await serve(table(kind, "One", upstream))
@@ -344,7 +247,7 @@ async def test_server_tools_are_for_those_who_have_them(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:
     """A racer of another API can't run Anthropic's tools: it is out, and says why."""
-    claude = await make_upstream([HEAD, 0.1, *ANTHROPIC_FINE[1:]])
+    claude = await make_upstream([HEAD, 0.1, *DIALECTS["anthropic"](*FINE)[1:]])
     other = await make_upstream(says("Hi"))
     client = await serve(table("anthropic", "Claude", claude), other.table("Other"))
     search = {"type": "web_search_20250305", "name": "web_search"}

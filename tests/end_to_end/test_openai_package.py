@@ -1,20 +1,56 @@
-"""The official openai package against the embedded model, and our errors in it."""
+"""The official openai package over racers of every dialect, and our errors in it."""
 
 import asyncio
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from pydantic import BaseModel
 
+from tests import openai_events
 from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
+from tests.dialects import (
+    CALLS,
+    DIALECTS,
+    FINE,
+    PARIS,
+    Speakers,
+    written,
+)
+from tests.pictures import generated, picture
+from tests.tap import Tap
 from tests.upstream import DONE, END, HEAD, Step, answers, delta, says
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 MODEL = "gpt-4o-mini"
 NAMED = {"provider": "SmolLM2"}
+WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tell the weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+class City(BaseModel):
+    """What a structured answer is."""
+
+    name: Literal["Paris", "Rome"]
+    river: Literal["Seine", "Tiber"]
+
+
+CITY = City(name="Paris", river="Seine")
 
 
 @pytest.fixture
@@ -254,3 +290,143 @@ async def test_models(package: openai.AsyncOpenAI) -> None:
     assert "SmolLM2-135M-Instruct" in listed
     assert one.model_extra is not None
     assert one.model_extra["providers"] == ["SmolLM2"]
+
+
+# Racers of every dialect
+
+
+async def test_streams_are_strictly_the_api(speakers: Speakers) -> None:
+    """
+    Thoughts, a call, a text: chunk by chunk what the package's types say, whichever
+    dialect is spoken, and the same as if not streamed; usage comes if asked for.
+    """
+    for kind in DIALECTS:
+        async with openai.AsyncOpenAI(base_url=speakers.url(kind), api_key="k") as it:
+            for parts in (CALLS, FINE):
+                speakers.play(kind, *[parts] * 3)
+                options: Any = {"model": "m", "messages": HELLO}
+                for more in (
+                    {"stream": True, "stream_options": {"include_usage": True}},
+                    {"stream": True},
+                ):
+                    stream = await it.chat.completions.create(**options, **more)
+                    assert [chunk async for chunk in stream]
+                await it.chat.completions.create(**options)
+
+                counted, bare, whole = openai_events.read(speakers.tap.take())
+
+                told = openai_events.joined(bare)
+                assert openai_events.joined(counted) == told
+                assert openai_events.told(whole) == told
+                calls = parts is CALLS
+                assert told["content"] == ("" if calls else "Fine.")
+                assert told["reasoning_content"] == ("Hm." if calls else "")
+                called = [(name, json.loads(text)) for name, text in told["calls"]]
+                assert called == ([("weather", PARIS)] if calls else [])
+                assert told["finish_reason"] == ("tool_calls" if calls else "stop")
+                for usage in (counted[-1]["usage"], whole["usage"]):
+                    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (
+                        3,
+                        2,
+                    )
+                assert bare[-1]["choices"]
+
+
+async def test_sync_helpers(speakers: Speakers) -> None:
+    """The sync client's helpers for streams, tools, pictures and schemas."""
+    for kind in DIALECTS:
+        upstream = speakers.play(kind, CALLS, FINE, *[written(CITY.model_dump())] * 2)
+
+        await asyncio.to_thread(use_helpers, speakers.url(kind))
+
+        assert len(openai_events.read(speakers.tap.take())) == 4
+        _, answered, *structured = (request.body for request in upstream.requests)
+        assert b"It rains." in answered
+        assert b64encode(picture()) in answered
+        assert all(b'"Tiber"' in asked for asked in structured)
+
+
+def use_helpers(url: str) -> None:
+    """Ask for a call, an answer to its result, and for objects."""
+    image = f"data:image/png;base64,{b64encode(picture()).decode()}"
+    shown = [
+        {"type": "text", "text": "How is the weather here?"},
+        {"type": "image_url", "image_url": {"url": image}},
+    ]
+    asked: dict[str, Any] = {"messages": [{"role": "user", "content": shown}]}
+    with openai.OpenAI(base_url=url, api_key="k", max_retries=0) as it:
+        chat = it.chat.completions
+        with chat.stream(model="m", tools=[WEATHER], **asked) as stream:
+            kinds = [event.type for event in stream]
+            message = stream.get_final_completion().choices[0].message
+        assert message.tool_calls
+        (call,) = message.tool_calls
+        result = {"role": "tool", "tool_call_id": call.id, "content": "It rains."}
+        asked["messages"] += [message.to_dict(), result]
+        answer = chat.create(model="m", tools=[WEATHER], **asked)
+        parsed = chat.parse(model="m", messages=HELLO, response_format=City)
+        with chat.stream(model="m", messages=HELLO, response_format=City) as stream:
+            last = stream.get_final_completion()
+
+    assert "tool_calls.function.arguments.delta" in kinds
+    assert kinds[-1] == "tool_calls.function.arguments.done"
+    assert (call.function.name, json.loads(call.function.arguments)) == (
+        "weather",
+        PARIS,
+    )
+    assert answer.choices[0].message.content == "Fine."
+    assert parsed.choices[0].message.parsed == CITY
+    assert last.choices[0].message.parsed == CITY
+
+
+async def test_parse_with_the_embedded_model(embedded_tap: Tap) -> None:
+    """A grammar keeps the model to the schema, streamed and not; the race is strict."""
+    url = f"{embedded_tap.url}/v1"
+    asked: Any = {"model": MODEL, "messages": HELLO, "response_format": City}
+    asked["extra_body"] = NAMED
+    async with openai.AsyncOpenAI(base_url=url, api_key="none") as it:
+        parsed = await it.chat.completions.parse(**asked)
+        async with it.chat.completions.stream(**asked) as stream:
+            last = await stream.get_final_completion()
+        raced = {"provider": "SmolLM2 Second"}
+        words = await it.chat.completions.create(
+            model=MODEL, messages=HELLO, max_tokens=8, stream=True, extra_body=raced
+        )
+        assert [chunk async for chunk in words]
+
+    assert isinstance(parsed.choices[0].message.parsed, City)
+    assert isinstance(last.choices[0].message.parsed, City)
+    assert len(openai_events.read(embedded_tap.take())) == 3
+
+
+async def test_sync_models_embeddings_and_images(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """The sync client gets lists, vectors (in base64, as it asks) and pictures."""
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}
+    json_ = ["Content-Type: application/json"]
+    usage = {"prompt_tokens": 1, "total_tokens": 1}
+    vectors = {"object": "list", "model": "m", "data": [vector], "usage": usage}
+    upstream = await make_upstream(models=("large", "small"))
+    upstream.scripts = [
+        answers(200, vectors, json_),
+        answers(200, generated(picture()), json_),
+    ]
+    asking = await serve(upstream.table("One"))
+    await upstream.listed.wait()
+
+    def use(it: openai.OpenAI) -> None:
+        assert [model.id for model in it.models.list()] == ["large", "small"]
+        assert it.models.retrieve("small").id == "small"
+        made = it.embeddings.create(model="small", input="hello")
+        assert made.data[0].embedding == [0.5, -1.0]
+        images = it.images.generate(
+            prompt="x", model="large", response_format="b64_json"
+        )
+        assert images.data
+        assert images.data[0].b64_json == b64encode(picture()).decode()
+
+    with openai.OpenAI(
+        base_url=f"{asking.url}/api/One", api_key="k", max_retries=0
+    ) as it:
+        await asyncio.to_thread(use, it)
