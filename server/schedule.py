@@ -96,9 +96,9 @@ class Budget:
 class Hedge:
     """
     The first alone; the next when the one before has had its *delays* (seconds, by id)
-    without a token, if *budget* can pay for it, or at once when that one has failed.
+    without a token, or at once when that one has failed. Whoever starts beside another
+    is an extra call, for which *budget* has to pay; who starts alone is none.
 
-    What takes the place of one that failed costs no budget: that one has been paid for.
     *limit* is how many run at a time, at most; *refused*, whether the budget has kept a
     hedge from starting.
     """
@@ -114,14 +114,16 @@ class Hedge:
         return False
 
     def next_start(self, runs: Sequence[Run], now: float) -> float | None:
-        if not runs or not runs[-1].running:
+        running = _running(runs)
+        if not running:
             return now
-        if _running(runs) >= self.limit or self._refused_at == len(runs):
+        if running >= self.limit or self._refused_at == len(runs):
             return None
-        return runs[-1].started + self.delays[runs[-1].id]
+        last = runs[-1]
+        return last.started + self.delays[last.id] if last.running else now
 
     def admit(self, runs: Sequence[Run]) -> bool:
-        if not runs or not runs[-1].running or self.budget.take():
+        if not _running(runs) or self.budget.take():
             self._refused_at = 0
             return True
         self.refused, self._refused_at = True, len(runs)

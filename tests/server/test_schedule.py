@@ -151,15 +151,18 @@ def test_another_round_asks_the_budget_again() -> None:
     assert ask(schedule, runs(("b", 1.0, True)), 1.5) == "go"
 
 
-def test_a_hedge_is_paid_for_once() -> None:
-    """A start takes one call out of the budget; the first and replacements none."""
-    schedule = hedge({"a": 0.0, "b": 0.0, "c": 0.0}, calls=1)
-    started = runs(("a", 0.0, True), ("b", 0.0, False))
+def test_whoever_starts_beside_another_is_paid_for() -> None:
+    """A hedge is, and what replaces a failed one; who starts when nobody runs is not."""
+    schedule = hedge({"a": 0.0, "b": 0.0, "c": 0.0}, calls=2)
+    beside = runs(("a", 0.0, True), ("b", 0.0, False))
 
     assert ask(schedule, runs(), 0.0) == "go"
-    assert ask(schedule, started, 0.0) == "go"
-    assert ask(schedule, started[:1], 0.0) == "go"
-    assert ask(schedule, started[:1], 0.0) == "no"
+    assert ask(schedule, runs(("a", 0.0, False)), 0.0) == "go"
+    assert ask(schedule, beside[:1], 0.0) == "go"
+    assert ask(schedule, beside, 0.0) == "go"
+    assert ask(schedule, beside, 0.0) == "no"
+    beside[0].running = False
+    assert ask(schedule, beside, 0.0) == "go"
 
 
 def test_no_budget() -> None:
@@ -244,20 +247,24 @@ def raced(chance: random.Random, spender: Budget, racers: int) -> tuple[Result, 
 @pytest.mark.parametrize("seed", range(4))
 def test_whole_races(seed: int, racers: int) -> None:
     """
-    In any race each start after the first follows a failure at once, or is a hedge: no
-    sooner than the delay of the one before, never too many at a time, and paid for.
+    In any race each start after the first comes when everyone has failed, or beside
+    another: at once after the failure of the one before, or after its delay, never too
+    many at a time, and paid for.
     """
     chance, spender, hedges = random.Random(seed), Budget(), 0
     for n in range(1, 400):
         result, schedule = raced(chance, spender, racers)
-        for before, leg in pairwise(result.legs):
-            failed = before.take.failed and before.due <= leg.started
-            if failed:
+        for at, (before, leg) in enumerate(pairwise(result.legs), 1):
+            earlier = result.legs[:at]
+            if all(o.take.failed and o.due <= leg.started for o in earlier):
+                assert leg.started == max(o.due for o in earlier)
+                continue
+            hedges += 1
+            if before.take.failed and before.due <= leg.started:
                 assert leg.started == before.due
             else:
                 delay = schedule.delays[before.id]
                 assert leg.started >= before.started + delay
-                hedges += 1
         for leg in result.legs:
             beside = [o for o in result.legs if o.started <= leg.started < o.due]
             assert len(beside) <= max(schedule.limit, 1)
