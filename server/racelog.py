@@ -15,6 +15,11 @@ REMEMBERED = 1000
 BEHIND = 1000
 
 
+def _compact(data: bytes) -> bytes:
+    # orjson's bytes keep the buffer that they were written to, of several KiB.
+    return bytes(bytearray(data))
+
+
 @frozen
 class Entry:
     """
@@ -24,7 +29,7 @@ class Entry:
 
     id: str
     owner: str | None
-    data: bytes = field(repr=False)
+    data: bytes = field(repr=False, converter=_compact)
 
     def shown_to(self, client: KeySettings | None) -> bool:
         """Say whether *client* may see it; None: the server is open to all."""

@@ -48,7 +48,7 @@ PATIENCE = 30.0
 ROUND = 60.0
 WARM_UP = 0.3
 # KiB by which the server may grow after that: by what it remembers, of the last 1000
-# races (4 KiB each) and 200 times of each provider (35 KiB), if that is not full yet,
+# races (1 KiB each) and 200 times of each provider (35 KiB), if that is not full yet,
 # and by what the allocator keeps of the busiest moment. In the second half of a long
 # run, nothing of that is new.
 GROWTH = 24 * 1024

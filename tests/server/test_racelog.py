@@ -1,7 +1,9 @@
 """The last races: who may see which, in bounded memory, and who hears of them live."""
 
 import asyncio
+import tracemalloc
 
+import orjson
 import pytest
 
 from server.config import KeySettings
@@ -175,3 +177,16 @@ async def test_dismissed() -> None:
     with log.listen(None) as listener:
         log.add(entry("1"))
         assert await heard(listener, 1) == ["1"]
+
+
+def test_race_takes_no_more_memory_than_its_story() -> None:
+    """What orjson has written in too large a buffer is not kept in it."""
+    story = {"id": "x" * 1000}
+    tracemalloc.start()
+    try:
+        kept = [Entry("1", None, orjson.dumps(story)) for _ in range(100)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < len(kept) * 1500
