@@ -152,7 +152,7 @@ def test_another_round_asks_the_budget_again() -> None:
 
 
 def test_whoever_starts_beside_another_is_paid_for() -> None:
-    """A hedge is, and what replaces a failed one; who starts when nobody runs is not."""
+    """A hedge is, and what replaces a failed one; who starts alone is not."""
     schedule = hedge({"a": 0.0, "b": 0.0, "c": 0.0}, calls=2)
     beside = runs(("a", 0.0, True), ("b", 0.0, False))
 
