@@ -36,7 +36,7 @@ main()
 
 # It reads each upstream in a thread, and has twenty of them here.
 G4F_STREAMS = 16
-# With today's releases of what it stands on, Portkey fails on every stream: it adds
+# As npm installs it today, on Node.js 20, Portkey fails on every stream: it adds
 # headers to answers whose headers can't be changed. Copies' can.
 PORTKEY_MENDED = """data:text/javascript,
 const [ask, Answer] = [fetch, Response];
