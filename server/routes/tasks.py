@@ -1,5 +1,6 @@
 """Speech, transcriptions and embeddings: raced, and passed on as they come."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp.web_request import FileField
 
 from providers import TaskRequest
 from server.answering import first_piece
+from server.errors import InvalidRequest
 from server.keys import CLIENT, GATEWAY
 from server.lineup import Selection
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
@@ -14,6 +16,8 @@ from server.wire.tasks import parse_embeddings, parse_speech, parse_transcriptio
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
+
+Form = Mapping[str, str | bytes | bytearray | FileField]
 
 
 @routes.post("/embeddings")
@@ -30,14 +34,32 @@ async def create_speech(request: web.Request) -> web.Response:
 
 @routes.post("/audio/transcriptions")
 async def create_transcription(request: web.Request) -> web.Response:
-    form = await request.post()
-    fields = [(name, value) for name, value in form.items() if isinstance(value, str)]
+    form = await _form(request)
+    fields = [
+        (name, value if isinstance(value, str) else value.decode("utf-8", "replace"))
+        for name, value in form.items()
+        if not isinstance(value, FileField)
+    ]
     sent = form.get("file")
     file = None
     if isinstance(sent, FileField):
         file = (sent.file.read(), sent.filename, sent.content_type)
     parsed = parse_transcription(fields, file, providers_in_path(request))
     return await _answer(request, *parsed)
+
+
+async def _form(request: web.Request) -> Form:
+    """Return the fields of the body; raises InvalidRequest if they can't be read."""
+    try:
+        return await request.post()
+    except (web.HTTPException, OSError):
+        raise
+    except Exception as exc:
+        # aiohttp has an error for each way of being broken, of as many classes.
+        raise InvalidRequest(
+            "The form can't be read. Send it as multipart/form-data, each part with a"
+            " name."
+        ) from exc
 
 
 async def _answer(

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
@@ -113,6 +114,57 @@ async def test_page_instead_of_sound_loses(race: Any) -> None:
 
     body = json.dumps(caught.value.body)
     assert "text/html instead of an answer" in body
+
+
+def part(headers: str, value: str = "x") -> str:
+    """Return a part of a form, between boundaries."""
+    return f"{headers}\r\n\r\n{value}"
+
+
+FILE = 'Content-Disposition: form-data; name="file"; filename="a.wav"'
+FIELD = 'Content-Disposition: form-data; name="prompt"'
+
+
+BOUNDARY = "multipart/form-data; boundary=b"
+BROKEN_FORMS = [
+    ("multipart/form-data", part(FILE)),
+    ("multipart/form-data; boundary=other", part(FILE)),
+    (f"multipart/form-data; boundary={'b' * 71}", part(FILE)),
+    (BOUNDARY, "no headers"),
+    (BOUNDARY, part("Content-Type: text/plain")),
+    (BOUNDARY, part("Content-Type: multipart/mixed; boundary=c")),
+    (BOUNDARY, part(f"{FIELD}\r\nContent-Type: text/plain; charset=klingon")),
+    (BOUNDARY, part(f"{FIELD}\r\nContent-Transfer-Encoding: klingon")),
+    (BOUNDARY, part(f"{FILE}\r\nContent-Transfer-Encoding: base64", "!")),
+    (BOUNDARY, part(f"{FILE}\r\nContent-Encoding: deflate", "!")),
+]
+
+
+async def test_broken_forms_are_the_clients_fault(serve: Serve) -> None:
+    """Whatever is wrong with a form, it is told so: the server has not failed."""
+    client = await serve()
+
+    for content_type, sent in BROKEN_FORMS:
+        answer = await client.request(
+            "POST",
+            "/v1/audio/transcriptions",
+            data=f"--b\r\n{sent}\r\n--b--\r\n",
+            headers={"Content-Type": content_type},
+        )
+        assert answer.status == 400, content_type
+        assert answer.error["type"] == "invalid_request_error"
+
+
+async def test_race_in_a_form(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """A form's `race` is JSON, whatever its part says that it is."""
+    client = await serve((await make_upstream()).table("A"))
+
+    for content_type in (None, "text/plain", "application/json"):
+        form = aiohttp.FormData({"model": "m", "provider": "A"})
+        form.add_field("file", b"RIFFsound", filename="a.wav")
+        form.add_field("race", '{"x": 1}', content_type=content_type)
+        answer = await client.request("POST", "/v1/audio/transcriptions", data=form)
+        assert answer.error["param"] == "race.x"
 
 
 @pytest.mark.parametrize(
