@@ -710,6 +710,7 @@ def test_input_items() -> None:
     assert page(limit="2", order="asc") == (["0", "1"], True)
     assert page(limit="3", after=rows[3]["id"]) == (["2", "1", "0"], False)
     assert input_items([], {})["first_id"] is None
-    for query in ({"limit": "0"}, {"limit": "x"}, {"limit": "101"}, {"after": "x"}):
+    limits = ({"limit": value} for value in ("0", "x", "101", "9" * 5000))
+    for query in (*limits, {"after": "x"}, {"order": "x"}):
         with pytest.raises(InvalidRequest):
             page(**query)

@@ -1,5 +1,6 @@
 """A response as it is stored, and what is shown of it later."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from .output import new_id
 
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
 MOST_LISTED = 100
+ORDERS = ("asc", "desc")
+WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 
 
 @frozen(kw_only=True)
@@ -54,9 +57,12 @@ def input_items(
     says otherwise; raises InvalidRequest.
     """
     limit, after = query.get("limit", "20"), query.get("after")
-    if not limit.isdecimal() or not 1 <= int(limit) <= MOST_LISTED:
+    if not WHOLE.fullmatch(limit) or not 1 <= int(limit) <= MOST_LISTED:
         raise InvalidRequest(f"'limit' must be 1 to {MOST_LISTED}.", param="limit")
-    rows = list(items) if query.get("order") == "asc" else list(reversed(items))
+    order = query.get("order", "desc")
+    if order not in ORDERS:
+        raise InvalidRequest("'order' must be 'asc' or 'desc'.", param="order")
+    rows = list(items) if order == "asc" else list(reversed(items))
     ids = [row["id"] for row in rows]
     if after is not None and after not in ids:
         raise InvalidRequest(f"There is no item {after!r} here.", param="after")
