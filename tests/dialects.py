@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, frozen
+from pydantic import BaseModel
 
 from tests.anthropic_events import BEGUN, ENDED, block
 from tests.anthropic_events import script as anthropic_script
@@ -49,16 +50,19 @@ class Call:
     arguments: dict[str, Any]
 
 
+class City(BaseModel):
+    """What is asked for where an answer shall be an object."""
+
+    name: Literal["Paris", "Rome"]
+    river: Literal["Seine", "Tiber"]
+
+
 Part = Thought | Text | Call
 PARIS = {"city": "Paris"}
 CALLS: tuple[Part, ...] = (Thought("Hm."), Call("call_1", "weather", PARIS))
 FINE: tuple[Part, ...] = (Text("Fi"), Text("ne."))
-
-
-def written(value: Any) -> tuple[Part, ...]:
-    """Return the parts of an answer that is *value* as JSON, in two pieces."""
-    text = json.dumps(value)
-    return Text(text[:4]), Text(text[4:])
+CITY = City(name="Paris", river="Seine")
+OBJECT: tuple[Part, ...] = (Text('{"name":"Pa'), Text('ris","river":"Seine"}'))
 
 
 def openai(*parts: Part) -> list[Step]:
@@ -201,6 +205,21 @@ class Speakers:
         upstream.scripts = [DIALECTS[kind](*parts) for parts in answers]
         upstream.requests.clear()
         return upstream
+
+    def hang(self, kind: str) -> Upstream:
+        """Let who speaks *kind* say a little, and then nothing."""
+        upstream = self.upstreams[kind]
+        upstream.scripts = [unfinished(kind)]
+        return upstream
+
+    def forget(self) -> None:
+        """Forget what others have played and heard."""
+        self.tap.forget()
+        for upstream in self.upstreams.values():
+            upstream.scripts.clear()
+            upstream.requests.clear()
+            while not upstream.hung_up.empty():
+                upstream.hung_up.get_nowait()
 
 
 def speaker(kind: str) -> str:

@@ -8,6 +8,7 @@ from attrs import define, field
 from openai import BaseModel
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from tests import response_events
 from tests.response_events import unknown
 from tests.tap import Heard
 
@@ -132,10 +133,19 @@ def told(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(answers: Iterable[Heard]) -> list[Any]:
-    """Return what each answer held, read strictly: chunks, or a whole completion."""
-    found: list[Any] = []
-    for answer in answers:
-        assert answer.status == 200, answer.body
-        reader = chunks if answer.streamed else completion
-        found.append(reader(answer.body))
-    return found
+    """
+    Return what each answer held, read strictly: chunks, or a whole completion; of the
+    Responses API, events, or a whole response.
+    """
+    return [_read(answer) for answer in answers]
+
+
+def _read(answer: Heard) -> Any:
+    assert answer.status == 200, answer.body
+    if not answer.streamed:
+        whole = json.loads(answer.body)
+        responds = whole["object"] == "response"
+        return response_events.whole(whole) if responds else completion(answer.body)
+    if answer.body.startswith(b"event: "):
+        return response_events.read(answer.body)
+    return chunks(answer.body)

@@ -37,9 +37,12 @@ class Tap:
     def take(self) -> list[Heard]:
         """Return the whole answers since the last time, by connection."""
         answers = [answer for sent in self._sent for answer in _answers(bytes(sent))]
+        self.forget()
+        return answers
+
+    def forget(self) -> None:
         for sent in self._sent:
             sent.clear()
-        return answers
 
     async def serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx2
 import pytest
+import pytest_asyncio
 
 from tests import client
-from tests.conftest import MakeUpstream, StartServer
 from tests.dialects import DIALECTS, Speakers, speaker, table
-from tests.process import READY, alone
+from tests.process import READY, alone, running
 from tests.tap import Tap, tap
+from tests.upstream import upstream
 
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
@@ -57,19 +59,39 @@ async def embedded(embedded_url: str) -> AsyncIterator[client.Client]:
         yield made
 
 
-@pytest.fixture
+# One server for all tests with racers of each dialect. Its upstreams live in the loop
+# of the whole session, and so must the tests: `pytest.mark.asyncio(loop_scope=...)`.
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def embedded_tap(embedded_url: str) -> AsyncIterator[Tap]:
-    """Return a tap before that server."""
+    """Return a tap before the server with the embedded model."""
     async with tap(embedded_url) as made:
         yield made
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def dialects(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Speakers]:
+    config = tmp_path_factory.mktemp("dialects") / "config.toml"
+    async with AsyncExitStack() as stack:
+        open_ = stack.enter_async_context
+        upstreams = {kind: await open_(upstream()) for kind in DIALECTS}
+        tables = (table(kind, speaker(kind), upstreams[kind]) for kind in DIALECTS)
+        server = await open_(running(config, "\n".join(tables)))
+        yield Speakers(await open_(tap(server.url)), upstreams)
+
+
 @pytest.fixture
-async def speakers(
-    start_server: StartServer, make_upstream: MakeUpstream, stack: AsyncExitStack
-) -> Speakers:
-    """Start a server whose providers are scripted, one of each dialect."""
-    upstreams = {kind: await make_upstream() for kind in DIALECTS}
-    tables = (table(kind, speaker(kind), upstreams[kind]) for kind in DIALECTS)
-    server = await start_server(*tables)
-    return Speakers(await stack.enter_async_context(tap(server.url)), upstreams)
+def speakers(dialects: Speakers) -> Speakers:
+    """Return a server whose providers are scripted, one of each dialect."""
+    dialects.forget()
+    return dialects
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    """Return what packages that leave their own connections open may use."""
+    async with httpx2.AsyncClient() as made:
+        yield made

@@ -4,23 +4,24 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import BaseModel
 
 from tests import openai_events
 from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
 from tests.dialects import (
     CALLS,
+    CITY,
     DIALECTS,
     FINE,
+    OBJECT,
     PARIS,
+    City,
     Speakers,
-    written,
 )
 from tests.pictures import generated, picture
 from tests.tap import Tap
@@ -41,16 +42,6 @@ WEATHER: Any = {
         },
     },
 }
-
-
-class City(BaseModel):
-    """What a structured answer is."""
-
-    name: Literal["Paris", "Rome"]
-    river: Literal["Seine", "Tiber"]
-
-
-CITY = City(name="Paris", river="Seine")
 
 
 @pytest.fixture
@@ -295,6 +286,7 @@ async def test_models(package: openai.AsyncOpenAI) -> None:
 # Racers of every dialect
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_streams_are_strictly_the_api(speakers: Speakers) -> None:
     """
     Thoughts, a call, a text: chunk by chunk what the package's types say, whichever
@@ -332,10 +324,11 @@ async def test_streams_are_strictly_the_api(speakers: Speakers) -> None:
                 assert bare[-1]["choices"]
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_sync_helpers(speakers: Speakers) -> None:
     """The sync client's helpers for streams, tools, pictures and schemas."""
     for kind in DIALECTS:
-        upstream = speakers.play(kind, CALLS, FINE, *[written(CITY.model_dump())] * 2)
+        upstream = speakers.play(kind, CALLS, FINE, OBJECT, OBJECT)
 
         await asyncio.to_thread(use_helpers, speakers.url(kind))
 
@@ -379,6 +372,7 @@ def use_helpers(url: str) -> None:
     assert last.choices[0].message.parsed == CITY
 
 
+@pytest.mark.asyncio(loop_scope="session")
 async def test_parse_with_the_embedded_model(embedded_tap: Tap) -> None:
     """A grammar keeps the model to the schema, streamed and not; the race is strict."""
     url = f"{embedded_tap.url}/v1"
