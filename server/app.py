@@ -22,7 +22,7 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     app[GATEWAY] = gateway
     app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare)
-    app.add_routes([*routes.probes, *routes.media])
+    app.add_routes([*routes.probes, *routes.media, *routes.docs])
     chats = [*routes.chat, *routes.responses, *routes.completions]
     raced = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))

@@ -2,6 +2,7 @@
 
 from .chat import routes as chat
 from .completions import routes as completions
+from .docs import routes as docs
 from .images import media
 from .images import routes as images
 from .messages import routes as messages
@@ -15,6 +16,7 @@ from .tasks import routes as tasks
 __all__ = [
     "chat",
     "completions",
+    "docs",
     "images",
     "media",
     "messages",

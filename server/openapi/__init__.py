@@ -1,0 +1,115 @@
+"""The OpenAPI document of all routes; requests are derived from their records."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import orjson
+
+from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from .shared import (
+    HEADERS,
+    OF_MESSAGES,
+    OF_RACE,
+    SCHEMAS,
+    SECURITY_SCHEMES,
+    error_responses,
+    path_parameter,
+)
+
+__all__ = ["document", "rendered"]
+
+METHODS = ("get", "post", "delete")
+ABOUT = (
+    "One server before many providers of language models. A request names the providers"
+    " it wants; all are asked at once, the first that really speaks answers, and the"
+    " others are hung up on. Other fields than those listed here go on to providers of"
+    " the same dialect. `/api/{providers}` has the same routes for clients that can set"
+    " nothing but a base URL."
+)
+IN_THE_PATH = "Providers in the path"
+TAGS = {
+    "Chat": "OpenAI's chat completions, and the text completions before them.",
+    "Responses": "OpenAI's Responses.",
+    "Messages": "Anthropic's Messages.",
+    "Images": "Made by whoever is first, kept and served here.",
+    "Audio": "Speech and transcriptions.",
+    "Embeddings": "Vectors.",
+    "Models": "What can be asked for.",
+    "Providers": "Who can be asked.",
+    "Races": "What became of the last requests.",
+    "Server": "For operators and browsers.",
+    IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
+}
+PROVIDERS = path_parameter(
+    "providers", "Ids of providers, joined by `+`.", "HuggingChat+Groq"
+)
+CHATS = chat.PATHS | responses.PATHS | completions.PATHS
+RACED = CHATS | messages.PATHS | tasks.PATHS
+AREAS = (chat, completions, responses, messages, tasks, catalog, races, pages)
+
+
+def document() -> dict[str, Any]:
+    """Return the document: the same paths as `create_app` has routes."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Interference",
+            "version": version("interference"),
+            "summary": "Races LLM providers; the first that really speaks answers.",
+            "description": ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": {
+            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **pages.PATHS,
+            **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
+            **of_providers("/api/{providers}/v1", messages.PATHS, "OfProvidersV1"),
+        },
+        "components": {
+            "schemas": SCHEMAS | _joined(area.SCHEMAS for area in AREAS),
+            "responses": error_responses(OF_RACE, "Error")
+            | error_responses(OF_MESSAGES, "MessagesError"),
+            "headers": HEADERS,
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+
+
+@cache
+def rendered() -> bytes:
+    """Return the document as it is sent."""
+    return orjson.dumps(document())
+
+
+def below(prefix: str, paths: dict[str, Any]) -> dict[str, Any]:
+    return {prefix + path: item for path, item in paths.items()}
+
+
+def of_providers(prefix: str, paths: dict[str, Any], suffix: str) -> dict[str, Any]:
+    """Return *paths* with the providers in the path, each operation by a new id."""
+    return below(
+        prefix,
+        {path: dict(_with_providers(item, suffix)) for path, item in paths.items()},
+    )
+
+
+def _with_providers(item: dict[str, Any], suffix: str) -> Iterator[tuple[str, Any]]:
+    yield "parameters", [PROVIDERS, *item.get("parameters", ())]
+    for method in METHODS:
+        if operation := item.get(method):
+            name = operation["operationId"] + suffix
+            yield method, {**operation, "operationId": name, "tags": [IN_THE_PATH]}
+
+
+def _joined(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return all tables as one; a name that is in two is a mistake."""
+    joined: dict[str, Any] = {}
+    for table in tables:
+        if twice := joined.keys() & table.keys():
+            raise ValueError(f"two schemas have the name {min(twice)}")
+        joined |= table
+    return joined

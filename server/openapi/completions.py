@@ -1,0 +1,103 @@
+"""Text completions in the document."""
+
+from typing import Any
+
+from server.wire.completions import FINISHES, MAX_PROMPTS, CompletionRequest
+
+from .chat import COUNT, EXAMPLE, OBJECT_OR_NULL, identity
+from .chat import REQUEST as CHAT_REQUEST
+from .records import Schema, schema_of
+from .shared import (
+    KEYS,
+    OF_RACE,
+    OF_RACES,
+    TEXT,
+    answer,
+    array,
+    body,
+    errors,
+    in_events,
+    in_json,
+    raced,
+    record,
+    ref,
+)
+
+# The fields that completions share with chats, and what is said of them there.
+SHARED = (
+    "stream",
+    "stream_options",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "user",
+)
+REQUEST = raced(
+    schema_of(
+        CompletionRequest,
+        {
+            "suffix": "What follows the gap that is to be filled in.",
+            "echo": "Have the prompt before its completion.",
+        },
+    )
+)
+PROMPTS: Schema = {**array(TEXT), "minItems": 1, "maxItems": MAX_PROMPTS}
+REQUEST["properties"] |= {
+    **{name: CHAT_REQUEST["properties"][name] for name in SHARED},
+    "prompt": {
+        "description": "One text or several; each is completed.",
+        "anyOf": [TEXT, PROMPTS],
+    },
+    "best_of": {
+        "description": "Nobody here chooses. As much as `n` is taken, too.",
+        "enum": [1, None],
+    },
+}
+
+
+def completion(finish: Schema) -> Schema:
+    choice = record(
+        {"text": TEXT, "index": COUNT, "logprobs": OBJECT_OR_NULL, **finish}
+    )
+    fields = identity("text_completion")
+    return record(
+        {**fields, "choices": array(choice), "usage": ref("Usage")},
+        optional=("usage",),
+    )
+
+
+REASONS = list(FINISHES)
+SCHEMAS: dict[str, Schema] = {
+    "CompletionRequest": REQUEST,
+    "Completion": completion({"finish_reason": {"type": "string", "enum": REASONS}}),
+    "CompletionChunk": completion(
+        {"finish_reason": {"type": ["string", "null"], "enum": [*REASONS, None]}}
+    ),
+}
+EVENT: Schema = {"anyOf": [ref("CompletionChunk"), ref("Error")]}
+PATHS: dict[str, Any] = {
+    "/completions": {
+        "post": {
+            "operationId": "createCompletion",
+            "tags": ["Chat"],
+            "summary": "Complete texts: where a provider only chats, it is told to",
+            "security": KEYS,
+            "requestBody": body(
+                ref("CompletionRequest"),
+                {"model": EXAMPLE["model"], "prompt": "Once upon", "max_tokens": 16},
+            ),
+            "responses": {
+                "200": answer(
+                    "What follows each prompt; a stream ends with `[DONE]`.",
+                    in_json(ref("Completion")) | in_events(EVENT, "[DONE]"),
+                    OF_RACES,
+                ),
+                **errors(OF_RACE),
+            },
+        }
+    }
+}

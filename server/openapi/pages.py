@@ -1,0 +1,102 @@
+"""Probes, the document, its page, and kept images in the document."""
+
+from typing import Any
+
+from .records import Schema
+from .shared import (
+    ANYONE,
+    JSON,
+    OF_ALL,
+    TEXT,
+    answer,
+    errors,
+    in_json,
+    path_parameter,
+    record,
+    ref,
+)
+
+BYTES: Schema = {"type": "string", "format": "binary"}
+SCHEMAS: dict[str, Schema] = {"Status": record({"status": TEXT})}
+# What a file is answered with besides the whole of it, to who asks with conditions.
+OF_FILES = {
+    "304": answer("The client has it."),
+    "412": answer("It is not as the client wants it."),
+    "416": answer("It has no such range."),
+    **errors((*OF_ALL, 404)),
+}
+
+
+def operation(name: str, summary: str, **responses: Any) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "tags": ["Server"],
+        "summary": summary,
+        "security": ANYONE,
+        "responses": {
+            **{status.removeprefix("_"): made for status, made in responses.items()},
+            **errors(OF_ALL),
+        },
+    }
+
+
+def files(name: str, summary: str, *media_types: str) -> dict[str, Any]:
+    content = {name: {"schema": BYTES} for name in media_types}
+    made = operation(
+        name,
+        summary,
+        _200=answer("The file.", content),
+        _206=answer("A part.", content),
+    )
+    return {**made, "responses": {**made["responses"], **OF_FILES}}
+
+
+STATUS = in_json(ref("Status"))
+PATHS: dict[str, Any] = {
+    "/healthz": {
+        "get": operation(
+            "isAlive", "Is the process alive?", _200=answer("It is.", STATUS)
+        )
+    },
+    "/readyz": {
+        "get": operation(
+            "isReady",
+            "Can it serve?",
+            _200=answer("It can.", STATUS),
+            _503=answer("It is stopping, or has no usable provider.", STATUS),
+        )
+    },
+    "/openapi.json": {
+        "get": operation(
+            "retrieveDocument",
+            "This document",
+            _200=answer("It.", {JSON: {"schema": {"type": "object"}}}),
+        )
+    },
+    "/docs": {
+        "get": operation(
+            "showDocument",
+            "This document as a page",
+            _200=answer("The page.", {"text/html": {"schema": TEXT}}),
+        )
+    },
+    "/docs/{name}": {
+        "parameters": [path_parameter("name", "A file's name.", "page.js")],
+        "get": files(
+            "retrieveFileOfPage",
+            "A file of that page",
+            "text/css",
+            "text/javascript",
+        ),
+    },
+    "/media/{name}": {
+        "parameters": [
+            path_parameter(
+                "name",
+                "The SHA-256 of the image, and its extension.",
+                f"{'0' * 64}.png",
+            )
+        ],
+        "get": files("retrieveImage", "An image that was made here", "image/*"),
+    },
+}

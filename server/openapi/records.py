@@ -1,0 +1,111 @@
+"""JSON schemas of the records that requests are read into: so they can't disagree."""
+
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+import attrs
+from attrs.validators import and_, ge, in_, matches_re, min_len, optional
+
+Schema = dict[str, Any]
+
+# The whole numbers that are read as such: longer ones become floats.
+SMALLEST, LARGEST = -(2**63), 2**64 - 1
+SCALARS: dict[type, Schema] = {
+    str: {"type": "string"},
+    int: {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    NoneType: {"type": "null"},
+}
+BOUNDS = {">=": "minimum", "<=": "maximum", ">": "exclusiveMinimum"}
+LENGTHS = {"string": "minLength", "array": "minItems", "object": "minProperties"}
+# attrs keeps the classes of its validators to itself.
+NUMBER: Any = type(ge(0))
+LENGTH: Any = type(min_len(0))
+ONE_OF: Any = type(in_(()))
+MATCHES: Any = type(matches_re(""))
+OPTIONAL: Any = type(optional(ge(0)))
+ALL_OF: Any = type(and_(ge(0)))
+# A record's place for the whole object: no field of the object.
+WHOLE = "body"
+
+
+def schema_of(record: type, about: Mapping[str, str] | None = None) -> Schema:
+    """
+    Return the schema of the JSON objects that `Structure` turns into *record*.
+
+    Other fields than the record's are let through. *about* describes fields; raises
+    KeyError for one that the record has not.
+    """
+    known = [each for each in attrs.fields(record) if _is_read(each)]
+    properties = {each.name: _field(each) for each in known}
+    for name, text in (about or {}).items():
+        properties[name] = {**properties[name], "description": text}
+    required = [each.name for each in known if each.default is attrs.NOTHING]
+    schema: Schema = {"type": "object", "properties": properties}
+    return {**schema, "required": required} if required else schema
+
+
+def nullable(schema: Schema) -> Schema:
+    """Return the schema of what *schema* describes, or null."""
+    kind = schema.get("type")
+    if kind is None:
+        return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
+    more = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [kind, "null"], **more}
+
+
+def _is_read(each: "attrs.Attribute[Any]") -> bool:
+    return each.name != WHOLE and bool(each.metadata.get("read", True))
+
+
+def _field(each: "attrs.Attribute[Any]") -> Schema:
+    kinds = _alternatives(each.type)
+    shapes = [_shape(kind) for kind in kinds if kind is not NoneType]
+    for validator in _validators(each.validator):
+        shapes = [_narrowed(shape, validator) for shape in shapes]
+    schema = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+    return nullable(schema) if NoneType in kinds and schema else schema
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _shape(kind: Any) -> Schema:
+    if kind is Any:
+        return {}
+    if attrs.has(kind):
+        return schema_of(kind)
+    if get_origin(kind) is tuple:
+        items = _shape(get_args(kind)[0])
+        return {"type": "array", "items": items} if items else {"type": "array"}
+    if get_origin(kind) is Mapping:
+        return {"type": "object"}
+    return dict(SCALARS[kind])
+
+
+def _validators(validator: Any) -> Iterator[Any]:
+    """Yield the validators that one is made of."""
+    if isinstance(validator, OPTIONAL):
+        yield from _validators(validator.validator)
+    elif isinstance(validator, ALL_OF):
+        for each in validator._validators:  # noqa: SLF001 - it has no other name
+            yield from _validators(each)
+    elif validator is not None:
+        yield validator
+
+
+def _narrowed(shape: Schema, validator: Any) -> Schema:
+    """Return *shape* with what *validator* says of values of its type."""
+    kind = shape.get("type")
+    if isinstance(validator, NUMBER) and kind in ("integer", "number"):
+        return {**shape, BOUNDS[validator.compare_op]: validator.bound}
+    if isinstance(validator, LENGTH) and kind in LENGTHS:
+        return {**shape, LENGTHS[kind]: validator.min_length}
+    if isinstance(validator, ONE_OF):
+        return {**shape, "enum": list(validator.options)}
+    if isinstance(validator, MATCHES):
+        return {**shape, "pattern": f"^(?:{validator.pattern.pattern})$"}
+    raise TypeError(f"a schema can't say what {validator!r} does")

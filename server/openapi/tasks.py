@@ -1,0 +1,169 @@
+"""Images, speech, transcriptions and embeddings in the document."""
+
+from typing import Any
+
+from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
+
+from .chat import COUNT
+from .records import Schema, schema_of
+from .shared import (
+    KEYS,
+    OF_RACE,
+    OF_RACES,
+    RACE_OPTIONS,
+    SELECTION,
+    TEXT,
+    answer,
+    array,
+    body,
+    errors,
+    in_events,
+    in_json,
+    raced,
+    record,
+    ref,
+)
+
+SOUNDS = ("audio/*", "application/octet-stream")
+TRANSCRIPTS = ("text/plain", "text/vtt", "application/x-subrip")
+# Streams come whole, and as their provider has sent them.
+PASSED_ON = in_events({"type": "object"}, "[DONE]")
+BYTES: Schema = {"type": "string", "format": "binary"}
+TRANSCRIPTION: Schema = {
+    "type": "object",
+    "properties": {
+        "file": {**BYTES, "description": "The recording."},
+        "model": {"type": "string", "minLength": 1},
+        "language": TEXT,
+        "prompt": TEXT,
+        "response_format": {
+            **TEXT,
+            "description": "Which of the types of answers to send.",
+            "examples": ["json", "text", "srt", "verbose_json", "vtt"],
+        },
+        "temperature": {"type": "number"},
+        "provider": {**TEXT, "description": SELECTION["provider"]["description"]},
+        "race": {
+            "description": f"{SELECTION['race']['description']} A part of JSON.",
+            **RACE_OPTIONS,
+        },
+    },
+    "required": ["file", "model"],
+}
+VECTOR: Schema = {
+    "description": "Numbers; or base64 of 32-bit floats, the least byte first.",
+    "anyOf": [array({"type": "number"}), TEXT],
+}
+SCHEMAS: dict[str, Schema] = {
+    "ImageRequest": raced(
+        schema_of(
+            ImageRequest,
+            {
+                "size": "`WIDTHxHEIGHT` in pixels, or `auto`.",
+                "width": "Goes before `size`, as does `height`.",
+                "response_format": "One of this server's own, unless said otherwise.",
+            },
+        )
+    ),
+    "Images": record(
+        {
+            "created": COUNT,
+            "model": TEXT,
+            "provider": {**TEXT, "description": "The id of the provider that has won."},
+            "data": array(
+                record(
+                    {
+                        "url": {"type": "string", "format": "uri"},
+                        "b64_json": TEXT,
+                        "revised_prompt": {"type": ["string", "null"]},
+                    },
+                    optional=("url", "b64_json"),
+                )
+            ),
+        }
+    ),
+    "SpeechRequest": raced(schema_of(SpeechRequest)),
+    "TranscriptionRequest": TRANSCRIPTION,
+    "Transcription": {"type": "object", "properties": {"text": TEXT}},
+    "EmbeddingsRequest": raced(
+        schema_of(EmbeddingsRequest, {"input": "Texts, or lists of token ids."})
+    ),
+    "Embeddings": record(
+        {
+            "object": {"type": "string", "const": "list"},
+            "model": TEXT,
+            "data": array(record({"embedding": VECTOR})),
+        }
+    ),
+}
+
+
+def operation(
+    name: str, tag: str, summary: str, asked: dict[str, Any], made: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "post": {
+            "operationId": name,
+            "tags": [tag],
+            "summary": summary,
+            "security": KEYS,
+            "requestBody": asked,
+            "responses": {"200": made, **errors(OF_RACE)},
+        }
+    }
+
+
+def image_operation(name: str, summary: str) -> dict[str, Any]:
+    example = {"prompt": "a futuristic cityscape at sunset", "model": "flux"}
+    return operation(
+        name,
+        "Images",
+        summary,
+        body(ref("ImageRequest"), example),
+        answer("The winner's images.", in_json(ref("Images")), OF_RACES),
+    )
+
+
+PATHS: dict[str, Any] = {
+    "/images/generations": image_operation(
+        "createImage", "Make images: the first bytes that really are one win"
+    ),
+    "/images/generate": image_operation("generateImage", "The same, by an older name"),
+    "/audio/speech": operation(
+        "createSpeech",
+        "Audio",
+        "Speak a text",
+        body(
+            ref("SpeechRequest"),
+            {"model": "tts-1", "input": "Hello.", "voice": "alloy"},
+        ),
+        answer(
+            "The winner's sound, as it sent it.",
+            {name: {"schema": BYTES} for name in SOUNDS} | PASSED_ON,
+            OF_RACES,
+        ),
+    ),
+    "/audio/transcriptions": operation(
+        "createTranscription",
+        "Audio",
+        "Write a recording down",
+        {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": ref("TranscriptionRequest")}},
+        },
+        answer(
+            "The winner's text, in the format that was asked for.",
+            in_json(ref("Transcription"))
+            | {name: {"schema": TEXT} for name in TRANSCRIPTS}
+            | PASSED_ON,
+            OF_RACES,
+        ),
+    ),
+    "/embeddings": operation(
+        "createEmbeddings",
+        "Embeddings",
+        "Texts to vectors, in the encoding that is asked for",
+        body(ref("EmbeddingsRequest"), {"model": "all-minilm", "input": "Hello."}),
+        answer("The winner's vectors.", in_json(ref("Embeddings")), OF_RACES),
+    ),
+}
