@@ -1,5 +1,6 @@
 """What the server may know of the providers: these names, and no module of theirs."""
 
+from .attempt import Attempt
 from .chat import (
     COMPLETIONS,
     MESSAGES,
@@ -27,7 +28,7 @@ from .errors import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from .http import Attempt, open_session
+from .http import open_session
 from .local import Endpoint, Engine, Engines, engine_missing
 from .models import ModelList
 from .packages import BrokenPackage, load_packages

@@ -1,11 +1,12 @@
 """The transport of a chat: one call, its bytes to chunks, in time or not at all."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from .attempt import Attempt
 from .chat import ChatRequest, Chunk, TextRun
 from .dialects import UNREADABLE, Dialect
 from .errors import (
@@ -15,7 +16,8 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from .http import Attempt, check_status, what_broke
+from .exchange import Exchange
+from .http import check_status, what_broke
 from .settings import Limits
 
 if TYPE_CHECKING:
@@ -26,9 +28,6 @@ Pieces = list[Chunk | TextRun]
 # Seconds that a connection may take to end after the answer's last event came, so that
 # it can be used again.
 LINGER = 1.0
-# Bytes of an answer that are taken in at once: for a slow client, the chunks and frames
-# made of them wait, which are many times their size.
-MOST_AT_ONCE = 32 * 1024
 # Seconds that usage and `[DONE]` may take once all has been said.
 LAST_WORDS = 5.0
 
@@ -50,25 +49,31 @@ class ChatStream:
         model: str,
         limits: Limits,
     ) -> None:
+        self.attempt = Attempt()
         self._provider = provider
         self._limits = limits
         self._dialect = dialect
         self._call = dialect.encode(request, model)
-        self.attempt = Attempt()
-        self._response: aiohttp.ClientResponse | None = None
+        self._exchange: Exchange | None = None
+        self._answered = False
         self._spoke = False
+        self._closed = False
         self._finished_at: float | None = None
-        self._broken: ProviderError | None = None
+        # What has arrived and nobody has taken yet, and what comes after it.
+        self._ready: Pieces = []
+        self._over = False
+        self._error: Exception | None = None
+        self._show: Callable[[Pieces], bool] | None = None
+        self._behind = False
+        self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        self._waiting_since: float | None = None
+        self._started = self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._expired = ""
-        self._opening: asyncio.Timeout | None = None
 
     @property
     def phase(self) -> Phase:
-        if self._response is None:
+        if not self._answered:
             return "connect" if self.attempt.connected is None else "headers"
         return "stream" if self._spoke else "first_token"
 
@@ -77,100 +82,182 @@ class ChatStream:
 
     async def __anext__(self) -> Pieces:
         try:
-            return await self._next()
+            if self._exchange is None and not self._closed:
+                await self._open()
+            while not self._ready:
+                await self._more()
         except ProviderError as exc:
-            exc.phase = self.phase
-            self.close()
-            raise self._provider.cleaned(exc) from exc.__cause__
+            raise self._failed(exc) from exc.__cause__
         except BaseException:
             self.close()
             raise
+        pieces, self._ready = self._ready, []
+        return pieces
+
+    async def pour(
+        self,
+        show: Callable[[Pieces], bool],
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """
+        Have *show* called with what arrives, as soon as it does, to the answer's end.
+
+        It returns whether that is more than its client has read; *catch_up* waits until
+        that is read, and nothing is taken from the upstream meanwhile.
+        """
+        try:
+            self._show = show
+            ready, self._ready = self._ready, []
+            self._behind = bool(ready) and show(ready)
+            while True:
+                if self._behind:
+                    await catch_up()
+                    self._behind = False
+                await self._more()
+        except StopAsyncIteration:
+            self.close()
+        except ProviderError as exc:
+            raise self._failed(exc) from exc.__cause__
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._show = None
 
     def close(self) -> None:
         """Hang up, or leave the connection to the pool if the answer is whole."""
+        if self._closed:
+            return
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._opening is not None:
-            with suppress(RuntimeError):  # its time is just up: it hangs up by itself
-                self._opening.reschedule(self._loop.time())
-            self._opening = None
-        if self._response is None or self._response.closed:
-            return
-        if self._dialect.done:
-            # It is released by itself if its end comes in time.
-            self._loop.call_later(LINGER, self._response.close)
-        else:
-            self._response.close()
-
-    async def _next(self) -> Pieces:
-        if self._response is None:
-            self._response = await self._open()
-            self._rewatch()
-        content = self._response.content
-        while not self._dialect.done and self._broken is None:
-            self._waiting_since = self._loop.time()
-            try:
-                received = await content.read(MOST_AT_ONCE)
-            except (aiohttp.ClientError, OSError, RuntimeError) as exc:
-                pieces = self._cut_short(exc)
+        if self._exchange is not None:
+            if self._dialect.done:
+                # It is released by itself if its end comes in time.
+                self._exchange.linger(LINGER)
             else:
-                pieces = self._take_in(received)
-            self._waiting_since = None
-            if pieces:
-                return pieces
-        if self._broken is not None:
-            raise self._broken
-        if not self._spoke:
-            raise ProviderProtocolError("the answer ended without a token")
-        raise StopAsyncIteration
+                self._exchange.close()
+        self._end(ProviderUnreachable("the call was given up"))
 
-    async def _open(self) -> aiohttp.ClientResponse:
-        if problem := self._provider.problem():
-            raise ProviderUnreachable(problem)
-        limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
-        try:
-            async with asyncio.timeout_at(self._started + limit) as self._opening:
-                response = await self._provider.request(
-                    "POST", self._call, self._limits, self.attempt
-                )
-                await check_status(response)
-                return response
-        except TimeoutError as exc:
-            if isinstance(exc, aiohttp.ServerTimeoutError):
-                limit = self._limits.connect_timeout
-                raise ProviderTimeout(f"no connection within {limit:g} s") from exc
-            raise ProviderTimeout(f"no answer within {limit:g} s") from exc
-        except ValueError as exc:  # aiohttp's word for what HTTP can't say
-            raise ProviderProtocolError("the request can't be sent to it") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise ProviderUnreachable(what_broke(exc)) from exc
-        finally:
-            self._opening = None
+    # What the exchange calls.
 
-    def _cut_short(self, exc: Exception) -> Pieces:
-        """Return what is left of an answer whose line broke, if it is whole."""
-        if self._finished_at is not None:
-            return self._rest()
-        if self._expired:
-            raise ProviderTimeout(self._expired) from exc
-        raise ProviderUnreachable(what_broke(exc)) from exc
-
-    def _take_in(self, received: bytes) -> Pieces:
-        """Return the pieces of one read; [] if it completed none."""
-        self.attempt.received += len(received)
-        pieces, broken = self._decode(received)
+    def take(self, data: bytes) -> bool:
+        """Take in a part of the body; return whether that is enough for now."""
+        self._heard_at = self._loop.time()
+        self.attempt.received += len(data)
+        pieces, broken = self._decode(data)
         begun = self._spoke
         self._follow(pieces)
-        if broken is None:
-            return pieces
-        if self._finished_at is not None:
-            return pieces + self._rest()
-        if not (begun and pieces):
-            self._spoke = begun  # who has not won yet is better left to the others
-            raise broken
-        self._broken = broken
+        if broken is not None and self._finished_at is None:
+            if begun:
+                self._arrived(pieces)
+            else:
+                self._spoke = False  # who has not won is better left to the others
+            self._end(broken)
+            return True
+        if broken is not None:
+            pieces += self._rest()
+        behind = self._arrived(pieces)
+        if broken is not None or self._dialect.done:
+            self._end(None)
+        return behind
+
+    def end(self, error: Exception | None) -> None:
+        """Take in that the body is over, and what broke it."""
+        if error is None:
+            pieces, broken = self._decode(b"")
+            self._follow(pieces)
+            self._arrived(pieces)
+            self._end(broken)
+        elif self._finished_at is not None:
+            self._arrived(self._rest())
+            self._end(None)
+        else:
+            self._end(self._what_broke(error))
+
+    async def _open(self) -> None:
+        if problem := self._provider.problem():
+            raise ProviderUnreachable(problem)
+        limits = self._limits
+        limit = min(limits.first_token_timeout, limits.total_timeout)
+        self._watch()
+        try:
+            self._exchange = exchange = self._provider.post(self._call, self.attempt)
+            await exchange.open(min(limits.connect_timeout, limit))
+            await check_status(exchange)
+        except TimeoutError as exc:
+            if self._expired or limit < limits.connect_timeout:
+                raise ProviderTimeout(f"no answer within {limit:g} s") from exc
+            limit = limits.connect_timeout
+            raise ProviderTimeout(f"no connection within {limit:g} s") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            if self._expired:
+                raise ProviderTimeout(f"no answer within {limit:g} s") from exc
+            raise ProviderUnreachable(what_broke(exc)) from exc
+        except ValueError as exc:  # what HTTP can't say
+            raise ProviderProtocolError("the request can't be sent to it") from exc
+        self._answered = True
+        exchange.hand_to(self)
+
+    async def _more(self) -> None:
+        """Wait until there is more, or raise what there is instead."""
+        if self._exchange is not None and not self._over:
+            self._heard_at = self._loop.time()
+            self._exchange.resume()
+        if not (self._over or self._ready or self._behind):
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._over and not self._ready:
+            if self._error is not None:
+                raise self._error
+            if not self._spoke:
+                raise ProviderProtocolError("the answer ended without a token")
+            raise StopAsyncIteration
+
+    def _failed(self, exc: ProviderError) -> ProviderError:
+        """Close; return what is to be raised."""
+        exc.phase = self.phase
         self.close()
-        return pieces
+        return self._provider.cleaned(exc)
+
+    def _arrived(self, pieces: Pieces) -> bool:
+        """Pass *pieces* on; return whether that is enough for now."""
+        if not pieces:
+            return False
+        if self._show is None:
+            self._ready += pieces
+            self._wake()
+            return True
+        try:
+            self._behind = self._show(pieces)
+        except Exception as exc:  # noqa: BLE001 - raised where it can be handled
+            self._end(exc)
+            return True
+        if self._behind:
+            self._wake()
+        return self._behind
+
+    def _end(self, error: Exception | None) -> None:
+        """Take in that nothing follows; whoever reads is told when all is read."""
+        if not self._over:
+            self._over, self._error = True, error
+            if error is not None:
+                self.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _what_broke(self, error: Exception) -> ProviderError:
+        broken: ProviderError = ProviderUnreachable(what_broke(error))
+        if self._expired:
+            broken = ProviderTimeout(self._expired)
+        broken.__cause__ = error
+        return broken
 
     def _decode(self, received: bytes) -> tuple[Pieces, ProviderError | None]:
         """
@@ -201,13 +288,13 @@ class ChatStream:
             self._spoke = True
             self._rewatch()  # from now on silence counts, not the first token
         if self._spoke and self._finished_at is None and self._dialect.finished:
-            self._finished_at = self._loop.time()
+            self._finished_at = self._heard_at
             self._rewatch()
 
     def _rest(self) -> Pieces:
         """Return what is left of an answer that is whole, whatever broke after it."""
-        if self._response is not None:
-            self._response.close()
+        if self._exchange is not None:
+            self._exchange.close()
         chunks, _ = self._decode(b"")
         self._dialect.done = True
         return chunks
@@ -224,15 +311,21 @@ class ChatStream:
         One timer a stream, moved only when it fires: arming it for each read would
         cost a tenth of what an event costs.
         """
+        if self._over or self._closed:
+            return
         now = self._loop.time()
-        due, self._expired = self._due(now)
+        due, why = self._due(now)
         if due > now:
-            self._expired, self._timer = "", self._loop.call_at(due, self._watch)
-        elif self._response is not None:
-            # Wakes the reader. aiohttp would by raising one exception again and again,
-            # whose traceback then keeps every stream that it has ever woken.
-            self._response.content.set_exception(aiohttp.ClientConnectionError())
-            self._response.close()
+            self._timer = self._loop.call_at(due, self._watch)
+            return
+        self._expired = why
+        if not self._answered and self._exchange is not None:
+            self._exchange.close()  # which wakes who waits for it
+        elif self._finished_at is not None:
+            self._arrived(self._rest())
+            self._end(None)
+        else:
+            self._end(ProviderTimeout(why))
 
     def _due(self, now: float) -> tuple[float, str]:
         """Return when the stream is too late, by the loop's clock, and for what."""
@@ -244,11 +337,12 @@ class ChatStream:
             if first < due:
                 return first, f"no token within {limits.first_token_timeout:g} s"
             return due, why
-        # While nobody reads, it is the client that is slow.
-        since, limit = self._waiting_since or now, limits.idle_timeout
+        # While nobody takes what comes, it is the client that is slow.
+        waiting = self._waiter is not None
+        since, limit = self._heard_at if waiting else now, limits.idle_timeout
         if self._finished_at is not None:
             limit = min(limit, LAST_WORDS)
-            since = min(since, self._finished_at) if self._waiting_since else now
+            since = min(since, self._finished_at) if waiting else now
         if since + limit < due:
             return since + limit, f"silent for {limits.idle_timeout:g} s"
         return due, why

@@ -19,15 +19,14 @@ from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import ContentEncodingError
 from aiohttp.resolver import ThreadedResolver
-from attrs import define
+from httptools import HttpParserError, HttpParserUpgrade
 from yarl import URL
 
 from .dialects import read_error
 from .errors import ProviderFailed
+from .exchange import Exchange
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Seconds within which a dead connection shows: a round trip, wherever it goes.
-STALE = 1.0
 MAX_ERROR_BYTES = 64 * 1024
 # Seconds that an error's body may take: its status is known, and says the most.
 ERROR_PATIENCE = 2.0
@@ -45,6 +44,7 @@ BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         (aiohttp.ClientConnectorError, ConnectionRefusedError),
         "no connection to it can be made",
     ),
+    ((HttpParserError, HttpParserUpgrade), "its answer is not valid HTTP"),
     # RuntimeError: aiohttp has hung up by itself, since what came is no HTTP any more.
     ((aiohttp.ClientPayloadError, RuntimeError), "it broke its answer off"),
     ((aiohttp.ClientResponseError,), "its answer is not valid HTTP"),
@@ -118,40 +118,6 @@ def _inside(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     return [each for each in found if each is not None]
 
 
-@define
-class Attempt:
-    """
-    One call as it went, while it goes: times are perf_counter's, in seconds.
-
-    *received* counts the bytes of the body, *chunks* what they were decoded to, and
-    *tokens* those of the chunks that had content: there are at least so many.
-    """
-
-    connected: float | None = None
-    headers: float | None = None
-    reused: bool = False
-    received: int = 0
-    chunks: int = 0
-    tokens: int = 0
-    _sent_at: float = 0.0
-
-    def begin(self) -> None:
-        self.connected, self.reused = None, False
-        self._sent_at = perf_counter()
-
-    def was_stale(self, exc: aiohttp.ClientError) -> bool:
-        """
-        Say whether the connection was dead, so that nobody has seen the request.
-
-        A kept one that is dead breaks at once, and with nothing of an answer; but so
-        does an upstream that takes each request and hangs up.
-        """
-        # What there was of an answer, or else words.
-        rest = exc.message if isinstance(exc, aiohttp.ServerDisconnectedError) else ""
-        at_once = perf_counter() - self._sent_at < STALE
-        return self.reused and at_once and isinstance(rest, str)
-
-
 def proxy_from_environment(url: URL) -> str | None:
     """Return the HTTP proxy that the environment names for *url*; none on loopback."""
     host = url.host or ""
@@ -162,7 +128,11 @@ def proxy_from_environment(url: URL) -> str | None:
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
-async def check_status(response: aiohttp.ClientResponse) -> None:
+# An answer to a call, by whichever way it was made.
+Answer = Exchange | aiohttp.ClientResponse
+
+
+async def check_status(response: Answer) -> None:
     """Raise the ProviderError that an answer's status stands for, if it is one."""
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls successful
@@ -180,7 +150,7 @@ async def check_status(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-async def read_explanation(response: aiohttp.ClientResponse) -> bytes:
+async def read_explanation(response: Answer) -> bytes:
     """Read what an error says, as far as that is to be had."""
     body = bytearray()
     with contextlib.suppress(aiohttp.ClientError, OSError):
@@ -192,8 +162,10 @@ async def read_explanation(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-async def read_some(response: aiohttp.ClientResponse) -> bytes:
+async def read_some(response: Answer) -> bytes:
     """Read what has come of a body, b"" at its end; or raise an aiohttp.ClientError."""
+    if isinstance(response, Exchange):
+        return await response.read()
     try:
         return await response.content.readany()
     except RuntimeError as exc:

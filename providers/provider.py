@@ -3,13 +3,16 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
 from time import perf_counter
 from typing import TypeVar
 
 import aiohttp
 from attrs import evolve
+from multidict import CIMultiDict
 from yarl import URL
 
+from .attempt import Attempt
 from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest
 from .chat_stream import ChatStream
 from .dialects import (
@@ -27,8 +30,8 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
+from .exchange import MAX_SENT, Exchange, Post, request_head
 from .http import (
-    Attempt,
     check_status,
     is_public,
     proxy_from_environment,
@@ -39,8 +42,6 @@ from .settings import Limits, ProviderSettings
 from .task_stream import TaskStream
 from .tasks import IMAGE_FIELDS, TaskRequest
 
-# How often a call is sent at most: dead connections that nobody has noticed are few.
-MAX_SENT = 3
 MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT = 15.0
 # What image services are given that make their callers wait in a queue.
@@ -166,6 +167,41 @@ class Provider:
         except UNREADABLE as exc:
             raise ProviderProtocolError("its list of models can't be read") from exc
 
+    def post(self, call: Call, attempt: Attempt) -> Exchange:
+        """
+        Prepare to post *call* to the upstream itself; nothing is sent yet.
+
+        Raises ValueError if it can't be said in HTTP.
+        """
+        origin = self._origin
+        url = _joined(self._base_url, call.path)
+        target, headers = url.raw_path_qs, CIMultiDict(origin.headers)
+        if origin.proxy is not None and not origin.is_ssl():
+            target = str(url)
+            if login := _login(origin.proxy):
+                headers["Proxy-Authorization"] = login
+        headers.update(call.headers)
+        headers.update(self.settings.headers)
+        head = request_head(target, headers, len(call.body))
+        return Exchange(Post(self._connector, origin, head, call.body), attempt)
+
+    @cached_property
+    def _connector(self) -> aiohttp.BaseConnector:
+        if self._session.connector is None:
+            raise RuntimeError("the session is closed")
+        return self._session.connector
+
+    @cached_property
+    def _origin(self) -> aiohttp.ClientRequest:
+        """What a connection is made for, with the headers of every request."""
+        return aiohttp.ClientRequest(
+            "GET",  # or it would speak of its body's length
+            self._base_url,
+            headers=self._session.headers,
+            session=self._session,
+            proxy=URL(self._proxy) if self._proxy else None,
+        )
+
     async def request(
         self,
         method: str,
@@ -238,6 +274,18 @@ class Provider:
         """Return *error* less this provider's secrets."""
         error.clean(self._secrets)
         return error
+
+
+@lru_cache(maxsize=1000)
+def _joined(base_url: URL, path: str) -> URL:
+    return base_url.join(URL(path))
+
+
+def _login(proxy: URL) -> str:
+    """Return what a proxy wants to be told, if its address names a user."""
+    if proxy.user is None:
+        return ""
+    return aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
 
 
 def _secrets(settings: ProviderSettings) -> list[str]:

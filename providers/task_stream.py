@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from .attempt import Attempt
 from .dialects import UNREADABLE, Ask, Reply, Result, Talk
 from .errors import (
     Phase,
@@ -14,7 +15,6 @@ from .errors import (
     ProviderUnreachable,
 )
 from .http import (
-    Attempt,
     read_body,
     read_explanation,
     read_some,

@@ -112,9 +112,9 @@ async def _stream(
 
 async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) -> None:
     await response.begin(shown.render(winner.head))
-    async for pieces in winner.rest:
-        if response.put(shown.render(pieces)):
-            await response.catch_up()
+    await winner.rest.pour(
+        lambda pieces: response.put(shown.render(pieces)), response.catch_up
+    )
     winner.close()
 
 

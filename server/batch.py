@@ -47,7 +47,7 @@ class Batch(Entrant):
 
 
 @define(eq=False)
-class BatchStream:
+class BatchStream(Stream[Chunk]):
     """
     The chunks of several answers, as they come, and the sum of their usage at the end.
 

@@ -6,7 +6,7 @@ asyncio alone: no HTTP, no JSON. A race knows racers, their streams, and time.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -45,6 +45,19 @@ class Stream(Protocol[P_co]):
     def __aiter__(self) -> "Stream[P_co]": ...
 
     async def __anext__(self) -> Sequence[P_co]: ...
+
+    async def pour(
+        self,
+        show: Callable[[Sequence[Any]], bool],
+        catch_up: Callable[[], Awaitable[None]],
+    ) -> None:
+        """
+        Have *show* called with all that arrives. It returns whether that is more than
+        its client has read; *catch_up* waits until that is read.
+        """
+        async for pieces in self:
+            if show(pieces):
+                await catch_up()
 
     def close(self) -> None:
         """Hang up at once."""

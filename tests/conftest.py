@@ -25,9 +25,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 def make_upstream(stack: AsyncExitStack) -> MakeUpstream:
     async def make(
-        script: Iterable[Step] = (), models: tuple[str, ...] = ()
+        script: Iterable[Step] = (), models: tuple[str, ...] = (), **more: Any
     ) -> Upstream:
-        return await stack.enter_async_context(upstream(script, models))
+        return await stack.enter_async_context(upstream(script, models, **more))
 
     return make
 

@@ -5,6 +5,7 @@ import contextlib
 import email.policy
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -154,13 +155,14 @@ class Upstream:
     listed: asyncio.Event = field(factory=asyncio.Event)
     quiet: asyncio.Event = field(factory=asyncio.Event)
     port: int = 0
+    scheme: str = "http"
     _serving: set[asyncio.Task[Any]] = field(factory=set, init=False)
     _playing: int = field(default=0, init=False)
     _idle: set[asyncio.StreamWriter] = field(factory=set, init=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
     def table(self, name: str, **keys: Any) -> str:
         """Return the configuration of this upstream as the provider *name*."""
@@ -327,12 +329,14 @@ async def _request(reader: asyncio.StreamReader) -> Received | None:
 
 @asynccontextmanager
 async def upstream(
-    script: Iterable[Step] = (), models: tuple[str, ...] = ()
+    script: Iterable[Step] = (),
+    models: tuple[str, ...] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Upstream]:
     """Start an upstream on a free port."""
-    made = Upstream(list(script), models)
+    made = Upstream(list(script), models, scheme="https" if tls else "http")
     async with await asyncio.start_server(
-        made.serve, "127.0.0.1", 0, backlog=1024
+        made.serve, "127.0.0.1", 0, backlog=1024, ssl=tls
     ) as server:
         made.port = server.sockets[0].getsockname()[1]
         try:

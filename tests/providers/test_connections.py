@@ -137,7 +137,7 @@ async def test_no_second_try_after_a_while(
     make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kept connection that breaks later was not dead: the call was worked on."""
-    monkeypatch.setattr("providers.http.STALE", 0.1)
+    monkeypatch.setattr("providers.attempt.STALE", 0.1)
     upstream = await make_upstream()
     upstream.scripts = [whole("a"), [0.2]]
     provider = connect(upstream.url)

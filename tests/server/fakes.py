@@ -16,6 +16,7 @@ from providers import (
     Phase,
     ProviderProtocolError,
 )
+from server.race import Stream
 
 # Seconds after which a test that nothing ends has failed, instead of waiting on.
 PATIENCE = 10.0
@@ -41,7 +42,7 @@ async def happened(event: asyncio.Event) -> None:
 
 
 @define(eq=False)
-class ScriptedStream:
+class ScriptedStream(Stream[Chunk]):
     """One playing of a script. It never closes itself: its opener has to."""
 
     racer: "ScriptedRacer"

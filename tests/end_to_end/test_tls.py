@@ -1,0 +1,87 @@
+"""Upstreams behind TLS, as all vendors are, before a real server process."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.conftest import MakeUpstream, Serve
+from tests.upstream import HEAD, ROLE, says
+
+HALF = 500_000
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Return what an upstream on this machine serves with."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a server that trusts the upstream's certificate."""
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(file)
+    return {"SSL_CERT_FILE": str(file)}
+
+
+async def test_race(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    tls: ssl.SSLContext,
+    trusting: dict[str, str],
+) -> None:
+    """The winner's stream arrives whole, the loser is hung up on."""
+    slow = await make_upstream([HEAD, ROLE, ...], tls=tls)
+    fast = await make_upstream(says("a" * HALF, "b" * HALF), tls=tls)
+    client = await serve(slow.table("Slow"), fast.table("Fast"), environ=trusting)
+    long = [{"role": "user", "content": "x" * 2 * HALF}]
+
+    answer = await client.chat("Slow Fast", stream=True, messages=long)
+
+    assert answer.said == "a" * HALF + "b" * HALF
+    async with asyncio.timeout(5):
+        await slow.hung_up.get()
+    assert len(fast.requests[0].body) > 2 * HALF
+
+
+async def test_connections_are_used_again(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    tls: ssl.SSLContext,
+    trusting: dict[str, str],
+) -> None:
+    """One handshake is enough for one answer after another, streamed or not."""
+    upstream = await make_upstream(says("a"), tls=tls)
+    client = await serve(upstream.table("One"), environ=trusting)
+
+    for stream in (True, False) * 5:
+        assert (await client.chat("One", stream=stream)).status == 200
+
+    chats = [each for each in upstream.requests if each.method == "POST"]
+    assert len(chats) == 10
+    assert upstream.connections <= 2  # another one asks for the list of models
+
+
+async def test_certificate_that_nobody_knows(
+    serve: Serve, make_upstream: MakeUpstream, tls: ssl.SSLContext
+) -> None:
+    """An upstream that can't prove who it is gets nothing."""
+    upstream = await make_upstream(says("a"), tls=tls)
+    client = await serve(upstream.table("One"))
+
+    answer = await client.chat("One", stream=True)
+
+    assert answer.status == 502
+    (told,) = answer.json["error"]["providers"]
+    assert told["message"] == "no TLS connection to it can be made"
+    assert upstream.requests == []
