@@ -8,7 +8,7 @@ import aiohttp
 
 from .attempt import Attempt
 from .chat import ChatRequest, Chunk, TextRun
-from .dialects import UNREADABLE, Dialect
+from .dialects import UNREADABLE, Call, Dialect
 from .errors import (
     Phase,
     ProviderError,
@@ -53,7 +53,7 @@ class ChatStream:
         self._provider = provider
         self._limits = limits
         self._dialect = dialect
-        self._call = dialect.encode(request, model)
+        self._call: Call | None = dialect.encode(request, model)
         self._exchange: Exchange | None = None
         self._answered = False
         self._spoke = False
@@ -182,8 +182,8 @@ class ChatStream:
         limit = min(limits.first_token_timeout, limits.total_timeout)
         self._watch()
         try:
-            self._exchange = exchange = self._provider.post(self._call, self.attempt)
-            await exchange.open(min(limits.connect_timeout, limit))
+            self._exchange = exchange = self._provider.exchange(self.attempt)
+            await self._send(exchange, min(limits.connect_timeout, limit))
             await check_status(exchange)
         except TimeoutError as exc:
             if self._expired or limit < limits.connect_timeout:
@@ -198,6 +198,14 @@ class ChatStream:
             raise ProviderProtocolError("the request can't be sent to it") from exc
         self._answered = True
         exchange.hand_to(self)
+
+    async def _send(self, exchange: Exchange, connect_timeout: float) -> None:
+        # A stream may be open for long, and what was sent be large.
+        call, self._call = self._call, None
+        if call is None:
+            raise AssertionError("a stream asks once")
+        head = self._provider.head(call)
+        await exchange.open(head, call.body, connect_timeout)
 
     async def _more(self) -> None:
         """Wait until there is more, or raise what there is instead."""
@@ -280,15 +288,16 @@ class ChatStream:
 
     def _follow(self, pieces: Pieces) -> None:
         """Note how far the answer is, since that decides how long it may take."""
+        changed = False
         for piece in pieces:
             self.attempt.chunks += piece.count
             if piece.has_token:
                 self.attempt.tokens += piece.count
         if not self._spoke and self.attempt.tokens:
-            self._spoke = True
-            self._rewatch()  # from now on silence counts, not the first token
+            self._spoke = changed = True  # silence counts, not the first token
         if self._spoke and self._finished_at is None and self._dialect.finished:
-            self._finished_at = self._heard_at
+            self._finished_at, changed = self._heard_at, True
+        if changed and not self._dialect.done:
             self._rewatch()
 
     def _rest(self) -> Pieces:

@@ -15,7 +15,7 @@ from typing import Protocol
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from attrs import field, frozen
+from attrs import frozen
 
 from .answer_parser import AnswerParser
 from .attempt import Attempt
@@ -41,16 +41,11 @@ class Taker(Protocol):
 
 
 @frozen
-class Post:
-    """
-    A request that is ready to be sent: *head* and *body*, over a connection such as
-    *connector* makes for *origin*.
-    """
+class Line:
+    """Where connections come from: *connector* makes them for *origin*."""
 
     connector: aiohttp.BaseConnector
     origin: aiohttp.ClientRequest
-    head: bytes = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 class Exchange(asyncio.Protocol):
@@ -62,8 +57,8 @@ class Exchange(asyncio.Protocol):
     time and hangs up at once.
     """
 
-    def __init__(self, post: Post, attempt: Attempt) -> None:
-        self._post = post
+    def __init__(self, line: Line, attempt: Attempt) -> None:
+        self._line = line
         self._attempt = attempt
         self._answer = AnswerParser()
         self._loop = asyncio.get_running_loop()
@@ -88,9 +83,9 @@ class Exchange(asyncio.Protocol):
         """The answer's headers, by name in any case."""
         return self._answer.headers
 
-    async def open(self, connect_timeout: float) -> None:
+    async def open(self, head: bytes, body: bytes, connect_timeout: float) -> None:
         """
-        Connect within so many seconds, send, and wait for the head of the answer.
+        Connect within so many seconds, send a request, and wait for its answer's head.
 
         Sends again where a kept-alive connection was dead already.
         """
@@ -98,7 +93,7 @@ class Exchange(asyncio.Protocol):
             self._attempt.begin()
             connection = await self._connect(connect_timeout)
             try:
-                self._send(connection)
+                self._send(connection, head, body)
                 await self._head()
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
                 # Each round takes one such connection out of the pool.
@@ -177,9 +172,9 @@ class Exchange(asyncio.Protocol):
     async def _connect(self, seconds: float) -> Connection:
         timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
         traces: list[Trace] = [_Watch(self._attempt)]
-        post = self._post
+        line = self._line
         try:
-            connection = await post.connector.connect(post.origin, traces, timeout)
+            connection = await line.connector.connect(line.origin, traces, timeout)
         except TimeoutError as exc:
             raise aiohttp.ConnectionTimeoutError from exc
         if self._closed:
@@ -188,7 +183,7 @@ class Exchange(asyncio.Protocol):
         self._attempt.connected = perf_counter()
         return connection
 
-    def _send(self, connection: Connection) -> None:
+    def _send(self, connection: Connection, head: bytes, body: bytes) -> None:
         transport, protocol = connection.transport, connection.protocol
         if transport is None or protocol is None or protocol.should_close:
             # Something has come while nobody used it, be it the end.
@@ -196,7 +191,7 @@ class Exchange(asyncio.Protocol):
             raise aiohttp.ServerDisconnectedError
         self._connection, self._transport = connection, transport
         transport.set_protocol(self)
-        transport.writelines((self._post.head, self._post.body))
+        transport.writelines((head, body))
 
     async def _head(self) -> None:
         while not self.status:
@@ -292,15 +287,13 @@ class _Watch(Trace):
     send_dns_cache_hit = send_dns_cache_miss = _pass
 
 
-def request_head(target: str, headers: Mapping[str, str], length: int) -> bytes:
+def request_head(target: str, headers: Mapping[str, str]) -> bytes:
     """
-    Return the head of a POST to *target* with a body of so many bytes.
+    Return the head of a POST to *target*, up to the length of its body.
 
     Raises ValueError for what HTTP can't say.
     """
     if FORBIDDEN.search("".join((target, *headers, *headers.values()))):
         raise ValueError("a header has a line break in it")
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return (
-        f"POST {target} HTTP/1.1\r\n{lines}Content-Length: {length}\r\n\r\n"
-    ).encode()
+    return f"POST {target} HTTP/1.1\r\n{lines}Content-Length: ".encode()

@@ -30,7 +30,7 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from .exchange import MAX_SENT, Exchange, Post, request_head
+from .exchange import MAX_SENT, Exchange, Line, request_head
 from .http import (
     check_status,
     is_public,
@@ -81,6 +81,8 @@ class Provider:
         self._base_url = URL(settings.base_url.rstrip("/") + "/")
         self._proxy = proxy_from_environment(self._base_url)
         self._secrets = _secrets(settings)
+        # Nearly all calls are alike in it.
+        self._head = lru_cache(maxsize=100)(self._made_head)
 
     def params(self) -> list[str]:
         """Return the request fields that can be sent to it."""
@@ -167,40 +169,45 @@ class Provider:
         except UNREADABLE as exc:
             raise ProviderProtocolError("its list of models can't be read") from exc
 
-    def post(self, call: Call, attempt: Attempt) -> Exchange:
+    def exchange(self, attempt: Attempt) -> Exchange:
+        """Prepare a call to the upstream itself; nothing is sent yet."""
+        return Exchange(self._line, attempt)
+
+    def head(self, call: Call) -> bytes:
         """
-        Prepare to post *call* to the upstream itself; nothing is sent yet.
+        Return the head of a POST of *call* to the upstream itself.
 
         Raises ValueError if it can't be said in HTTP.
         """
-        origin = self._origin
-        url = _joined(self._base_url, call.path)
+        return b"%b%d\r\n\r\n" % (
+            self._head(call.path, tuple(call.headers.items())),
+            len(call.body),
+        )
+
+    def _made_head(self, path: str, own: tuple[tuple[str, str], ...]) -> bytes:
+        origin = self._line.origin
+        url = self.url(path)
         target, headers = url.raw_path_qs, CIMultiDict(origin.headers)
         if origin.proxy is not None and not origin.is_ssl():
             target = str(url)
             if login := _login(origin.proxy):
                 headers["Proxy-Authorization"] = login
-        headers.update(call.headers)
+        headers.update(own)
         headers.update(self.settings.headers)
-        head = request_head(target, headers, len(call.body))
-        return Exchange(Post(self._connector, origin, head, call.body), attempt)
+        return request_head(target, headers)
 
     @cached_property
-    def _connector(self) -> aiohttp.BaseConnector:
+    def _line(self) -> Line:
         if self._session.connector is None:
             raise RuntimeError("the session is closed")
-        return self._session.connector
-
-    @cached_property
-    def _origin(self) -> aiohttp.ClientRequest:
-        """What a connection is made for, with the headers of every request."""
-        return aiohttp.ClientRequest(
+        origin = aiohttp.ClientRequest(
             "GET",  # or it would speak of its body's length
             self._base_url,
             headers=self._session.headers,
             session=self._session,
             proxy=URL(self._proxy) if self._proxy else None,
         )
+        return Line(self._session.connector, origin)
 
     async def request(
         self,
@@ -274,11 +281,6 @@ class Provider:
         """Return *error* less this provider's secrets."""
         error.clean(self._secrets)
         return error
-
-
-@lru_cache(maxsize=1000)
-def _joined(base_url: URL, path: str) -> URL:
-    return base_url.join(URL(path))
 
 
 def _login(proxy: URL) -> str:

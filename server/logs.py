@@ -3,6 +3,9 @@
 import json
 import logging
 import sys
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,10 +18,7 @@ from .config import LogSettings
 def configure(settings: LogSettings) -> None:
     """Send structlog's and the standard library's records the same way."""
     level = logging.getLevelNamesMapping()[settings.level.upper()]
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    shared: list[Processor] = [_with_level_and_time]
     last: Processor = _line
     if settings.format == "json":
         shared.append(structlog.processors.format_exc_info)
@@ -44,6 +44,20 @@ def configure(settings: LogSettings) -> None:
     )
 
 
+def _with_level_and_time(_: Any, method: str, event: EventDict) -> EventDict:
+    """Add what structlog has two processors for, which cost each request more."""
+    now = time.time()
+    second = int(now)
+    event["level"] = "error" if method == "exception" else method
+    event["timestamp"] = f"{_iso(second)}.{int((now - second) * 1_000_000):06}Z"
+    return event
+
+
+@lru_cache(maxsize=1)
+def _iso(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _json(_: Any, __: str, event: EventDict) -> str:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     try:
@@ -54,11 +68,11 @@ def _json(_: Any, __: str, event: EventDict) -> str:
 
 def _line(_: Any, __: str, event: EventDict) -> str:
     """Write `time level event key=value ...`, and a traceback below it."""
-    time = event.pop("timestamp")[11:23]
+    when = event.pop("timestamp")[11:23]
     level = event.pop("level")
     trouble = event.pop("exc_info", None)
     what = str(event.pop("event"))
-    words = [time, f"{level:7}", what if what.isprintable() else repr(what)]
+    words = [when, f"{level:7}", what if what.isprintable() else repr(what)]
     words += [f"{name}={_shown(value)}" for name, value in event.items()]
     line = " ".join(words)
     if trouble:

@@ -83,6 +83,8 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
 
     *status* is the one that the answer has, unless it is an answer in good order.
     """
+    if type(payload) is dict and "choices" in payload and not payload.get("error"):
+        return None  # nearly all
     if isinstance(payload, list):
         return error_in(payload[0], status) if payload else None
     if not isinstance(payload, Mapping):

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from providers.chat import (
     COMPLETIONS,
+    NO_DELTA,
     NOTHING,
     ChatRequest,
     Choice,
@@ -59,6 +60,7 @@ KNOWN_IN_DELTA = frozenset(
         "function_call",
     )
 )
+PLAIN = frozenset(("role", "content"))
 KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -174,7 +176,7 @@ class OpenAI:
         payload = orjson.loads(data)
         if error := error_in(payload):
             raise error
-        choices = tuple(self._choice(each) for each in payload.get("choices") or ())
+        choices = tuple([self._choice(each) for each in payload.get("choices") or ()])
         chunk = _chunk(payload, choices)
         if self._closed:
             self._template = None
@@ -200,6 +202,10 @@ class OpenAI:
         )
 
     def _delta(self, delta: Mapping[str, Any], choice: int) -> Delta:
+        if delta.keys() <= PLAIN:  # most are, and need no look at all else
+            plain = delta.get("content")
+            if not isinstance(plain, list):
+                return Delta(content=text) if (text := _text(plain)) else NO_DELTA
         content, thinking = _content(delta.get("content"))
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
         calls = delta.get("tool_calls") or ()

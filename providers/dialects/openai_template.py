@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from attrs import define
 
-from providers.chat import Chunk, Delta, with_text
+from providers.chat import Chunk, with_text
 
 # So many may be learned in vain: an upstream that varies another field is not alike.
 LESSONS = 4
@@ -55,9 +55,7 @@ def learn(data: bytes, payload: Any, chunk: Chunk) -> Template | None:
     if len(chunk.choices) != 1 or chunk.usage is not None or len(data) > LARGEST:
         return None
     (choice,) = chunk.choices
-    content = choice.delta.content
-    plain = choice.delta == Delta(content=content)
-    if not content or not plain or choice.finish_reason or choice.logprobs:
+    if not choice.delta.is_plain or choice.finish_reason or choice.logprobs:
         return None
     found = STRING.search(data)
     if found is None or data.count(b'"content":') != 1:

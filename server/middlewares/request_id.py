@@ -1,7 +1,7 @@
 """The request's id: the client's own if it is one, else a new one; in every answer."""
 
+import os
 import re
-import uuid
 
 from aiohttp import web
 
@@ -20,7 +20,7 @@ def request_id(request: web.BaseRequest) -> str:
     known = request.get(REQUEST_ID)
     if known is None:
         given = request.headers.get(HEADER, "")
-        known = given if WELL_FORMED.fullmatch(given) else uuid.uuid4().hex
+        known = given if WELL_FORMED.fullmatch(given) else os.urandom(16).hex()
         request[REQUEST_ID] = known
     return known
 

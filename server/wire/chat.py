@@ -195,7 +195,8 @@ class ChatAnswer:
 
     def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
-        for chunk in map(joined, pieces):
+        for piece in pieces:
+            chunk = joined(piece)
             self.identity.learn(chunk)
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
