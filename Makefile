@@ -64,4 +64,4 @@ fmt: $(VENV)/tools
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) tests/node/node_modules build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

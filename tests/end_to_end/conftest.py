@@ -1,6 +1,7 @@
 """Servers for whoever tests with them: of the embedded model, of every dialect."""
 
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from tests.process import READY, alone, running
 from tests.tap import Tap, tap
 from tests.upstream import upstream
 
+NODE = Path(__file__).parents[1] / "node"
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
 [providers.SmolLM2]
@@ -95,3 +97,26 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
     """Return what packages that leave their own connections open may use."""
     async with httpx2.AsyncClient() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """Return the folder of what runs in Node, with the packages that it needs."""
+    wanted, installed = (
+        NODE / "package-lock.json",
+        NODE / "node_modules/.package-lock.json",
+    )
+    if shutil.which("npm") is None:
+        pytest.fail("npm is missing: some clients are packages for Node 20")
+    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        run = subprocess.run(
+            ["npm", "ci"],
+            cwd=NODE,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if run.returncode:
+            pytest.fail(f"npm can't install the packages of tests/node:\n{run.stderr}")
+    return NODE

@@ -6,10 +6,10 @@ differs from Ollama, which is in thoughts, in calls' ids and in the shape of err
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,7 +21,6 @@ from tests.client import Client, frames
 from tests.conftest import MakeUpstream, Serve
 from tests.upstream import END, HEAD, Step, Upstream, answers, chunked, says
 
-AIMOCK = "@copilotkit/aimock@1.43.0"
 NAMED = {"provider": "Llama"}
 PIXEL = "iVBORw0KGgo="
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
@@ -54,27 +53,13 @@ FIXTURES = [
 
 
 @pytest.fixture(scope="session")
-def aimock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Install the mock, start it on a free port, and say where."""
-    folder = tmp_path_factory.mktemp("aimock")
-    if shutil.which("npm") is None:
-        pytest.fail("npm is missing: Ollama's stand-in is a package for Node 20")
-    (folder / "package.json").write_text('{"private": true}')
-    (folder / "fixtures.json").write_text(json.dumps({"fixtures": FIXTURES}))
-    installed = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", AIMOCK],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    if installed.returncode:
-        pytest.fail(f"npm can't install {AIMOCK}:\n{installed.stderr}")
-    cli = "node_modules/@copilotkit/aimock/dist/cli.js"
+def aimock_url(node: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the mock on a free port, and say where."""
+    fixtures = tmp_path_factory.mktemp("aimock") / "fixtures.json"
+    fixtures.write_text(json.dumps({"fixtures": FIXTURES}))
+    cli = node / "node_modules/@copilotkit/aimock/dist/cli.js"
     with subprocess.Popen(
-        ["node", cli, "-p", "0", "-f", "fixtures.json", "-c", "6"],
-        cwd=folder,
+        ["node", cli, "-p", "0", "-f", fixtures, "-c", "6"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -86,7 +71,7 @@ def aimock_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if found := re.search(r"listening on (http://\S+)", line):
                 break
         else:
-            pytest.fail(f"{AIMOCK} does not start:\n{''.join(lines)}")
+            pytest.fail(f"{cli} does not start:\n{''.join(lines)}")
         draining = threading.Thread(target=process.stdout.read)
         draining.start()
         yield found[1]
