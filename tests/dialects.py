@@ -206,10 +206,10 @@ class Speakers:
         upstream.requests.clear()
         return upstream
 
-    def hang(self, kind: str) -> Upstream:
+    def hang(self, kind: str, times: int = 1) -> Upstream:
         """Let who speaks *kind* say a little, and then nothing."""
         upstream = self.upstreams[kind]
-        upstream.scripts = [unfinished(kind)]
+        upstream.scripts = [unfinished(kind)] * times
         return upstream
 
     def forget(self) -> None:
