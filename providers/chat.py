@@ -210,8 +210,8 @@ class ToolCallDelta:
     extra: Mapping[str, Any] = NOTHING
 
 
-# What follows is made for every event, and nobody changes it; attrs' frozen records take
-# three times as long to make.
+# What follows is made for every event, and nobody changes it; attrs' frozen records
+# take three times as long to make.
 
 
 def _says(value: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:

@@ -288,12 +288,15 @@ class ChatStream:
 
     def _follow(self, pieces: Pieces) -> None:
         """Note how far the answer is, since that decides how long it may take."""
-        changed = False
+        changed, attempt, alike = False, self.attempt, True
         for piece in pieces:
-            self.attempt.chunks += piece.count
+            attempt.chunks += piece.count
             if piece.has_token:
-                self.attempt.tokens += piece.count
-        if not self._spoke and self.attempt.tokens:
+                attempt.tokens += piece.count
+            alike = alike and isinstance(piece, TextRun)
+        if alike and self._spoke:
+            return  # it just goes on
+        if not self._spoke and attempt.tokens:
             self._spoke = changed = True  # silence counts, not the first token
         if self._spoke and self._finished_at is None and self._dialect.finished:
             self._finished_at, changed = self._heard_at, True

@@ -150,10 +150,13 @@ class Exchange(asyncio.Protocol):
         answer = self._answer
         body = answer.feed(data)
         if body:
-            self._rest = self._rest + body if self._rest else body
-            self._pump()
-            if len(self._rest) > MOST_AT_ONCE and not self._paused:
-                self._pause_reading()
+            if self._rest or self._held or self._taker is None:
+                self._keep(body)
+            elif len(body) <= MOST_AT_ONCE:
+                self._held = self._taker.take(body)
+            else:
+                self._rest = body
+                self._pump()
         if answer.complete or answer.error is not None:
             self._finish(answer.error)
         elif self._waiter is not None:
@@ -228,8 +231,10 @@ class Exchange(asyncio.Protocol):
             if taker is not None:
                 taker.end(self._error)
 
-    def _pause_reading(self) -> None:
-        if self._transport is not None:
+    def _keep(self, body: bytes) -> None:
+        self._rest += body
+        full = len(self._rest) > MOST_AT_ONCE
+        if full and not self._paused and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
 

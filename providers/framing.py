@@ -37,7 +37,7 @@ class SSEDecoder:
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that *received* completes."""
         simple = self._started and not self._buffer and not self._after_cr
-        if simple and _is_whole(received):
+        if simple and received.endswith(b"\n\n") and b"\r" not in received:
             return _events(received[:-2])  # as most servers send them
         self._take(received)
         # A blank line may begin one byte before what was scanned.
@@ -168,10 +168,6 @@ class LineDecoder:
 def _lines(whole: bytes) -> list[bytes]:
     # White space around a JSON value has no meaning, a CR before the line feed neither.
     return [line for each in whole.split(b"\n") if (line := each.strip())]
-
-
-def _is_whole(received: bytes) -> bool:
-    return received.endswith(b"\n\n") and b"\r" not in received
 
 
 def _events(whole: bytes) -> list[bytes]:

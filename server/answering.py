@@ -112,9 +112,8 @@ async def _stream(
 
 async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) -> None:
     await response.begin(shown.render(winner.head))
-    await winner.rest.pour(
-        lambda pieces: response.put(shown.render(pieces)), response.catch_up
-    )
+    put, render = response.put, shown.render
+    await winner.rest.pour(lambda pieces: put(render(pieces)), response.catch_up)
     winner.close()
 
 

@@ -23,6 +23,7 @@ class EventStream(EventSourceResponse):
             send_timeout=None,
         )
         self._request = request
+        self._protocol = request.protocol
         self._timer: asyncio.TimerHandle | None = None
         self._beginning: asyncio.Task[None] | None = None
 
@@ -56,11 +57,11 @@ class EventStream(EventSourceResponse):
         """
         if not frames:
             return False
-        transport = self._request.transport
+        transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has hung up")
         transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
-        return self._request.protocol.writing_paused
+        return self._protocol.writing_paused
 
     async def catch_up(self) -> None:
         """Wait until the client has read most of what it was sent."""

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -89,14 +89,11 @@ class ChatStream:
     _usage: Usage | None = field(default=None, init=False)
     _alike: "_Alike | None" = field(default=None, init=False)
 
-    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+    def render(self, pieces: Sequence[Chunk | TextRun]) -> bytes:
         """Return the frames for what arrived together."""
-        return b"".join(
-            [
-                self._run(piece) if isinstance(piece, TextRun) else self._frame(piece)
-                for piece in pieces
-            ]
-        )
+        if len(pieces) == 1:
+            return self._piece(pieces[0])
+        return b"".join([self._piece(piece) for piece in pieces])
 
     def end(self) -> bytes:
         """Return the last frames of a stream that is whole."""
@@ -106,6 +103,14 @@ class ChatStream:
         payload |= {"choices": [], "usage": usage_payload(self._usage)}
         return _data(payload) + DONE
 
+    def _piece(self, piece: Chunk | TextRun) -> bytes:
+        if not isinstance(piece, TextRun):
+            return self._frame(piece)
+        alike = self._alike
+        if alike is not None and alike.like is piece.like and not self._finished:
+            return alike.frames(piece.words)
+        return self._run(piece)
+
     def _run(self, run: TextRun) -> bytes:
         index = run.like.choices[0].index
         if index not in self._spoken or index in self._finished:
@@ -113,7 +118,7 @@ class ChatStream:
         alike = self._alike
         if alike is None or alike.like is not run.like:
             alike = self._alike = self._made_alike(run.like)
-        return b"%b%b%b" % (alike.before, alike.between.join(run.words), alike.after)
+        return alike.frames(run.words)
 
     def _made_alike(self, like: Chunk) -> "_Alike":
         """Render one such chunk, for its frame to be cut where the text stands."""
@@ -181,6 +186,9 @@ class _Alike:
     before: bytes
     after: bytes
     between: bytes
+
+    def frames(self, words: list[bytes]) -> bytes:
+        return b"%b%b%b" % (self.before, self.between.join(words), self.after)
 
 
 @define(eq=False)

@@ -1,6 +1,6 @@
 """What a served format is to whoever answers with it."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from attrs import frozen
@@ -12,7 +12,7 @@ from server.errors import GatewayError
 class Stream(Protocol):
     """Renders one streamed answer; *render* raises ProviderError if it can't be."""
 
-    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes: ...
+    def render(self, pieces: Sequence[Chunk | TextRun]) -> bytes: ...
 
     def end(self) -> bytes: ...
 

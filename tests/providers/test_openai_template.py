@@ -60,7 +60,7 @@ def outcome(sent: bytes, *, plainly: bool, size: int = 1 << 20) -> list[Any]:
 def shown(sent: bytes, *, plainly: bool) -> list[Any]:
     """Return the frames that a client is sent for an answer, parsed."""
     stream = CHAT.stream(ASKED, "Up", "m")
-    rendered = stream.render(pieces(sent, plainly=plainly)) + stream.end()
+    rendered = stream.render(list(pieces(sent, plainly=plainly))) + stream.end()
     frames = rendered.decode().split("\n\n")
     assert frames.pop() == ""
     return [
