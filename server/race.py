@@ -200,6 +200,7 @@ class Race(Generic[R, P]):
     _waiting: deque[Racer[R, P]] = field(factory=deque, init=False)
     _round: list[Lane] = field(factory=list, init=False)
     _open: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
+    _undecided: list[Stream[P]] = field(factory=list, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def run(self) -> Winner[P]:
@@ -238,6 +239,7 @@ class Race(Generic[R, P]):
         # Who was cut off before the first turn was never asked.
         self.lanes = [lane for lane in self.lanes if not lane.running]
         self._open.clear()
+        self._undecided.clear()
         self._waiting.clear()
 
     def _line_up(self) -> None:
@@ -302,6 +304,7 @@ class Race(Generic[R, P]):
         try:
             stream = lane.racer.stream(self.request)
             lane.attempt = stream.attempt
+            self._undecided.append(stream)
             head = await _until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
@@ -315,6 +318,9 @@ class Race(Generic[R, P]):
             # No await from here on: who is second finds a winner.
             lane.outcome, lane.first_token = "won", _now()
             self.winner = Winner(lane, head, stream, self.on_end)
+            self._undecided.remove(stream)
+            for loser in self._undecided:
+                loser.close()  # now; their tasks are told in their next turn
 
 
 async def _until_token(stream: Stream[P]) -> Sequence[P]:
