@@ -11,6 +11,8 @@ from server.lineup import Selection
 
 from .reading import make, read_object, take_selection
 
+# The media type of what may be anything.
+UNKNOWN = "application/octet-stream"
 Path = tuple[str, ...] | None
 
 
@@ -47,6 +49,12 @@ def parse_transcription(
         )
     data, filename, content_type = file
     rows = list(fields)
+    for name, _ in rows:
+        if not name.isascii():
+            raise InvalidRequest(
+                f"'{_plain(name)}' is a field that no API has; names are ASCII.",
+                param=_plain(name),
+            )
     given: dict[str, Any] = dict(rows)
     ours: dict[str, Any] = {}
     for name in ("provider", "race"):
@@ -60,11 +68,16 @@ def parse_transcription(
     request = TranscriptionRequest(
         model=given["model"],
         file=data,
-        filename=filename,
-        content_type=content_type,
+        filename=_plain(filename),
+        content_type=content_type if content_type.isascii() else UNKNOWN,
         fields=tuple((n, v) for n, v in rows if n not in ("model", "provider", "race")),
     )
     return request, selection
+
+
+def _plain(text: str) -> str:
+    """Return *text* without what was no UTF-8 where it came from."""
+    return text.encode(errors="replace").decode()
 
 
 def _json(text: str) -> Any:

@@ -155,6 +155,38 @@ async def test_broken_forms_are_the_clients_fault(serve: Serve) -> None:
         assert answer.error["type"] == "invalid_request_error"
 
 
+async def test_form_is_one_that_can_be_sent_on(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """
+    A field whose name is in no API is refused, and no provider blamed for it; how a
+    file is called keeps nobody from its sound.
+    """
+    upstream = await make_upstream(answers(200, {"text": "hello"}, JSON))
+    client = await serve(upstream.table("A"), '[race]\ndefault_providers = ["A"]')
+    model = part('Content-Disposition: form-data; name="model"', "m")
+    # As a client says it that knows Latin-1 alone.
+    named = FILE.replace("a.wav", "\udce4.wav") + "\r\nContent-Type: audio/\udce4"
+
+    async def send(*parts: str) -> Any:
+        body = "".join(f"--b\r\n{each}\r\n" for each in parts) + "--b--\r\n"
+        headers = {"Content-Type": BOUNDARY}
+        path = "/v1/audio/transcriptions"
+        data = body.encode("utf-8", "surrogateescape")
+        return await client.request("POST", path, data=data, headers=headers)
+
+    heard = await send(model, part(named))
+    refused = await send(model, part(FILE), part(FIELD.replace("prompt", "größe")))
+
+    assert heard.json == {"text": "hello"}
+    _, filename, content_type, _ = upstream.requests[0].form[0]
+    assert str(filename).endswith(".wav")
+    assert content_type == "application/octet-stream"
+    assert refused.status == 400
+    assert "größe" in refused.error["message"]
+    assert (await client.stats("A"))["failures"] == 0
+
+
 async def test_race_in_a_form(serve: Serve, make_upstream: MakeUpstream) -> None:
     """A form's `race` is JSON, whatever its part says that it is."""
     client = await serve((await make_upstream()).table("A"))
