@@ -27,18 +27,24 @@ def check(
     What is no operation has to be refused, in the shape of the API that was asked.
     """
     path = path.partition("?")[0]
-    operation = _operation("GET" if method == "HEAD" else method, path)
+    found = operation("GET" if method == "HEAD" else method, path)
     where = f"{method} {path} {status}"
-    if operation is None:
+    if found is None:
         assert status in {400, 401, 403, 404, 405, 413}, where
         shape = "MessagesError" if MESSAGES.fullmatch(path) else "Error"
         _check_value(_ref(shape), json.loads(body), where)
         return
-    assert str(status) in operation["responses"], f"{where}: undocumented\n{body!r}"
-    response = _resolved(operation["responses"][str(status)])
+    assert str(status) in found["responses"], f"{where}: undocumented\n{body!r}"
+    response = _resolved(found["responses"][str(status)])
     _check_headers(response["headers"], headers, where)
     if method != "HEAD":
         _check_body(response.get("content", {}), headers, body, where)
+
+
+def operation(method: str, path: str) -> Any:
+    """Return what the document has for *method* at *path*, or None."""
+    items = (item for pattern, item in _paths() if pattern.fullmatch(path))
+    return next((item.get(method.lower()) for item in items), None)
 
 
 def _check_headers(
@@ -109,11 +115,6 @@ def _paths() -> list[tuple[re.Pattern[str], Any]]:
         (re.compile(PARAMETER.sub(".+" if p == LONG else "[^/]+", re.escape(p))), item)
         for p, item in found
     ]
-
-
-def _operation(method: str, path: str) -> Any:
-    items = (item for pattern, item in _paths() if pattern.fullmatch(path))
-    return next((item.get(method.lower()) for item in items), None)
 
 
 def _resolved(declared: Mapping[str, Any]) -> Any:
