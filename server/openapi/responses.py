@@ -60,7 +60,8 @@ OF_TEXT = [
 
 def typed(kind: str, schema: Schema, *, bare: bool = False) -> Schema:
     """Return *schema* with a `type`, which *bare* objects may leave out."""
-    properties = {**schema["properties"], "type": {"type": "string", "const": kind}}
+    name: Schema = {"type": "string", "enum": [kind]}
+    properties = {**schema["properties"], "type": nullable(name) if bare else name}
     required = {*schema.get("required", ()), *(() if bare else ("type",))}
     return {**schema, "properties": properties, "required": sorted(required)}
 
@@ -71,7 +72,10 @@ INPUT_ITEM: Schema = {
         typed("function_call", schema_of(FunctionCall)),
         typed("function_call_output", schema_of(FunctionCallOutput)),
         typed("reasoning", schema_of(Thought)),
-        typed("item_reference", record({"id": TEXT})),
+        {
+            **typed("item_reference", record({"id": TEXT}), bare=True),
+            "not": {"required": ["role"]},
+        },
     ]
 }
 TOOL = typed("function", schema_of(Tool))

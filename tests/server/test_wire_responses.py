@@ -24,6 +24,7 @@ from server.wire.responses.output import MAX_ANSWER
 from tests.response_events import read, whole
 
 BODY: dict[str, Any] = {"model": "m", "input": "hello"}
+HELLO = {"role": "user", "content": "hello"}
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 OTHER = {**TOOL, "name": "g", "strict": True, "description": "Does g."}
 USED = Chunk(
@@ -196,6 +197,7 @@ def test_schema() -> None:
             "required",
         ),
         ({"type": "allowed_tools", "mode": "auto", "tools": []}, [], None),
+        ({"type": "allowed_tools", "tools": [{"name": {}}, 1]}, [], None),
     ],
 )
 def test_tools(choice: Any, names: list[str], sent: Any) -> None:
@@ -223,6 +225,7 @@ def test_tools(choice: Any, names: list[str], sent: Any) -> None:
         ({"input": [1]}, "input[0]"),
         ({"input": [{"role": "tool", "content": ""}]}, "input[0].role"),
         ({"input": [{"type": "function_call"}]}, "input[0].call_id"),
+        ({"input": [{"type": {}, **HELLO}]}, "input[0].type"),
         ({"temperature": 3}, "temperature"),
         ({"tools": [{"type": "mcp"}]}, "tools[0].type"),
         ({"tools": [TOOL], "tool_choice": {"type": "mcp"}}, "tool_choice"),

@@ -112,8 +112,8 @@ class _Conversation:
     def add(self, item: Any, path: str) -> None:
         if not isinstance(item, Mapping):
             raise InvalidRequest(f"'{path}' must be an object.", param=path)
-        match item.get("type") or "message":
-            case "message":
+        match item.get("type"):
+            case "message" | None:
                 message = make(item, InputMessage, path)
                 if message.role == "assistant":
                     self._say(message)

@@ -257,9 +257,10 @@ def _chosen(choice: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
-def _names(tools: Any) -> set[Any]:
+def _names(tools: Any) -> set[str]:
     rows = tools if isinstance(tools, list) else []
-    return {row.get("name") for row in rows if isinstance(row, dict)}
+    named = (row.get("name") for row in rows if isinstance(row, dict))
+    return {name for name in named if isinstance(name, str)}
 
 
 def _given(record: Any, *names: str) -> dict[str, Any]:
