@@ -12,7 +12,8 @@ from tests.client import Client
 from tests.conftest import Serve
 from tests.end_to_end.test_requests import key
 
-CHROMIUM = shutil.which("chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 # Debian's, as root, with nothing that would call home.
 FLAGS = (
     "--headless",
@@ -70,7 +71,9 @@ async def test_page_is_whole_and_strict(serve: Serve) -> None:
     assert (await client.get("/docs/nothing.js")).status == 404
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium or Chrome: apt-get install chromium"
+)
 async def test_browser_shows_every_operation(serve: Serve, tmp_path: Path) -> None:
     """In a browser, the page lists every operation, and its policy blocks nothing."""
     client = await serve()
