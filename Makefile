@@ -24,9 +24,10 @@ $(VENV)/tools: $(VENV)/installed
 	$(PIP) install --editable '.[local,test,dev]'
 	touch $@
 
-# PYTEST="-k race" is passed on.
+# PYTEST="-k race" is passed on. A file's tests stay together: they share what is slow to
+# start.
 test: $(VENV)/tools
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 # What each fault of a provider comes to, in each shape of race, as a table.
 faults: $(VENV)/tools

@@ -161,7 +161,20 @@ class ChatRequest:
     metadata: Mapping[str, Any] | None = None
     body: Mapping[str, Any] = field(factory=dict, repr=False)
     native: NativeRequest | None = field(default=None, metadata=NOT_READ)
+    _encoded: list[orjson.Fragment] = field(
+        factory=list, init=False, eq=False, repr=False, metadata=NOT_READ
+    )
     task: ClassVar[str] = "chat"
+
+    def messages_json(self) -> orjson.Fragment:
+        """Return the messages as the client put them, encoded once for all racers."""
+        if not self._encoded:
+            self._encoded.append(orjson.Fragment(orjson.dumps(self.body["messages"])))
+        return self._encoded[0]
+
+    def forget_json(self) -> None:
+        """Keep it no longer: all racers have been asked, and a stream may be long."""
+        self._encoded.clear()
 
     @property
     def include_usage(self) -> bool:
@@ -188,7 +201,9 @@ class ChatRequest:
 
 # The fields of a request, and the capabilities that some of them are for.
 CHAT_FIELDS = tuple(
-    name.name for name in fields(ChatRequest) if name.name not in ("body", "native")
+    each.name
+    for each in fields(ChatRequest)
+    if each.name not in ("body", "native", "_encoded")
 )
 NEEDED_BY = {
     "tools": "tools",

@@ -267,7 +267,7 @@ class ChatStream:
         broken.__cause__ = error
         return broken
 
-    def _decode(self, received: bytes) -> tuple[Pieces, ProviderError | None]:
+    def _decode(self, received: bytes) -> tuple[Pieces, Exception | None]:
         """
         Return the chunks that *received* completes, and what is wrong after them.
 
@@ -284,6 +284,8 @@ class ChatStream:
             broken = ProviderProtocolError(f"unreadable answer: {exc}")
             broken.__cause__ = exc
             return pieces, broken
+        except Exception as exc:  # noqa: BLE001 - to be raised where somebody reads
+            return pieces, exc
         return pieces, None
 
     def _follow(self, pieces: Pieces) -> None:

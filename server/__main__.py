@@ -18,7 +18,6 @@ import click
 from . import logs
 from .config import STRATEGIES, Config, LogSettings, RaceSettings
 from .loading import ConfigError, config_path, load
-from .replay import Policy
 
 FILE = click.option(
     "--config",
@@ -82,6 +81,7 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
 @click.option("--seed", type=int, default=0, help="For what the log does not tell.")
 def replay(files: tuple[Path, ...], delay: str, seed: int, **options: Any) -> None:
     """Run the races in FILES again, on paper, with another policy."""
+    from .replay import Policy  # noqa: PLC0415 - only for this
     from .replay_table import show  # noqa: PLC0415 - rich is slow to import
 
     logs.configure(LogSettings(level="error"))

@@ -149,6 +149,8 @@ async def _decided(race: Race[Any, Any], lineup: Lineup) -> Winner[Any]:
         return await race.run()
     finally:
         lineup.release()
+        if isinstance(race.request, ChatRequest):
+            race.request.forget_json()
 
 
 @contextmanager

@@ -93,7 +93,9 @@ class OpenAI:
         if request.native is not None and self._completes(request.native):
             path, asked = "completions", request.native.body
         body = without(asked, self.settings.unsupported_fields, "this provider")
-        body |= {"model": model, "stream": True} | self._messages(body)
+        body |= {"model": model, "stream": True}
+        if "messages" in body:
+            body["messages"] = self._messages(request)
         body.pop("stream_options", None)
         if self.settings.stream_usage:
             body["stream_options"] = {"include_usage": True}
@@ -106,16 +108,16 @@ class OpenAI:
             HEADERS | authorization(self.settings),
         )
 
-    def _messages(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _messages(self, request: ChatRequest) -> Any:
         """Return the messages less what the vendor refuses in them, if it does."""
         refused = frozenset(
             name.removeprefix(IN_MESSAGES)
             for name in self.settings.unsupported_fields
             if name.startswith(IN_MESSAGES)
         )
-        if not refused or "messages" not in body:
-            return {}
-        return {"messages": [_less(message, refused) for message in body["messages"]]}
+        if not refused:
+            return request.messages_json()
+        return [_less(message, refused) for message in request.body["messages"]]
 
     def _completes(self, native: NativeRequest) -> bool:
         """Say whether it can go on from a text, up to another one if there is one."""

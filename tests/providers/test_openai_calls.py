@@ -75,6 +75,23 @@ def test_encode_renames_fields() -> None:
     }
 
 
+def test_messages_are_encoded_once() -> None:
+    """All racers of a request share its messages' JSON, until it is decided."""
+    body = {"messages": [{"role": "user", "content": "hello"}]}
+    messages = (Message(role="user", content="hello"),)
+    request = ChatRequest(model="m", messages=messages, body=body)
+
+    def sent(model: str) -> Any:
+        return json.loads(OpenAI(SETTINGS).encode(request, model).body)["messages"]
+
+    before = sent("a")
+    body["messages"].append({"role": "user", "content": "seen if encoded again"})
+
+    assert sent("b") == before
+    request.forget_json()
+    assert sent("c") == body["messages"] != before
+
+
 def test_encode_without_fields_of_messages() -> None:
     """What a vendor refuses in a message is left out of it, and nothing else."""
     said = {"role": "assistant", "content": "a", "made_up": 1}
