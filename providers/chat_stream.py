@@ -124,6 +124,12 @@ class ChatStream:
         finally:
             self._show = None
 
+    def cut_off(self) -> None:
+        """Hang up since another one has won; be ready for the next race."""
+        if self._exchange is not None and not self._over:
+            self._exchange.cut_off()
+        self.close()
+
     def close(self) -> None:
         """Hang up, or leave the connection to the pool if the answer is whole."""
         if self._closed:

@@ -9,19 +9,23 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Protocol
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from attrs import frozen
+from attrs import define, field
 
 from .answer_parser import AnswerParser
 from .attempt import Attempt
 
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
+# Spare connections that are being opened at a time, and the seconds that one may take.
+MOST_OPENING = 8
+SPARE_TIMEOUT = 10.0
 # Bytes that are handed on at once: for a slow client, what is made of them waits, which
 # is many times their size.
 MOST_AT_ONCE = 32 * 1024
@@ -40,12 +44,35 @@ class Taker(Protocol):
         ...
 
 
-@frozen
+@define(eq=False)
 class Line:
     """Where connections come from: *connector* makes them for *origin*."""
 
     connector: aiohttp.BaseConnector
     origin: aiohttp.ClientRequest
+    _opening: set[asyncio.Task[None]] = field(factory=set, init=False)
+
+    async def connect(self, seconds: float, traces: list[Trace]) -> Connection:
+        """Take a connection from the pool, or make one within so many seconds."""
+        timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
+        return await self.connector.connect(self.origin, traces, timeout)
+
+    def open_spare(self) -> None:
+        """
+        Have a connection ready in place of one that was hung up on.
+
+        Or who has lost a race would meet the next one with a handshake before it, while
+        the winner's connection is open still: it would lose again for having lost.
+        """
+        if len(self._opening) < MOST_OPENING:
+            task = asyncio.ensure_future(self._open_spare())
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open_spare(self) -> None:
+        with suppress(aiohttp.ClientError, OSError):
+            connection = await self.connect(SPARE_TIMEOUT, [])
+            connection.release()
 
 
 class Exchange(asyncio.Protocol):
@@ -137,6 +164,13 @@ class Exchange(asyncio.Protocol):
         if not self._over:
             self._loop.call_later(seconds, self.close)
 
+    def cut_off(self) -> None:
+        """Hang up in the middle of an answer, and have another connection opened."""
+        lost = self._connection is not None
+        self.close()
+        if lost:
+            self._line.open_spare()
+
     def close(self) -> None:
         """Hang up, if the answer is not over yet."""
         self._taker, self._rest, self._closed = None, b"", True
@@ -173,11 +207,8 @@ class Exchange(asyncio.Protocol):
         self._finish(self._answer.error)
 
     async def _connect(self, seconds: float) -> Connection:
-        timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
-        traces: list[Trace] = [_Watch(self._attempt)]
-        line = self._line
         try:
-            connection = await line.connector.connect(line.origin, traces, timeout)
+            connection = await self._line.connect(seconds, [_Watch(self._attempt)])
         except TimeoutError as exc:
             raise aiohttp.ConnectionTimeoutError from exc
         if self._closed:

@@ -65,6 +65,10 @@ class TaskStream:
         finally:
             self.close()
 
+    def cut_off(self) -> None:
+        """Hang up since another one has won."""
+        self.close()
+
     def close(self) -> None:
         """Hang up at once; what was asked for is cancelled where the upstream minds."""
         self._talk.close()

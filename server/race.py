@@ -59,6 +59,10 @@ class Stream(Protocol[P_co]):
             if show(pieces):
                 await catch_up()
 
+    def cut_off(self) -> None:
+        """Hang up at once, since another one has won."""
+        self.close()
+
     def close(self) -> None:
         """Hang up at once."""
         ...
@@ -320,7 +324,7 @@ class Race(Generic[R, P]):
             self.winner = Winner(lane, head, stream, self.on_end)
             self._undecided.remove(stream)
             for loser in self._undecided:
-                loser.close()  # now; their tasks are told in their next turn
+                loser.cut_off()  # now; their tasks are told in their next turn
 
 
 async def _until_token(stream: Stream[P]) -> Sequence[P]:

@@ -244,6 +244,11 @@ class Upstream:
         if self._serving:
             await asyncio.wait(self._serving)
 
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        return len(self._idle)
+
     def hang_up_idle(self) -> None:
         """Close the connections that wait for another request."""
         for writer in self._idle:

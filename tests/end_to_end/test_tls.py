@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,30 @@ async def test_connections_are_used_again(
     chats = [each for each in upstream.requests if each.method == "POST"]
     assert len(chats) == 10
     assert upstream.connections <= 2  # another one asks for the list of models
+
+
+async def test_who_has_lost_may_win(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    tls: ssl.SSLContext,
+    trusting: dict[str, str],
+) -> None:
+    """
+    A loser does not lose again for having lost: its connection is gone, but another one
+    is there, handshake and all, when the next race begins.
+    """
+    both = [await make_upstream(says(name), tls=tls) for name in "AB"]
+    tables = [each.table(name) for each, name in zip(both, "AB", strict=True)]
+    client = await serve(*tables, environ=trusting)
+    won: Counter[str] = Counter()
+
+    for _ in range(60):
+        won[(await client.chat("A B", stream=True)).said] += 1
+        async with asyncio.timeout(5):
+            while not all(each.idle for each in both):  # noqa: ASYNC110 - it comes
+                await asyncio.sleep(0.001)
+
+    assert min(won["A"], won["B"]) > 60 / 6, won
 
 
 async def test_certificate_that_nobody_knows(

@@ -79,6 +79,41 @@ async def test_calls_share_no_connection(
         stream.close()
 
 
+async def test_spare_connections(make_upstream: MakeUpstream, connect: Connect) -> None:
+    """Who was cut off finds a connection that is open already the next time."""
+    upstream = await make_upstream(says("b"))
+    upstream.scripts = [[HEAD, A, ...]]
+    provider = connect(upstream.url)
+    stream = start(provider)
+    await token(stream)
+
+    stream.cut_off()
+    await soon(upstream.hung_up)
+    async with asyncio.timeout(5):
+        while not upstream.idle:  # noqa: ASYNC110 - it comes by itself
+            await asyncio.sleep(0.01)
+
+    assert await read(provider) == "b"
+    assert upstream.connections == 2
+
+
+async def test_no_spare_connection(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """Who was not asked yet, or has failed, gets no connection for the next race."""
+    upstream = await make_upstream([HEAD, A, b""])
+    provider = connect(upstream.url)
+    start(provider).cut_off()
+    stream = start(provider)
+    with suppress(ProviderError):
+        await token(stream)
+        await token(stream)
+    stream.cut_off()
+    await asyncio.sleep(0.05)  # nothing comes
+
+    assert upstream.connections == 1
+
+
 async def test_upstream_that_never_ends(
     make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
