@@ -3,10 +3,16 @@
 Messages are for clients: they carry no secret, no address of ours, no prompt.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
 MAX_MESSAGE = 1000
+# The words of OpenAI and its copies, llama.cpp, Anthropic and Gemini for it.
+TOO_LONG = re.compile(
+    r"context[ _](length|size|window)|prompt is too long|input token count .*exceeds",
+    re.IGNORECASE,
+)
 Phase = Literal["connect", "headers", "first_token", "stream"]
 
 
@@ -74,6 +80,11 @@ class ProviderRefusedRequest(ProviderError):
     code = "request_refused"
     retryable = False
     blames_request = True
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it says that the chat has no room in the model's context."""
+        return TOO_LONG.search(f"{self.upstream_code} {self.message}") is not None
 
 
 class ProviderDenied(ProviderError):

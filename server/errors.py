@@ -208,6 +208,15 @@ class NobodyWon(GatewayError):
             self.headers["x-should-retry"] = "false"
 
     @property
+    def too_long(self) -> bool:
+        """Whether no racer's model has room for the whole chat."""
+        errors = [loss.error for loss in self.losses]
+        return bool(errors) and all(
+            isinstance(error, ProviderRefusedRequest) and error.too_long
+            for error in errors
+        )
+
+    @property
     def cause(self) -> str | None:
         refused = self.type == "invalid_request_error"
         return ProviderRefusedRequest.code if refused else self.code

@@ -13,6 +13,7 @@ from server.answering import answer
 from server.errors import (
     InvalidRequest,
     ItemNotFound,
+    NobodyWon,
     PreviousResponseNotFound,
     ResponseNotFound,
 )
@@ -23,6 +24,7 @@ from server.wire.responses import (
     ResponseRequest,
     input_items,
     parse,
+    shortened,
     shown,
 )
 from server.wire.responses.history import reference_in, thought_in
@@ -43,7 +45,6 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     items = await _items(store, owner, asked)
     chat = asked.chat(earlier, items)
     catalog = request.app[GATEWAY].catalog
-    lineup = catalog.lineup(chat, selection, request.get(CLIENT))
     rendering = Rendering(asked, items)
 
     async def keep() -> None:
@@ -55,7 +56,17 @@ async def create_response(request: web.Request) -> web.StreamResponse:
             log.exception("a response can't be stored")
 
     form = evolve(rendering.form, keep=keep)
-    return await answer(request, chat, lineup, form)
+    while True:
+        lineup = catalog.lineup(chat, selection, request.get(CLIENT))
+        try:
+            return await answer(request, chat, lineup, form)
+        except NobodyWon as exc:
+            # Nobody says beforehand how much has room in a model's context.
+            truncates = asked.truncation == "auto" and exc.too_long
+            shorter = shortened(chat) if truncates else None
+            if shorter is None:
+                raise
+            chat = shorter
 
 
 @routes.get("/responses/{id}")

@@ -17,7 +17,18 @@ from tests.client import Client
 from tests.client import client as open_client
 from tests.conftest import MakeUpstream, Serve, StartServer
 from tests.response_events import read, whole
-from tests.upstream import DONE, END, HEAD, Step, chunked, delta, event, says
+from tests.upstream import (
+    DONE,
+    END,
+    HEAD,
+    Received,
+    Step,
+    answers,
+    chunked,
+    delta,
+    event,
+    says,
+)
 
 MODEL = "gpt-4o-mini"
 PATH = "/v1/responses"
@@ -621,6 +632,63 @@ async def test_failure_after_the_headers_is_a_stream_too(
 
     kinds = [each.type for each in read(answer.body)]
     assert kinds[2:] == ["response.failed", "error"]
+
+
+TOO_LONG = [
+    {"message": "Shorter, please.", "code": "context_length_exceeded"},
+    {"message": "it exceeds the available context size (9 tokens)", "code": 400},
+    {"message": "prompt is too long: 9 tokens > 8 maximum"},
+    {"message": "The input token count (9) exceeds the maximum allowed (8)."},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("error", TOO_LONG, ids=["openai", "llama", "claude", "gemini"])
+async def test_truncation(
+    serve: Serve, make_upstream: MakeUpstream, error: dict[str, Any], stream: bool
+) -> None:
+    """
+    With `truncation: auto`, what is too long loses its oldest turns until it fits;
+    instructions and tool calls stay whole. Without, it is refused.
+    """
+    upstream = await make_upstream()
+
+    def fit(received: Received) -> list[Step]:
+        if len(received.json["messages"]) > 4:
+            return answers(400, {"error": error})
+        return says("Hi.")
+
+    upstream.choose = fit
+    client = await serve(upstream.table("One"))
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c", "output": "1"}
+    turns = [{"role": "user", "content": str(number)} for number in range(6)]
+    sent = asked(
+        input=[*turns[:5], call, output, turns[5]],
+        instructions="Be brief.",
+        stream=stream,
+    )
+
+    refused = await client.request("POST", PATH, json=sent)
+    answer = await client.request("POST", PATH, json={**sent, "truncation": "auto"})
+
+    assert (refused.status, answer.status) == (400, 200)
+    fitting = upstream.requests[-1].json["messages"]
+    assert [message["content"] for message in fitting] == ["Be brief.", "5"]
+    assert [len(r.json["messages"]) for r in upstream.requests] == [9, 9, 6, 5, 2]
+
+
+async def test_one_turn_is_not_truncated(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """Where there is nothing to leave out, the refusal is passed on at once."""
+    upstream = await make_upstream(answers(400, {"error": TOO_LONG[0]}))
+    client = await serve(upstream.table("One"))
+
+    answer = await client.request("POST", PATH, json=asked(truncation="auto"))
+
+    assert (answer.status, answer.error["code"]) == (400, "context_length_exceeded")
+    assert len(upstream.requests) == 1
 
 
 async def test_errors_before_the_stream(

@@ -630,13 +630,13 @@ def test_the_request_is_repeated() -> None:
         "tools": [OTHER],
         "top_logprobs": 0,
         "top_p": 0.5,
+        "truncation": "auto",
         "user": "u",
     }
-    made = answered(TEXT, truncation="auto", **fields).to_dict()
+    made = answered(TEXT, **fields).to_dict()
 
     assert {name: made[name] for name in fields} == fields
     assert made["provider"] == "A"
-    assert made["truncation"] == "disabled"
 
 
 def test_nothing_is_left_out() -> None:

@@ -3,6 +3,7 @@
 from .request import ResponseRequest, parse
 from .stored import Stored, input_items, shown
 from .stream import Rendering
+from .truncation import shortened
 
 __all__ = [
     "Rendering",
@@ -10,5 +11,6 @@ __all__ = [
     "Stored",
     "input_items",
     "parse",
+    "shortened",
     "shown",
 ]

@@ -98,7 +98,7 @@ class _Response:
             "tools": _tools(asked),
             "top_logprobs": asked.top_logprobs or 0,
             "top_p": asked.top_p,
-            "truncation": "disabled",  # whatever was asked for: nobody here does it
+            "truncation": asked.truncation or "disabled",
             "usage": _usage(usage) if usage else None,
             "user": asked.body.get("user"),
             "metadata": asked.metadata or {},
