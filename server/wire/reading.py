@@ -36,12 +36,11 @@ def take_selection(
     """
     named = _providers(payload.pop("provider", None))
     race = payload.pop("race", None)
-    options = RaceOptions()
-    if race is not None:
-        options = _make(_STRICT, race, RaceOptions, "race")
-    return Selection(
-        providers=named if path_providers is None else path_providers, race=options
-    )
+    providers = named if path_providers is None else path_providers
+    if race is None:
+        return Selection(providers=providers)
+    options = _make(_STRICT, race, RaceOptions, "race")
+    return Selection(providers=providers, race=options)
 
 
 def make(payload: Any, cls: type[T], root: str = "") -> T:
