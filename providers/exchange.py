@@ -297,10 +297,10 @@ class Exchange(asyncio.Protocol):
         if transport is not None:
             if connection.protocol is not None:
                 transport.set_protocol(connection.protocol)
-            if transport.get_write_buffer_size():
-                # Closing alone would keep the connection until the upstream has taken
-                # everything, if it ever does.
-                reuse = False
+            reuse = reuse and not transport.get_write_buffer_size()
+            if not reuse:
+                # Closing alone would wait: for the upstream to take all that is sent to
+                # it, and over TLS to say goodbye, while it generates on.
                 transport.abort()
         if reuse:
             connection.release()

@@ -1,8 +1,12 @@
 """Upstreams behind TLS, as all vendors are, before a real server process."""
 
 import asyncio
+import os
+import socket
 import ssl
+import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,6 +99,57 @@ async def test_who_has_lost_may_win(
                 await asyncio.sleep(0.001)
 
     assert min(won["A"], won["B"]) > 60 / 6, won
+
+
+class Deaf:
+    """An upstream that begins to answer, and then neither reads nor writes."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.listening.settimeout(20)
+        self._tls = tls
+        self.hung_up = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.listening.getsockname()[1]}/v1"
+
+    def _serve(self) -> None:
+        while not self.hung_up.is_set():
+            plain, _ = self.listening.accept()
+            plain.settimeout(20)
+            with self._tls.wrap_socket(plain, server_side=True) as wrapped:
+                if not wrapped.recv(100_000).startswith(b"POST"):
+                    continue  # it is asked for its models
+                wrapped.sendall(HEAD + ROLE)
+                # Past TLS: what it has to say at the end, and then the end itself.
+                with socket.socket(fileno=os.dup(wrapped.fileno())) as raw:
+                    raw.settimeout(20)
+                    with suppress(ConnectionError):
+                        while raw.recv(1000):
+                            pass
+                self.hung_up.set()
+
+
+async def test_hanging_up_waits_for_no_goodbye(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    tls: ssl.SSLContext,
+    trusting: dict[str, str],
+) -> None:
+    """A loser's connection ends at once, whether it says goodbye in TLS or not."""
+    deaf = Deaf(tls)
+    fast = await make_upstream([0.3, *says("Hi")])
+    table = f'[providers.Deaf]\nkind = "openai"\nbase_url = "{deaf.url}"'
+    client = await serve(table, fast.table("Fast"), environ=trusting)
+
+    answer = await client.chat("Deaf Fast", stream=True)
+
+    assert answer.said == "Hi"
+    with deaf.listening:
+        assert await asyncio.to_thread(deaf.hung_up.wait, 3)
 
 
 async def test_certificate_that_nobody_knows(
