@@ -85,6 +85,6 @@ def _line(_: Any, __: str, event: EventDict) -> str:
 
 def _shown(value: Any) -> str:
     text = str(value)
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return text
     return repr(text) if not text or " " in text or not text.isprintable() else text

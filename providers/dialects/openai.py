@@ -287,7 +287,7 @@ def _name(value: Any) -> str | None:
 
 def _time(value: Any) -> int | None:
     """Return a time that JSON has room for, or None."""
-    if isinstance(value, int | float) and 0 <= value < MAX_TIME:
+    if isinstance(value, (int, float)) and 0 <= value < MAX_TIME:
         return int(value)
     return None
 

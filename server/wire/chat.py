@@ -241,6 +241,9 @@ class _Message:
             return 0
         self.finish_reason = choice.finish_reason
         delta = choice.delta
+        if delta.is_plain and choice.logprobs is None:  # most are
+            self.text.setdefault("content", []).append(delta.content or "")
+            return len(delta.content or "")
         size = sum(self._add_call(call) for call in delta.tool_calls)
         for name in ("content", "reasoning_content", "refusal"):
             if piece := getattr(delta, name):
