@@ -6,7 +6,8 @@ import socket
 import ssl
 import threading
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,51 @@ async def test_who_has_lost_may_win(
                 await asyncio.sleep(0.001)
 
     assert min(won["A"], won["B"]) > 60 / 6, won
+
+
+@asynccontextmanager
+async def tunnel(port: int) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Start a proxy that connects everybody to *port*; yield what it was told."""
+    told: list[bytes] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        told.append(await reader.readuntil(b"\r\n\r\n"))
+        inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(copy(reader, outer), copy(inner, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", told
+
+
+async def test_through_a_proxy(
+    serve: Serve,
+    make_upstream: MakeUpstream,
+    authority: trustme.CA,
+    trusting: dict[str, str],
+) -> None:
+    """The environment's proxy makes a tunnel, kept for the next calls, with a login."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("provider.test").configure_cert(context)
+    upstream = await make_upstream(says("Hi"), tls=context)
+    table = '[providers.P]\nkind = "openai"\nbase_url = "https://provider.test/v1"'
+    async with tunnel(upstream.port) as (address, told):
+        environ = {**trusting, "https_proxy": f"http://me:secret@{address}"}
+        client = await serve(table, environ=environ)
+        answers = [await client.chat("P", stream=s) for s in (True, False) * 2]
+
+    assert [answer.said for answer in answers] == ["Hi"] * 4
+    assert len(told) <= 2  # another one asks for the list of models
+    assert told[0].startswith(b"CONNECT provider.test:443 ")
+    assert b"Proxy-Authorization: Basic bWU6c2VjcmV0" in told[0]
+    assert "proxy-authorization" not in upstream.requests[-1].headers
 
 
 class Deaf:
