@@ -278,6 +278,9 @@ class Upstream:
                     return False
             # A body without a length ends with the connection.
             return _has_length(first, last)
+        except ConnectionError:  # it was being written to just then
+            self.hung_up.put_nowait(perf_counter())
+            raise
         finally:
             gone.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
