@@ -7,6 +7,7 @@ import math
 import socket
 import ssl
 import time
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -27,6 +28,8 @@ from .errors import ProviderFailed
 from .exchange import Exchange
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Seconds in which a TLS connection that is closed is to be answered in kind.
+GOODBYE = 0.1
 MAX_ERROR_BYTES = 64 * 1024
 # Seconds that an error's body may take: its status is known, and says the most.
 ERROR_PATIENCE = 2.0
@@ -89,8 +92,14 @@ async def open_session(*, public: bool = False) -> AsyncIterator[aiohttp.ClientS
     # A compressed stream holds tokens back until the compressor has enough of them.
     headers = {"Accept-Encoding": "identity", "User-Agent": "interference/0.1"}
     resolver = PublicResolver() if public else None
+    with warnings.catch_warnings():
+        # aiohttp 4 will have no such option; without it, it is the loop's: 30 s.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        connector = aiohttp.TCPConnector(
+            limit=0, ttl_dns_cache=300, resolver=resolver, ssl_shutdown_timeout=GOODBYE
+        )
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, resolver=resolver),
+        connector=connector,
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[_tracing()],

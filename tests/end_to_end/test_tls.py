@@ -14,7 +14,8 @@ import pytest
 import trustme
 
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import HEAD, ROLE, says
+from tests.pictures import generated, picture
+from tests.upstream import HEAD, ROLE, answers, says
 
 HALF = 500_000
 
@@ -179,21 +180,28 @@ class Deaf:
                 self.hung_up.set()
 
 
+@pytest.mark.parametrize("task", ["chat", "images"])
 async def test_hanging_up_waits_for_no_goodbye(
     serve: Serve,
     make_upstream: MakeUpstream,
     tls: ssl.SSLContext,
     trusting: dict[str, str],
+    task: str,
 ) -> None:
     """A loser's connection ends at once, whether it says goodbye in TLS or not."""
     deaf = Deaf(tls)
-    fast = await make_upstream([0.3, *says("Hi")])
+    painted = answers(200, generated(picture()), ["Content-Type: application/json"])
+    fast = await make_upstream([0.3, *(says("Hi") if task == "chat" else painted)])
     table = f'[providers.Deaf]\nkind = "openai"\nbase_url = "{deaf.url}"'
     client = await serve(table, fast.table("Fast"), environ=trusting)
 
-    answer = await client.chat("Deaf Fast", stream=True)
+    if task == "chat":
+        answer = await client.chat("Deaf Fast", stream=True)
+    else:
+        body = {"model": "m", "provider": "Deaf Fast", "prompt": "x"}
+        answer = await client.request("POST", "/v1/images/generate", json=body)
 
-    assert answer.said == "Hi"
+    assert (answer.status, answer.headers["X-Provider"]) == (200, "Fast")
     with deaf.listening:
         assert await asyncio.to_thread(deaf.hung_up.wait, 3)
 
