@@ -142,6 +142,22 @@ async def test_aborts_hang_up_on_the_provider(node: Path, speakers: Speakers) ->
     await hung_up(speakers, times=2)
 
 
+async def test_race(node: Path, speakers: Speakers) -> None:
+    """Whoever wins of four that speak a dialect each, both packages read the same."""
+    for kind in DIALECTS:
+        speakers.play(kind, *[FINE] * 20)
+    url = f"{speakers.tap.url}/api/{'+'.join(map(speaker, DIALECTS))}"
+
+    found = [
+        *await run(node, "openai.js", "say", url),
+        *await run(node, "ai.js", "say", url),
+    ]
+
+    assert len(found) == 3
+    assert all(made["whole"] == made["words"] == "Fine." for made in found)
+    assert len(openai_events.read(speakers.tap.take())) == 6
+
+
 async def test_embedded_model(node: Path, embedded_tap: Tap) -> None:
     """Both packages, by every API that they speak, with the embedded model's words."""
     url = f"{embedded_tap.url}/api/SmolLM2+Second"
