@@ -187,6 +187,8 @@ class Provider:
     def _made_head(self, path: str, own: tuple[tuple[str, str], ...]) -> bytes:
         origin = self._line.origin
         url = self.url(path)
+        if url.origin() != self._base_url.origin():
+            raise ValueError("a chat goes to the provider itself")
         target, headers = url.raw_path_qs, CIMultiDict(origin.headers)
         if origin.proxy is not None and not origin.is_ssl():
             target = str(url)
