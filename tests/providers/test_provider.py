@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from providers import ProviderError, chunks_of
+from providers.dialects import Call
 from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
 from tests.providers.calls import (
@@ -251,3 +252,18 @@ def test_params(connect: Connect) -> None:
     fewer = connect("http://127.0.0.1:1", capabilities=("chat", "json")).params()
 
     assert set(every) - set(fewer) == {"tools", "tool_choice", "parallel_tool_calls"}
+
+
+async def test_heads_of_calls(connect: Connect) -> None:
+    """A call goes to the provider's own host, and no header breaks out of its line."""
+    provider = connect("http://a.test/v1", headers={"X-Mine": "1"}, api_key="k")
+    head = provider.head(Call("chat?a=b c", b"12345", {"Accept": "x/y"}))
+
+    assert head.startswith(b"POST /v1/chat?a=b+c HTTP/1.1\r\nHost: a.test\r\n")
+    assert head.endswith(b"\r\nContent-Length: 5\r\n\r\n")
+    assert b"\r\nAccept: x/y\r\n" in head
+    assert b"\r\nX-Mine: 1\r\n" in head
+    with pytest.raises(ValueError, match="itself"):
+        provider.head(Call("https://b.test/chat"))
+    with pytest.raises(ValueError, match="line break"):
+        provider.head(Call("chat", headers={"X-Theirs": "1\r\nX-Key: 2"}))
