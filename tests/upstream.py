@@ -136,8 +136,9 @@ class Upstream:
     has, too.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
-    was over; *played* is set when the first bytes of one have been sent,
-    *listed* when the models have. *quiet* is set while no script is being played.
+    was over; *asked* is set when a request has arrived, *played* when the first bytes
+    of a script have been sent, *listed* when the models have. *quiet* is set while no
+    script is being played.
     """
 
     script: list[Step] = field(factory=list)
@@ -151,6 +152,7 @@ class Upstream:
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
     hung_up: asyncio.Queue[float] = field(factory=asyncio.Queue)
+    asked: asyncio.Event = field(factory=asyncio.Event)
     played: asyncio.Event = field(factory=asyncio.Event)
     listed: asyncio.Event = field(factory=asyncio.Event)
     quiet: asyncio.Event = field(factory=asyncio.Event)
@@ -206,6 +208,7 @@ class Upstream:
         if not listing:
             self.requests.append(request)
             self.arrived.put_nowait(request)
+            self.asked.set()
         if script is None:
             script = self._listing() if listing else self._script(request)
         self._playing += 1

@@ -190,8 +190,8 @@ async def test_upstream_of_the_same_api_passes(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:
     """What the API alone has goes up and comes down as it is, through the race."""
-    claude = await make_upstream(script(THEIRS))
     other = await make_upstream([HEAD, ...])
+    claude = await make_upstream([other.asked, *script(THEIRS)])
     client = await serve(
         table("anthropic", "Claude", claude, api_key="sk-claude-1234"),
         other.table("Other"),

@@ -329,7 +329,8 @@ async def test_duplicates_race_once(serve: Serve, make_upstream: MakeUpstream) -
 
 async def test_providers_in_the_path(serve: Serve, make_upstream: MakeUpstream) -> None:
     """/api/A+B/… names the racers for clients that set nothing but a base URL."""
-    a, b = await make_upstream([...]), await make_upstream(says("B"))
+    a = await make_upstream([...])
+    b = await make_upstream([a.asked, *says("B")])
     client = await serve(a.table("A"), b.table("B"))
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 

@@ -49,7 +49,8 @@ async def test_race(
 ) -> None:
     """The winner's stream arrives whole, the loser is hung up on."""
     slow = await make_upstream([HEAD, ROLE, ...], tls=tls)
-    fast = await make_upstream(says("a" * HALF, "b" * HALF), tls=tls)
+    words = says("a" * HALF, "b" * HALF)
+    fast = await make_upstream([slow.asked, *words], tls=tls)
     client = await serve(slow.table("Slow"), fast.table("Fast"), environ=trusting)
     long = [{"role": "user", "content": "x" * 2 * HALF}]
 
