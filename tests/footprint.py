@@ -13,8 +13,9 @@ from tests.client import client
 from tests.process import Server
 from tests.upstream import Upstream
 
-# Seconds until what is left of a request must be gone: a connection may linger for one.
-SETTLING = 10.0
+# Seconds until what is left of a request must be gone: a connection may linger for one,
+# and one that was opened ahead for the next race is kept for 15.
+SETTLING = 20.0
 # Nothing tells of a descriptor's end: it has to be looked for.
 GLANCE = 0.1
 CONNECTION = "connection"
