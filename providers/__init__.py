@@ -4,6 +4,7 @@ from .attempt import Attempt
 from .chat import (
     COMPLETIONS,
     MESSAGES,
+    NO_DELTA,
     ChatRequest,
     Choice,
     Chunk,
@@ -51,6 +52,7 @@ __all__ = [
     "CAPABILITIES",
     "COMPLETIONS",
     "MESSAGES",
+    "NO_DELTA",
     "Attempt",
     "Blob",
     "BrokenPackage",

@@ -315,7 +315,10 @@ class Chunk:
     @property
     def has_token(self) -> bool:
         """Whether this decides a race: a role, a finish or a usage is not speech."""
-        return any(choice.delta.has_token for choice in self.choices)
+        for choice in self.choices:  # this is asked of every event, and any() is slow
+            if choice.delta is not NO_DELTA and choice.delta.has_token:
+                return True
+        return False
 
 
 @define(eq=False)

@@ -36,8 +36,11 @@ class SSEDecoder:
 
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that *received* completes."""
-        simple = self._started and not self._buffer and not self._after_cr
-        if simple and received.endswith(b"\n\n") and b"\r" not in received:
+        simple = self._started or received.startswith(b"data: ")
+        if self._buffer or self._after_cr or b"\r" in received:
+            simple = False
+        if simple and received.endswith(b"\n\n"):
+            self._started = True
             return _events(received[:-2])  # as most servers send them
         self._take(received)
         # A blank line may begin one byte before what was scanned.
@@ -98,6 +101,9 @@ class AnswerDecoder:
     def feed(self, received: bytes) -> list[bytes]:
         """Return the data of the events that *received* completes."""
         if self._is_json is False:
+            return self._sse.feed(received)
+        if not self._whole and received.startswith(b"data: "):  # most do
+            self._is_json = False
             return self._sse.feed(received)
         self._whole += received
         if len(self._whole) > MAX_EVENT_BYTES:
@@ -171,13 +177,11 @@ def _lines(whole: bytes) -> list[bytes]:
 
 
 def _events(whole: bytes) -> list[bytes]:
-    found = []
-    for event in whole.split(b"\n\n"):
-        if event.startswith(b"data: ") and b"\n" not in event:
-            found.append(event[6:])  # all but a few events look like this
-        elif data := _data(event):
-            found.append(data)
-    return found
+    if whole.startswith(b"data: "):
+        simple = whole[6:].split(b"\n\ndata: ")
+        if whole.count(b"\n") == 2 * (len(simple) - 1):
+            return simple  # nearly all events have one line each
+    return [data for event in whole.split(b"\n\n") if (data := _data(event))]
 
 
 def _data(event: bytes) -> bytes:

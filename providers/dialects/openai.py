@@ -153,19 +153,17 @@ class OpenAI:
         while at < len(events) and not self.done:  # nothing after [DONE] is its part
             alike = self._template
             if alike is not None and (words := alike.words(events, at)):
-                yield TextRun(alike.like, words)
                 at += len(words)
-            else:
-                yield from self._event(events[at])
-                at += 1
-
-    def _event(self, data: bytes) -> Iterator[Chunk]:
-        if data.startswith(b"[DONE]"):
-            self.done, self._template = True, None
-            if self._open:
-                yield self._close()
-        elif data:
-            yield self._chunk(data)
+                yield TextRun(alike.like, words)
+                continue
+            data = events[at]
+            at += 1
+            if data.startswith(b"[DONE]"):
+                self.done, self._template = True, None
+                if self._open:
+                    yield self._close()
+            elif data:
+                yield self._chunk(data)
 
     def _close(self) -> Chunk:
         """Finish what an upstream ended in good order, but without a finish_reason."""
@@ -187,7 +185,9 @@ class OpenAI:
         return chunk
 
     def _choice(self, choice: Mapping[str, Any]) -> Choice:
-        index = _index(choice.get("index"))
+        index = choice.get("index")
+        if type(index) is not int:
+            index = _index(index)
         reason = choice.get("finish_reason")
         if reason == "error":
             raise ProviderFailed("the upstream ended with finish_reason 'error'")
@@ -196,18 +196,21 @@ class OpenAI:
             self._closed.add(index)
         elif index not in self._closed:
             self._open.add(index)
+        logprobs = choice.get("logprobs")
         return Choice(
             index=index,
-            delta=self._delta(_said(choice), index),
+            delta=self._delta(choice.get("delta") or _said(choice), index),
             finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
-            logprobs=_object(choice.get("logprobs") or None),
+            logprobs=_object(logprobs) if logprobs else None,
         )
 
     def _delta(self, delta: Mapping[str, Any], choice: int) -> Delta:
         if delta.keys() <= PLAIN:  # most are, and need no look at all else
             plain = delta.get("content")
-            if not isinstance(plain, list):
-                return Delta(content=text) if (text := _text(plain)) else NO_DELTA
+            if plain is None or plain == "":
+                return NO_DELTA
+            if type(plain) is str:
+                return Delta(content=plain)
         content, thinking = _content(delta.get("content"))
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
         calls = delta.get("tool_calls") or ()
@@ -250,8 +253,8 @@ def _less(payload: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any
 
 
 def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a stream's delta, or the message, or the text, that is in its place."""
-    said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or NOTHING
+    """Return the message, or the text, that is in the place of a stream's delta."""
+    said: Mapping[str, Any] = choice.get("message") or NOTHING
     return said or {"content": choice.get("text")}
 
 

@@ -9,6 +9,7 @@ import orjson
 from attrs import define, evolve, field
 
 from providers import (
+    NO_DELTA,
     ChatRequest,
     Choice,
     Chunk,
@@ -205,11 +206,14 @@ class ChatAnswer:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for piece in pieces:
             chunk = joined(piece)
-            self.identity.learn(chunk)
+            if not self.identity.id:
+                self.identity.learn(chunk)
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
             for choice in chunk.choices:
-                message = self._messages.setdefault(choice.index, _Message())
+                message = self._messages.get(choice.index)
+                if message is None:
+                    message = self._messages[choice.index] = _Message()
                 self._size += message.add(choice)
         if self._size > MAX_ANSWER:
             raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
@@ -241,7 +245,9 @@ class _Message:
             return 0
         self.finish_reason = choice.finish_reason
         delta = choice.delta
-        if delta.is_plain and choice.logprobs is None:  # most are
+        if choice.logprobs is None and delta is NO_DELTA:
+            return 0
+        if choice.logprobs is None and delta.is_plain:  # most are
             self.text.setdefault("content", []).append(delta.content or "")
             return len(delta.content or "")
         size = sum(self._add_call(call) for call in delta.tool_calls)
