@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from time import perf_counter, time
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
@@ -17,9 +16,8 @@ from .lineup import Lineup
 from .middlewares.errors import internal_error
 from .middlewares.request_id import request_id
 from .race import Lane, Race, Winner
-from .racelog import Entry
 from .sse import EventStream
-from .story import Ending, tell
+from .story import Ending, Story
 from .wire.format import Format, Stream
 
 Chat = Race[ChatRequest, Chunk | TextRun]
@@ -174,28 +172,30 @@ def _recorded(
         raise
     finally:
         race.close()
-        entry = _entry(request, race, lineup, ending)
-        request.app[GATEWAY].finished(entry)
+        story = _story(request, race, lineup, ending)
+        request.app[GATEWAY].finished(story.entry())
 
 
-def _entry(
+def _story(
     request: web.Request, race: Race[Any, Any], lineup: Lineup, ending: Ending
-) -> Entry:
+) -> Story:
     client = request.get(CLIENT)
-    name = request_id(request)
     now = perf_counter()
-    facts = {
-        "id": name,
-        "object": "race",
-        "created": round(time() - (now - race.started), 3),
-        "key": None if client is None else client.name,
-        "path": request.path,
-        "task": race.request.task,
-        "model": race.request.model,
-        "stream": bool(getattr(race.request, "stream", False)),
-    }
-    story = tell(race, lineup, ending, now)
-    return Entry(name, facts["key"], orjson.dumps(facts | story))
+    return Story(
+        id=request_id(request),
+        key=None if client is None else client.name,
+        path=request.path,
+        task=race.request.task,
+        model=race.request.model,
+        stream=bool(getattr(race.request, "stream", False)),
+        created=time() - (now - race.started),
+        started=race.started,
+        ended=now,
+        lanes=race.lanes,
+        winner=None if race.winner is None else race.winner.lane,
+        lineup=lineup,
+        ending=ending,
+    )
 
 
 def _told(exc: Exception, race: Race[Any, Any], request: web.Request) -> GatewayError:

@@ -7,7 +7,7 @@ from aiohttp import web
 from . import routes
 from .gateway import Gateway
 from .keys import GATEWAY, RESPONSES
-from .middlewares import ALL, on_prepare
+from .middlewares import middlewares, on_prepare
 from .response_store import ResponseStore
 
 
@@ -17,7 +17,8 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     *responses*.
     """
     app = web.Application(
-        middlewares=ALL, client_max_size=gateway.config.server.max_body_bytes
+        middlewares=middlewares(gateway),
+        client_max_size=gateway.config.server.max_body_bytes,
     )
     app[GATEWAY] = gateway
     app[RESPONSES] = responses

@@ -91,7 +91,7 @@ class Gateway:
         """Take in a race that has ended."""
         self.races.add(entry)
         if self._races_file is not None:
-            self._races_file.write(entry.data)
+            self._races_file.write(entry.json())
 
     def _open_file(self, settings: LogSettings) -> None:
         """Open the file of races, also one that was: it may have been moved away."""

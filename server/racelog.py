@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field
 
 from .config import KeySettings
 
@@ -15,21 +16,29 @@ REMEMBERED = 1000
 BEHIND = 1000
 
 
-def _compact(data: bytes) -> bytes:
-    # orjson's bytes keep the buffer that they were written to, of several KiB.
-    return bytes(bytearray(data))
+class Story(Protocol):
+    """What happened in a race."""
+
+    def json(self) -> bytes: ...
 
 
-@frozen
+@define(eq=False)
 class Entry:
     """
     One race that has ended. *id* is its request's, *owner* the name of the key that it
-    came with, *data* its JSON: a fifth of what the same would take as objects.
+    came with.
     """
 
     id: str
     owner: str | None
-    data: bytes = field(repr=False, converter=_compact)
+    _story: Story | bytes = field(repr=False)
+
+    def json(self) -> bytes:
+        """Return its story, which is told when it is first asked for: few ever are."""
+        if not isinstance(self._story, bytes):
+            # orjson's bytes keep the buffer that they were written to, of several KiB.
+            self._story = bytes(bytearray(self._story.json()))
+        return self._story
 
     def shown_to(self, client: KeySettings | None) -> bool:
         """Say whether *client* may see it; None: the server is open to all."""
@@ -82,13 +91,13 @@ class RaceLog:
 
     def last(self, client: KeySettings | None, limit: int) -> list[bytes]:
         """Return the last races that *client* may see, the newest first."""
-        shown = (e.data for e in reversed(self._last) if e.shown_to(client))
+        shown = (e.json() for e in reversed(self._last) if e.shown_to(client))
         return list(islice(shown, limit))
 
     def find(self, request_id: str, client: KeySettings | None) -> bytes | None:
         """Return the last race of the request with this id, if *client* may see it."""
         found = (
-            entry.data
+            entry.json()
             for entry in reversed(self._last)
             if entry.id == request_id and entry.shown_to(client)
         )

@@ -1,11 +1,14 @@
 """The story of one race, as it is logged: who started when, and what became of them."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
 from attrs import define
 
 from .lineup import Lineup
-from .race import Lane, Race
+from .race import Lane
+from .racelog import Entry
 from .schedule import Hedge
 
 
@@ -23,72 +26,107 @@ class Ending:
         return "won" if self.code is None else "failed"
 
 
-def tell(
-    race: Race[Any, Any], lineup: Lineup, ending: Ending, now: float
-) -> dict[str, Any]:
+@define(kw_only=True, eq=False)
+class Story:
     """
-    Return what happened in *race*, without a word of what was said in it.
+    What is kept of a race until somebody wants to read it: most are never read.
 
-    Times are milliseconds after the race's start; *now* is when its request ended.
+    *created* is a Unix time, *started* and *ended* are perf_counter's, all in seconds.
     """
-    policy, schedule = lineup.policy, lineup.schedule
-    spoke = [t for lane in race.lanes if (t := lane.first_token) is not None]
-    started = {lane.id for lane in race.lanes}
-    delays = schedule.delays if isinstance(schedule, Hedge) else {}
-    racers = [_lane(lane, race, ending, delays) for lane in race.lanes]
-    waiting = [
-        {"id": e.id, "model": e.model, "outcome": "waiting"}
-        | ({"delay_ms": _ms(delays[e.id])} if e.id in delays else {})
-        for e in lineup.entrants
-        if e.id not in started
-    ]
-    return {
-        "strategy": policy.strategy,
-        "parallel": policy.parallel,
-        "hedge_delay": policy.delay,
-        "hedge_budget": policy.budget,
-        "hedge_refused": isinstance(schedule, Hedge) and schedule.refused,
-        "outcome": ending.outcome,
-        "code": ending.code,
-        "winner": race.winner.id if race.winner else None,
-        "ttft_ms": _ms(min(spoke) - race.started) if spoke else None,
-        "ms": _ms(now - race.started),
-        "racers": [*racers, *waiting],
-        "skipped": [{"id": each.id, "reason": each.reason} for each in lineup.skipped],
-    }
 
+    id: str
+    key: str | None
+    path: str
+    task: str
+    model: str | None
+    stream: bool
+    created: float
+    started: float
+    ended: float
+    lanes: Sequence[Lane]
+    winner: Lane | None
+    lineup: Lineup
+    ending: Ending
 
-def _lane(
-    lane: Lane, race: Race[Any, Any], ending: Ending, delays: Any
-) -> dict[str, Any]:
-    attempt = lane.attempt
+    def entry(self) -> Entry:
+        """Return what is kept of it."""
+        entry = Entry(self.id, self.key, self)
+        if any(lane.error is not None for lane in self.lanes):
+            entry.json()  # an error holds on to all the calls that it came up through
+        return entry
 
-    def at(moment: float | None) -> float | None:
-        return None if moment is None else _ms(moment - race.started)
+    def json(self) -> bytes:
+        """
+        Return what happened, without a word of what was said.
 
-    told: dict[str, Any] = {
-        "id": lane.id,
-        "model": lane.model,
-        "outcome": lane.outcome,
-        "reason": _reason(lane, ending),
-        "start_ms": at(lane.started),
-        "connect_ms": at(attempt.connected),
-        "headers_ms": at(attempt.headers),
-        "first_token_ms": at(lane.first_token),
-        "end_ms": at(lane.ended),
-        "chunks": attempt.chunks,
-        "bytes": attempt.received,
-    }
-    if lane.id in delays:
-        told["delay_ms"] = _ms(delays[lane.id])
-    if lane.error is not None:
-        told |= {"phase": lane.error.phase, "status": lane.error.status}
-    if lane.beaten_by is not None and lane.ended is not None:
-        decided = lane.beaten_by.first_token or lane.ended
-        told["closed_ms"] = _ms(max(lane.ended - decided, 0.0))
-    if lane is not (race.winner and race.winner.lane) or ending.outcome != "won":
-        told["tokens_wasted_at_least"] = attempt.tokens
-    return told
+        Times are milliseconds after the race's start.
+        """
+        policy, schedule = self.lineup.policy, self.lineup.schedule
+        spoke = [t for lane in self.lanes if (t := lane.first_token) is not None]
+        told = {
+            "id": self.id,
+            "object": "race",
+            "created": round(self.created, 3),
+            "key": self.key,
+            "path": self.path,
+            "task": self.task,
+            "model": self.model,
+            "stream": self.stream,
+            "strategy": policy.strategy,
+            "parallel": policy.parallel,
+            "hedge_delay": policy.delay,
+            "hedge_budget": policy.budget,
+            "hedge_refused": isinstance(schedule, Hedge) and schedule.refused,
+            "outcome": self.ending.outcome,
+            "code": self.ending.code,
+            "winner": self.winner.id if self.winner else None,
+            "ttft_ms": self._ms(min(spoke)) if spoke else None,
+            "ms": self._ms(self.ended),
+            "racers": [*map(self._lane, self.lanes), *self._waiting()],
+            "skipped": [{"id": s.id, "reason": s.reason} for s in self.lineup.skipped],
+        }
+        return orjson.dumps(told)
+
+    def _lane(self, lane: Lane) -> dict[str, Any]:
+        attempt = lane.attempt
+        told: dict[str, Any] = {
+            "id": lane.id,
+            "model": lane.model,
+            "outcome": lane.outcome,
+            "reason": _reason(lane, self.ending),
+            "start_ms": self._ms(lane.started),
+            "connect_ms": self._ms(attempt.connected),
+            "headers_ms": self._ms(attempt.headers),
+            "first_token_ms": self._ms(lane.first_token),
+            "end_ms": self._ms(lane.ended),
+            "chunks": attempt.chunks,
+            "bytes": attempt.received,
+            **self._delay(lane.id),
+        }
+        if lane.error is not None:
+            told |= {"phase": lane.error.phase, "status": lane.error.status}
+        if lane.beaten_by is not None and lane.ended is not None:
+            decided = lane.beaten_by.first_token or lane.ended
+            told["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+        if lane is not self.winner or self.ending.outcome != "won":
+            told["tokens_wasted_at_least"] = attempt.tokens
+        return told
+
+    def _waiting(self) -> Iterator[dict[str, Any]]:
+        """Yield those who never started."""
+        started = {lane.id for lane in self.lanes}
+        for each in self.lineup.entrants:
+            if each.id not in started:
+                told = {"id": each.id, "model": each.model, "outcome": "waiting"}
+                yield told | self._delay(each.id)
+
+    def _delay(self, racer: str) -> dict[str, Any]:
+        schedule = self.lineup.schedule
+        delays = schedule.delays if isinstance(schedule, Hedge) else {}
+        return {"delay_ms": _rounded(delays[racer])} if racer in delays else {}
+
+    def _ms(self, moment: float | None) -> float | None:
+        return None if moment is None else _rounded(moment - self.started)
 
 
 def _reason(lane: Lane, ending: Ending) -> str | None:
@@ -101,5 +139,5 @@ def _reason(lane: Lane, ending: Ending) -> str | None:
     return "the client left" if ending.client_left else ending.code
 
 
-def _ms(seconds: float) -> float:
+def _rounded(seconds: float) -> float:
     return round(seconds * 1000, 2)

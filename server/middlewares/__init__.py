@@ -1,7 +1,10 @@
-"""What every request passes through, one concern a module, in the order of `ALL`."""
+"""What every request passes through, one concern a module."""
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+
+from server.gateway import Gateway
+from server.logs import AccessLog
 
 from .auth import require_api_key
 from .browsers import check_browser
@@ -11,14 +14,17 @@ from .errors import render_errors
 from .log import log_access
 from .request_id import add_request_id
 
-__all__ = ["ALL", "on_prepare"]
+__all__ = ["middlewares", "on_prepare"]
 
-ALL: tuple[Middleware, ...] = (
-    log_access,
-    render_errors,
-    check_browser,
-    require_api_key,
-)
+
+def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
+    """Return them in their order, made for *gateway*: to find it costs each of them."""
+    return (
+        log_access(AccessLog(gateway.config.log)),
+        render_errors,
+        check_browser(gateway),
+        require_api_key(gateway),
+    )
 
 
 async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:

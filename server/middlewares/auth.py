@@ -4,29 +4,27 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from server.config import KeySettings
 from server.errors import InvalidAPIKey
-from server.keys import CLIENT, GATEWAY
+from server.gateway import Gateway
+from server.keys import CLIENT
 
 GUARDED = ("/v1/", "/api/")
 
 
-@web.middleware
-async def require_api_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+def require_api_key(gateway: Gateway) -> Middleware:
     """Let a request in whose key is known, or any if no key is configured."""
-    known = request.app[GATEWAY].config.auth.keys
-    if not known or not _is_guarded(request):
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        known = gateway.config.auth.keys
+        if known and _is_guarded(request):
+            request[CLIENT] = _client(request, known)
         return await handler(request)
-    given = _given(request)
-    if not given:
-        raise _refusal("No API key is given")
-    client = _client(given, known)
-    if client is None:
-        raise _refusal("This API key is not known")
-    request[CLIENT] = client
-    return await handler(request)
+
+    return middleware
 
 
 def _is_guarded(request: web.Request) -> bool:
@@ -43,12 +41,17 @@ def _given(request: web.Request) -> str:
     return request.headers.get("X-API-Key", "").strip()
 
 
-def _client(given: str, known: tuple[KeySettings, ...]) -> KeySettings | None:
+def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings:
+    given = _given(request)
+    if not given:
+        raise _refusal("No API key is given")
     digest = sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
     found = None
     for key in known:  # all of them: the time taken tells nothing
         if compare_digest(digest, key.sha256):
             found = key
+    if found is None:
+        raise _refusal("This API key is not known")
     return found
 
 

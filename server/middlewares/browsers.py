@@ -1,40 +1,45 @@
 """What keeps foreign web pages from using a server that asks for no key."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from server.config import ServerSettings, is_loopback
 from server.errors import HostNotAllowed, OriginNotAllowed
-from server.keys import GATEWAY
+from server.gateway import Gateway
 
 from .cors import allowed_origin, preflight_answer
 
 
-@web.middleware
-async def check_browser(request: web.Request, handler: Handler) -> web.StreamResponse:
+def check_browser(gateway: Gateway) -> Middleware:
     """Answer preflights; refuse what a foreign page sends, or would read."""
-    _check_host(request)
-    if (answer := preflight_answer(request)) is not None:
-        return answer
-    _check_origin(request)
-    return await handler(request)
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        config = gateway.config
+        if not config.auth.keys:
+            _check_host(request, config.server)
+        if (answer := preflight_answer(request)) is not None:
+            return answer
+        if not config.auth.keys:
+            _check_origin(request)
+        return await handler(request)
+
+    return middleware
 
 
-def _check_host(request: web.Request) -> None:
+def _check_host(request: web.Request, server: ServerSettings) -> None:
     """
     Refuse a name that is not ours, while no key is configured.
 
     A page can make its own name resolve to this machine (DNS rebinding); its scripts
     then are of the same origin as we, and only the Host header tells.
     """
-    config = request.app[GATEWAY].config
-    if not config.auth.keys:
-        host = host_name(request.host)
-        if not _is_ours(host, config.server):
-            raise HostNotAllowed(
-                f"This server does not answer to the name {host!r}; add it to"
-                " server.allowed_hosts, or configure an API key."
-            )
+    host = host_name(request.host)
+    if not _is_ours(host, server):
+        raise HostNotAllowed(
+            f"This server does not answer to the name {host!r}; add it to"
+            " server.allowed_hosts, or configure an API key."
+        )
 
 
 def _check_origin(request: web.Request) -> None:
@@ -48,7 +53,6 @@ def _check_origin(request: web.Request) -> None:
         "Origin" in request.headers
         and request.method == "POST"
         and request.content_type != "application/json"
-        and not request.app[GATEWAY].config.auth.keys
         and allowed_origin(request) is None
     ):
         raise OriginNotAllowed(

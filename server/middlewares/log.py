@@ -3,31 +3,32 @@
 from time import perf_counter
 from typing import Any
 
-import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from server.keys import CLIENT, RACE
+from server.logs import AccessLog
 from server.race import Race
 
 from .request_id import request_id
-
-log = structlog.get_logger("access")
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
 
 
-@web.middleware
-async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
-    started = perf_counter()
-    status = CLIENT_GONE
-    try:
-        response = await handler(request)
-        status = response.status
-        return response
-    finally:
-        log.info("request", **_facts(request, status, perf_counter() - started))
+def log_access(log: AccessLog) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
+        status = CLIENT_GONE
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            log.write(_facts(request, status, perf_counter() - started))
+
+    return middleware
 
 
 def _facts(request: web.Request, status: int, seconds: float) -> dict[str, Any]:

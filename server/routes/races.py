@@ -33,7 +33,7 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
         try:
             await response.begin()
             async for entry in listener:
-                if response.put(b"data: " + entry.data + b"\n\n"):
+                if response.put(b"data: " + entry.json() + b"\n\n"):
                     await response.catch_up()
             await response.finish(b"")
         finally:

@@ -245,11 +245,16 @@ class _Message:
             return 0
         self.finish_reason = choice.finish_reason
         delta = choice.delta
-        if choice.logprobs is None and delta is NO_DELTA:
+        if choice.logprobs is not None:
+            return self._add_all(choice, delta)
+        if delta is NO_DELTA:
             return 0
-        if choice.logprobs is None and delta.is_plain:  # most are
-            self.text.setdefault("content", []).append(delta.content or "")
-            return len(delta.content or "")
+        if not delta.is_plain:
+            return self._add_all(choice, delta)
+        self.text.setdefault("content", []).append(delta.content or "")
+        return len(delta.content or "")
+
+    def _add_all(self, choice: Choice, delta: Delta) -> int:
         size = sum(self._add_call(call) for call in delta.tool_calls)
         for name in ("content", "reasoning_content", "refusal"):
             if piece := getattr(delta, name):

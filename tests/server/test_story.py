@@ -1,0 +1,74 @@
+"""What is kept of a race: little, and nothing that large things hang on."""
+
+import gc
+import json
+import weakref
+
+from providers import ProviderTimeout
+from server.lineup import Lineup, Policy
+from server.race import Lane
+from server.schedule import Parallel
+from server.story import Ending, Story
+from tests.server.fakes import ScriptedRacer
+
+
+class Large:
+    """Stands for a request, an answer, a connection."""
+
+
+def failed() -> tuple[ProviderTimeout, weakref.ref[Large]]:
+    """Return an error whose traceback leads to something large."""
+    large = Large()
+    try:
+        raise ProviderTimeout("no token in time")  # noqa: TRY301 - for its traceback
+    except ProviderTimeout as exc:
+        return exc, weakref.ref(large)
+
+
+def story(lane: Lane) -> Story:
+    """Return the story of a race of one that began at 1.0 and took two seconds."""
+    policy = Policy(strategy="race", parallel=8, delay=1.0, budget=0.1)
+    return Story(
+        id="1",
+        key="mine",
+        path="/v1/chat/completions",
+        task="chat",
+        model="m",
+        stream=False,
+        created=1_700_000_000.0,
+        started=1.0,
+        ended=3.0,
+        lanes=[lane],
+        winner=lane if lane.outcome == "won" else None,
+        lineup=Lineup(entrants=(), policy=policy, schedule=Parallel(8)),
+        ending=Ending(),
+    )
+
+
+def test_error_is_let_go() -> None:
+    """A failed race keeps no error, whose traceback keeps all that it came through."""
+    error, large = failed()
+    lane = Lane(ScriptedRacer("A"), "running", 1.0)
+    lane.fail(error)
+
+    entry = story(lane).entry()
+
+    del error, lane
+    gc.collect()
+    assert large() is None
+    assert json.loads(entry.json())["racers"][0]["reason"] == "timeout"
+
+
+def test_times() -> None:
+    """They are milliseconds after the race's start, whenever the story is told."""
+    lane = Lane(ScriptedRacer("A"), "won", 1.5, first_token=2.0, ended=3.0)
+
+    told = json.loads(story(lane).entry().json())
+
+    (racer,) = told["racers"]
+    assert (told["ttft_ms"], told["ms"]) == (1000.0, 2000.0)
+    assert (racer["start_ms"], racer["first_token_ms"], racer["end_ms"]) == (
+        500.0,
+        1000.0,
+        2000.0,
+    )
