@@ -183,20 +183,16 @@ class ChatRequest:
 
     def needs(self) -> frozenset[str]:
         """Return the capabilities without which a provider can't serve this."""
-        found = set()
+        found = {"chat"}
         if self.tools and self.tool_choice != "none":
             found.add("tools")
         if self.response_format and self.response_format.type != "text":
             found.add("json")
-        parts = (
-            part
-            for message in self.messages
-            if isinstance(message.content, tuple)
-            for part in message.content
-        )
-        if any(part.type == "image_url" for part in parts):
-            found.add("vision")
-        return frozenset(found | {"chat"})
+        for message in self.messages:
+            parts = message.content
+            if type(parts) is tuple and any(p.type == "image_url" for p in parts):
+                found.add("vision")
+        return frozenset(found)
 
 
 # The fields of a request, and the capabilities that some of them are for.

@@ -43,6 +43,10 @@ VISION = frozenset({"vision"})
 LONGEST_NAME = 500
 
 
+# So many questions' answers are kept: what they name may be a client's.
+REMEMBERED = 500
+
+
 @frozen
 class _Chosen:
     """Who is asked, and how; *by_record*: nobody has said in which order."""
@@ -50,6 +54,24 @@ class _Chosen:
     providers: Sequence[Provider]
     strategy: str
     by_record: bool = False
+
+
+@frozen
+class _Asked:
+    """
+    Who can be asked, and who of those that are meant can't. It holds as long as the
+    *lists* of models, each with what it had, are what they were.
+    """
+
+    strategy: str
+    by_record: bool
+    able: Sequence[Entrant]
+    unable: Sequence[Skipped]
+    lists: Sequence[tuple[ModelList, Sequence[str]]]
+
+    @property
+    def holds(self) -> bool:
+        return all(models.models is had for models, had in self.lists)
 
 
 class Catalog:
@@ -72,6 +94,7 @@ class Catalog:
         self._health = health
         self._budget = budget
         self._by_name = {same_id(name): name for name in config.providers}
+        self._answered: dict[Any, _Asked] = {}
 
     def usable(self, client: KeySettings | None = None) -> list[Provider]:
         """Return the providers that *client* may use and that work, as far as known."""
@@ -168,11 +191,11 @@ class Catalog:
 
         Raises a GatewayError that says who can't race, and why.
         """
-        chosen, entrants, unable = self._asked(request, selection, client)
+        asked = self._asked(request, selection, client)
         now = perf_counter()
-        ready, resting = self._awake(entrants, now)
-        policy = self._policy(chosen.strategy, selection.race)
-        if chosen.by_record or policy.strategy == "hedge":
+        ready, resting = self._awake(asked.able, now)
+        policy = self._policy(asked.strategy, selection.race)
+        if asked.by_record or policy.strategy == "hedge":
             ready = self._health.best_first(ready)
         # Of those that nobody has counted: a request may not name too many.
         ready = ready[: self._config.race.max_racers]
@@ -181,7 +204,7 @@ class Catalog:
             policy=policy,
             schedule=self._schedule(policy, ready),
             deadline=selection.race.deadline,
-            skipped=(*unable, *resting),
+            skipped=(*asked.unable, *resting),
             probes=tuple(self._claims(ready[: policy.at_once], now)),
         )
 
@@ -194,11 +217,11 @@ class Catalog:
         They are none of the race's: whoever rests stays at rest, and hedges cost what
         they cost.
         """
-        chosen, entrants, _ = self._asked(chat, selection, client)
-        policy = self._policy(chosen.strategy, selection.race)
+        asked = self._asked(chat, selection, client)
+        policy = self._policy(asked.strategy, selection.race)
         counters = (
             Counter(e.provider, e.model, e.limits)
-            for e in self._awake(entrants, perf_counter())[0]
+            for e in self._awake(asked.able, perf_counter())[0]
             if e.provider.counts
         )
         return Lineup(
@@ -210,8 +233,32 @@ class Catalog:
 
     def _asked(
         self, request: Request, selection: Selection, client: KeySettings | None
-    ) -> "tuple[_Chosen, list[Entrant], list[Skipped]]":
-        """Return whom a request is for, those of them who can start, and who can't."""
+    ) -> _Asked:
+        """
+        Return whom a request is for.
+
+        Requests differ in little else than what they say, so the answer is remembered,
+        unless it hangs on who works at the moment.
+        """
+        question = (
+            selection.providers,
+            selection.race.first_token_timeout,
+            request.model,
+            request.needs(),  # which tell its task, too
+            client,
+        )
+        known = self._answered.get(question)
+        if known is None or not known.holds:
+            known = self._answer(request, selection, client)
+            if not known.by_record and _is_short(selection):
+                if len(self._answered) >= REMEMBERED:
+                    self._answered.clear()
+                self._answered[question] = known
+        return known
+
+    def _answer(
+        self, request: Request, selection: Selection, client: KeySettings | None
+    ) -> _Asked:
         if len(request.model or "") > LONGEST_NAME:
             raise InvalidRequest(
                 f"'model' has more than {LONGEST_NAME} characters.", param="model"
@@ -220,14 +267,21 @@ class Catalog:
         asked = own.model if own and own.model else request.model or ""
         chosen = self._chosen(request, asked, own, selection, client)
         able, unable = _able(chosen.providers, request)
-        return chosen, self._entrants(able, asked, request, selection.race), unable
+        lists = [self._lists[provider.id] for provider in able]
+        return _Asked(
+            chosen.strategy,
+            chosen.by_record,
+            self._entrants(able, asked, request, selection.race),
+            unable,
+            [(models, models.models) for models in lists],
+        )
 
     def _awake(
         self, entrants: Sequence[Entrant], now: float
     ) -> tuple[list[Entrant], list[Skipped]]:
         """Leave out those that rest, unless all do."""
         awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
-        if not awake:
+        if not awake or len(awake) == len(entrants):
             return list(entrants), []
         ids = {entrant.id for entrant in awake}
         return awake, [Skipped(e.id, "resting") for e in entrants if e.id not in ids]
@@ -390,6 +444,11 @@ class Catalog:
         if unknown == "reject":
             return default or None if not model else None
         return default or model or None
+
+
+def _is_short(selection: Selection) -> bool:
+    """Say whether names can be kept: that of one provider can be spelled at length."""
+    return sum(map(len, selection.providers or ())) <= LONGEST_NAME
 
 
 def _bare(model: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, field, frozen
 from attrs.validators import ge, gt, optional
 
 from providers import ChatRequest, Limits, Provider, TaskRequest
@@ -23,7 +23,11 @@ class RaceOptions:
     deadline: float | None = field(default=None, validator=optional(gt(0)))
 
 
-@frozen(kw_only=True)
+# What follows is made for every request, and nobody changes it; attrs' frozen records
+# take three times as long to make.
+
+
+@define(kw_only=True)
 class Selection:
     """Whom a request names; *providers* is None where it names nobody."""
 
@@ -66,7 +70,7 @@ class Skipped:
     reason: str
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Policy:
     """
     How a race is run. *delay* is what `hedge_delay` says: seconds, or a quantile of
@@ -84,7 +88,7 @@ class Policy:
         return 1 if self.strategy == "hedge" else self.parallel
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class Lineup:
     """
     The racers of one request in their order, and who of those asked for is not there.

@@ -1,6 +1,7 @@
 """Names to racers: who may race for a request, for which model, how many at a time."""
 
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from time import perf_counter
 from typing import Any
@@ -872,3 +873,50 @@ def test_counts_leave_the_rests_alone(make_catalog: MakeCatalog) -> None:
     assert asked(counters(catalog)) == {"A": "m"}
     (probe,) = ask(catalog, "A B C").probes
     assert probe.rest is health.of("A").rest
+
+
+def test_who_was_asked_before_changes_nothing(make_catalog: MakeCatalog) -> None:
+    """What is remembered of a request is of no use to one that differs in anything."""
+    toml = has("A", 'capabilities = ["chat"]') + has("B")
+    both = "A B"
+
+    def racers(**question: Any) -> list[str]:
+        return [e.id for e in ask(catalog, **{"provider": both, **question}).entrants]
+
+    catalog = make_catalog(toml)
+    for _ in range(2):  # the second time from memory
+        assert racers() == ["A", "B"]
+        assert racers(provider="B") == ["B"]
+        assert racers(tools=[TOOL]) == ["B"]
+        assert refusal(catalog, both, ONLY_A).code == "provider_not_allowed"
+        assert ask(catalog, both, model="n").model_of("A") == "n"
+        hurried = ask(catalog, both, race={"first_token_timeout": 1}).entrants
+        assert [e.limits.first_token_timeout for e in hurried] == [1, 1]
+        assert racers() == ["A", "B"]
+
+
+def test_new_models_are_seen(make_catalog: MakeCatalog) -> None:
+    """An upstream's new list counts from the next request on."""
+    catalog = make_catalog(has("A"), A=("x/m",))
+    assert ask(catalog, "A").model_of("A") == "x/m"
+
+    catalog.models_list("A").models = ("y/m",)
+
+    assert ask(catalog, "A").model_of("A") == "y/m"
+
+
+@pytest.mark.parametrize("varied", ["model", "provider"])
+def test_names_fill_no_memory(make_catalog: MakeCatalog, varied: str) -> None:
+    """However many names there are, and however long, few are remembered."""
+    catalog = make_catalog(has("A"))
+    size = 20_000 if varied == "provider" else 10
+    tracemalloc.start()
+    try:
+        for n in range(3000):
+            spelled = f"{'-' * size}A{'_' * n}" if varied == "provider" else "A"
+            ask(catalog, spelled, model=f"{n:0400}")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 3_000_000
