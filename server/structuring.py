@@ -82,7 +82,7 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
         forbid_extra_keys=forbid_extra_keys, detailed_validation=detailed
     )
     for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _expecting(kind, lambda v, _: v))
+        converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _float)
     register = converter.register_structure_hook_factory
 
@@ -121,9 +121,18 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
     return converter
 
 
+def _exactly(kind: type) -> Hook:
+    def structure(value: Any, _: Any) -> Any:
+        # Not isinstance: a bool is no whole number.
+        if type(value) is not kind:
+            raise Invalid(f"must be {NAMES[kind]}, not {_shown(value)}")
+        return value
+
+    return structure
+
+
 def _expecting(kind: type, inner: Hook) -> Hook:
     def structure(value: Any, cls: Any) -> Any:
-        # Not isinstance: a bool is no whole number.
         if type(value) is not kind:
             raise Invalid(f"must be {NAMES[kind]}, not {_shown(value)}")
         return inner(value, cls)
@@ -147,10 +156,13 @@ def _union(cls: type, converter: Converter) -> Hook:
     )
 
     def structure(value: Any, _: Any) -> Any:
-        member = members.get(type(value))
+        kind = type(value)
+        member = members.get(kind)
         if member is None:
             raise Invalid(f"must be {names}, not {_shown(value)}")
-        return None if value is None else converter.structure(value, member)
+        if member is kind or value is None:
+            return value
+        return converter.structure(value, member)
 
     return structure
 
