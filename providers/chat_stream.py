@@ -334,11 +334,11 @@ class ChatStream:
         if self._over or self._closed:
             return
         now = self._loop.time()
-        due, why = self._due(now)
+        due = self._due(now)
         if due > now:
             self._timer = self._loop.call_at(due, self._watch)
             return
-        self._expired = why
+        self._expired = why = self._lateness()
         if not self._answered and self._exchange is not None:
             self._exchange.close()  # which wakes who waits for it
         elif self._finished_at is not None:
@@ -347,22 +347,25 @@ class ChatStream:
         else:
             self._end(ProviderTimeout(why))
 
-    def _due(self, now: float) -> tuple[float, str]:
-        """Return when the stream is too late, by the loop's clock, and for what."""
+    def _lateness(self) -> str:
+        """Say for what the stream is too late, now that it is."""
+        limits = self._limits
+        if self._loop.time() >= self._started + limits.total_timeout:
+            return f"not done within {limits.total_timeout:g} s"
+        if not self._spoke:
+            return f"no token within {limits.first_token_timeout:g} s"
+        return f"silent for {limits.idle_timeout:g} s"
+
+    def _due(self, now: float) -> float:
+        """Return when the stream is too late, by the loop's clock."""
         limits = self._limits
         due = self._started + limits.total_timeout
-        why = f"not done within {limits.total_timeout:g} s"
         if not self._spoke:
-            first = self._started + limits.first_token_timeout
-            if first < due:
-                return first, f"no token within {limits.first_token_timeout:g} s"
-            return due, why
+            return min(due, self._started + limits.first_token_timeout)
         # While nobody takes what comes, it is the client that is slow.
         waiting = self._waiter is not None
         since, limit = self._heard_at if waiting else now, limits.idle_timeout
         if self._finished_at is not None:
             limit = min(limit, LAST_WORDS)
             since = min(since, self._finished_at) if waiting else now
-        if since + limit < due:
-            return since + limit, f"silent for {limits.idle_timeout:g} s"
-        return due, why
+        return min(due, since + limit)

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from time import perf_counter
 from typing import Protocol
 
@@ -56,8 +57,7 @@ class Line:
 
     async def connect(self, seconds: float, traces: list[Trace]) -> Connection:
         """Take a connection from the pool, or make one within so many seconds."""
-        timeout = aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
-        return await self.connector.connect(self.origin, traces, timeout)
+        return await self.connector.connect(self.origin, traces, _within(seconds))
 
     def open_spare(self) -> None:
         """
@@ -306,6 +306,11 @@ class Exchange(asyncio.Protocol):
             connection.release()
         else:
             connection.close()
+
+
+@lru_cache(maxsize=100)
+def _within(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
 
 
 class _Watch(Trace):

@@ -11,10 +11,9 @@ from aiohttp import web
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 
 from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
-from .keys import CLIENT, GATEWAY, RACE
+from .keys import GATEWAY, VISIT
 from .lineup import Lineup
 from .middlewares.errors import internal_error
-from .middlewares.request_id import request_id
 from .race import Lane, Race, Winner
 from .sse import EventStream
 from .story import Ending, Story
@@ -66,7 +65,7 @@ async def first_count(
     It is not recorded: it tells nothing of how soon and how well providers speak.
     """
     race: Race[Any, Any] = Race(lineup.entrants, chat, lineup.schedule)
-    request[RACE] = race
+    request[VISIT].race = race
     try:
         async with request.app[GATEWAY].drain.scope(lineup.deadline):
             winner = await race.run()
@@ -156,7 +155,7 @@ def _recorded(
     request: web.Request, race: Race[Any, Any], lineup: Lineup
 ) -> Iterator[Ending]:
     """Make the race known to the logs, and see that nothing of it is left over."""
-    request[RACE] = race
+    request[VISIT].race = race
     ending = Ending()
     try:
         yield ending
@@ -179,11 +178,11 @@ def _recorded(
 def _story(
     request: web.Request, race: Race[Any, Any], lineup: Lineup, ending: Ending
 ) -> Story:
-    client = request.get(CLIENT)
+    visit = request[VISIT]
     now = perf_counter()
     return Story(
-        id=request_id(request),
-        key=None if client is None else client.name,
+        id=visit.id,
+        key=None if visit.client is None else visit.client.name,
         path=request.path,
         task=race.request.task,
         model=race.request.model,

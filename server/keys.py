@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiohttp import web
+from attrs import define
 
 from .config import KeySettings
 from .gateway import Gateway
@@ -12,6 +13,14 @@ from .response_store import ResponseStore
 GATEWAY = web.AppKey("gateway", Gateway)
 RESPONSES = web.AppKey("responses", ResponseStore)
 
-REQUEST_ID = web.RequestKey("request_id", str)
-CLIENT = web.RequestKey("client", KeySettings)
-RACE = web.RequestKey("race", Race[Any, Any])
+
+@define(eq=False)
+class Visit:
+    """What is known of a request: its id, whose it is, and the race that it began."""
+
+    id: str
+    client: KeySettings | None = None
+    race: Race[Any, Any] | None = None
+
+
+VISIT = web.RequestKey("visit", Visit)

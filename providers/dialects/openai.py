@@ -7,6 +7,7 @@ a whole completion where a stream was asked for, no `[DONE]`, no final blank lin
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -105,7 +106,7 @@ class OpenAI:
         return Call(
             path,
             orjson.dumps(body),
-            HEADERS | authorization(self.settings),
+            _headers(self.settings.api_key),
         )
 
     def _messages(self, request: ChatRequest) -> Any:
@@ -260,8 +261,16 @@ def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def authorization(settings: ProviderSettings) -> dict[str, str]:
     """Return the header that OpenAI and its copies want the key in."""
-    key = settings.api_key
+    return _bearer(settings.api_key)
+
+
+def _bearer(key: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+@lru_cache(maxsize=100)
+def _headers(key: str | None) -> Mapping[str, str]:
+    return HEADERS | _bearer(key)
 
 
 def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from server.config import KeySettings
 from server.errors import InvalidAPIKey
 from server.gateway import Gateway
-from server.keys import CLIENT
+from server.keys import VISIT
 
 GUARDED = ("/v1/", "/api/")
 
@@ -21,7 +21,7 @@ def require_api_key(gateway: Gateway) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         known = gateway.config.auth.keys
         if known and _is_guarded(request):
-            request[CLIENT] = _client(request, known)
+            request[VISIT].client = _client(request, known)
         return await handler(request)
 
     return middleware

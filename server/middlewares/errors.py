@@ -17,9 +17,9 @@ from server.errors import (
     MethodNotAllowed,
     RouteNotFound,
 )
+from server.keys import VISIT
 from server.wire.messages import error_answer
 
-from .request_id import request_id
 from .shape import is_anthropic
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def internal_error(request: web.Request, exc: Exception) -> InternalError:
     """Log an exception that nobody foresaw; return what is told of it."""
-    name = request_id(request)
+    name = request[VISIT].id
     log.error("internal error", request_id=name, exc_info=exc)
     return InternalError(
         f"The server failed; its log says more under request id {name}."
@@ -55,7 +55,7 @@ def internal_error(request: web.Request, exc: Exception) -> InternalError:
 def error_response(request: web.Request, error: GatewayError) -> web.Response:
     status, body = error.status, error.body()
     if is_anthropic(request):
-        status, body = error_answer(error, request_id(request))
+        status, body = error_answer(error, request[VISIT].id)
     return web.Response(
         status=status,
         body=body,

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.keys import CLIENT, RACE
+from server.keys import VISIT, Visit
 from server.logs import AccessLog
 from server.race import Race
 
@@ -20,29 +20,33 @@ def log_access(log: AccessLog) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = perf_counter()
+        request[VISIT] = visit = Visit(request_id(request))
         status = CLIENT_GONE
         try:
             response = await handler(request)
             status = response.status
             return response
         finally:
-            log.write(_facts(request, status, perf_counter() - started))
+            seconds = perf_counter() - started
+            log.write(_facts(request, visit, status, seconds))
 
     return middleware
 
 
-def _facts(request: web.Request, status: int, seconds: float) -> dict[str, Any]:
+def _facts(
+    request: web.Request, visit: Visit, status: int, seconds: float
+) -> dict[str, Any]:
     facts = {
         "method": request.method,
         "path": request.path,
         "status": status,
         "seconds": round(seconds, 4),
-        "request_id": request_id(request),
+        "request_id": visit.id,
     }
-    if (client := request.get(CLIENT)) is not None:
-        facts["key"] = client.name
-    if (race := request.get(RACE)) is not None:
-        facts |= _story(race)
+    if visit.client is not None:
+        facts["key"] = visit.client.name
+    if visit.race is not None:
+        facts |= _story(visit.race)
     return facts
 
 

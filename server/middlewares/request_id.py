@@ -5,7 +5,7 @@ import re
 
 from aiohttp import web
 
-from server.keys import REQUEST_ID
+from server.keys import VISIT
 
 from .shape import is_anthropic
 
@@ -16,21 +16,15 @@ WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def request_id(request: web.BaseRequest) -> str:
-    """Return the id of *request*, chosen when it is first asked for."""
-    known = request.get(REQUEST_ID)
-    if known is None:
-        given = request.headers.get(HEADER, "")
-        known = given if WELL_FORMED.fullmatch(given) else new_id()
-        request[REQUEST_ID] = known
-    return known
-
-
-def new_id() -> str:
+    """Return the client's own id of *request*, or a new one."""
+    given = request.headers.get(HEADER)
+    if given is not None and WELL_FORMED.fullmatch(given):
+        return given
     return f"{random.getrandbits(128):032x}"
 
 
 def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in its answer."""
-    response.headers[HEADER] = request_id(request)
+    response.headers[HEADER] = name = request[VISIT].id
     if is_anthropic(request):
-        response.headers[ANTHROPIC_HEADER] = request_id(request)
+        response.headers[ANTHROPIC_HEADER] = name

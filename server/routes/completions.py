@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.answering import answer
 from server.batch import batched
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 from server.wire.completions import form_of, parse
 
 from .paths import providers_in_path
@@ -17,7 +17,7 @@ async def create_completion(request: web.Request) -> web.StreamResponse:
     catalog = request.app[GATEWAY].catalog
     asked, selection = parse(await request.read(), providers_in_path(request))
     chats = asked.chats()
-    lineup = catalog.lineup(chats[0], selection, request.get(CLIENT))
+    lineup = catalog.lineup(chats[0], selection, request[VISIT].client)
     racers = batched(lineup, chats, asked.each)
     form = form_of(asked, include_usage=chats[0].include_usage)
     return await answer(request, chats[0], racers, form)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.answering import first_piece
 from server.errors import RouteNotFound
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 from server.media import TYPES
 from server.wire.images import in_answer, parse, render
 
@@ -28,7 +28,7 @@ HEADERS = {
 async def create_image(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     asked, selection = parse(await request.read(), providers_in_path(request))
-    lineup = gateway.catalog.lineup(asked, selection, request.get(CLIENT))
+    lineup = gateway.catalog.lineup(asked, selection, request[VISIT].client)
     images, winner, headers = await first_piece(request, asked, lineup)
     urls = None
     if not in_answer(asked):

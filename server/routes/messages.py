@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from server.answering import answer, first_count
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 from server.wire.messages import FORMAT
 from server.wire.messages_count import estimate, render
 from server.wire.messages_request import parse, parse_count
@@ -20,7 +20,7 @@ async def create_message(request: web.Request) -> web.StreamResponse:
     catalog = request.app[GATEWAY].catalog
     path = providers_in_path(request)
     chat, selection = parse(await request.read(), path, request.headers)
-    lineup = catalog.lineup(chat, selection, request.get(CLIENT))
+    lineup = catalog.lineup(chat, selection, request[VISIT].client)
     return await answer(request, chat, lineup, FORMAT)
 
 
@@ -35,7 +35,7 @@ async def count_tokens(request: web.Request) -> web.Response:
     catalog = request.app[GATEWAY].catalog
     path = providers_in_path(request)
     chat, selection = parse_count(await request.read(), path, request.headers)
-    lineup = catalog.counters(chat, selection, request.get(CLIENT))
+    lineup = catalog.counters(chat, selection, request[VISIT].client)
     tokens: int | None = None
     headers: dict[str, str] = {}
     if lineup.entrants:

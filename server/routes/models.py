@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from server.errors import ModelNotFound
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 
 from .paths import providers_in_path
 
@@ -34,7 +34,7 @@ async def retrieve_model(request: web.Request) -> web.Response:
 
 def _models(request: web.Request) -> dict[str, list[str]]:
     catalog = request.app[GATEWAY].catalog
-    return catalog.models(request.get(CLIENT), providers_in_path(request))
+    return catalog.models(request[VISIT].client, providers_in_path(request))
 
 
 def _payload(name: str, providers: list[str]) -> dict[str, Any]:

@@ -4,14 +4,14 @@ import orjson
 from aiohttp import web
 
 from server.catalog import provider_payload
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/providers")
 async def list_providers(request: web.Request) -> web.Response:
-    usable = request.app[GATEWAY].catalog.usable(request.get(CLIENT))
+    usable = request.app[GATEWAY].catalog.usable(request[VISIT].client)
     body = orjson.dumps([provider_payload(provider) for provider in usable])
     return web.Response(body=body, content_type="application/json")
 
@@ -20,6 +20,6 @@ async def list_providers(request: web.Request) -> web.Response:
 async def retrieve_provider(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
     name = request.match_info["id"]
-    details = gateway.catalog.details(name, request.get(CLIENT))
+    details = gateway.catalog.details(name, request[VISIT].client)
     body = orjson.dumps(details)
     return web.Response(body=body, content_type="application/json")

@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 
 from server.errors import InvalidRequest, RouteNotFound
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 from server.racelog import REMEMBERED
 from server.sse import EventStream
 
@@ -18,7 +18,7 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 @routes.get("/races")
 async def list_races(request: web.Request) -> web.Response:
     races = request.app[GATEWAY].races
-    last = races.last(request.get(CLIENT), _limit(request))
+    last = races.last(request[VISIT].client, _limit(request))
     body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
     return web.Response(body=body, content_type="application/json")
 
@@ -29,7 +29,7 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     ping_interval = gateway.config.server.ping_interval
     response = EventStream(request, ping_interval=ping_interval)
-    with gateway.races.listen(request.get(CLIENT)) as listener:
+    with gateway.races.listen(request[VISIT].client) as listener:
         try:
             await response.begin()
             async for entry in listener:
@@ -44,7 +44,7 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
 @routes.get("/races/{id}")
 async def retrieve_race(request: web.Request) -> web.Response:
     races = request.app[GATEWAY].races
-    found = races.find(request.match_info["id"], request.get(CLIENT))
+    found = races.find(request.match_info["id"], request[VISIT].client)
     if found is None:
         raise RouteNotFound(
             "There is no race with this request id, or no longer: the last"

@@ -17,7 +17,7 @@ from server.errors import (
     PreviousResponseNotFound,
     ResponseNotFound,
 )
-from server.keys import CLIENT, GATEWAY, RESPONSES
+from server.keys import GATEWAY, RESPONSES, VISIT
 from server.response_store import ResponseStore
 from server.wire.responses import (
     Rendering,
@@ -57,7 +57,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
 
     form = evolve(rendering.form, keep=keep)
     while True:
-        lineup = catalog.lineup(chat, selection, request.get(CLIENT))
+        lineup = catalog.lineup(chat, selection, request[VISIT].client)
         try:
             return await answer(request, chat, lineup, form)
         except NobodyWon as exc:
@@ -148,7 +148,7 @@ def _store(request: web.Request) -> ResponseStore:
 
 def _owner(request: web.Request) -> str:
     """Return whose responses these are: nobody else's are seen with this key."""
-    client = request.get(CLIENT)
+    client = request[VISIT].client
     return "" if client is None else client.name
 
 

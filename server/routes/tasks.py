@@ -9,7 +9,7 @@ from aiohttp.web_request import FileField
 from providers import TaskRequest
 from server.answering import first_piece
 from server.errors import InvalidRequest
-from server.keys import CLIENT, GATEWAY
+from server.keys import GATEWAY, VISIT
 from server.lineup import Selection
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
@@ -66,7 +66,7 @@ async def _answer(
     request: web.Request, asked: TaskRequest, selection: Selection
 ) -> web.Response:
     catalog = request.app[GATEWAY].catalog
-    lineup = catalog.lineup(asked, selection, request.get(CLIENT))
+    lineup = catalog.lineup(asked, selection, request[VISIT].client)
     blob: Any
     blob, _, headers = await first_piece(request, asked, lineup)
     charset = "utf-8" if blob.content_type.startswith("text/") else None
