@@ -11,7 +11,7 @@ from aiohttp import web
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 
 from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
-from .keys import GATEWAY, VISIT
+from .keys import VISIT
 from .lineup import Lineup
 from .middlewares.errors import internal_error
 from .race import Lane, Race, Winner
@@ -30,7 +30,7 @@ async def answer(
 
     Raises a GatewayError only while nothing has been sent.
     """
-    health = request.app[GATEWAY].health
+    health = request[VISIT].gateway.health
     race: Chat = Race(lineup.entrants, chat, lineup.schedule, health.add)
     respond = _stream if chat.stream else _whole
     with _recorded(request, race, lineup) as ending:
@@ -45,7 +45,7 @@ async def first_piece(
 
     Return the piece, the winner's id, and the headers that tell of the race.
     """
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     race: Race[Any, Any] = Race(
         lineup.entrants, asked, lineup.schedule, gateway.health.add
     )
@@ -67,7 +67,7 @@ async def first_count(
     race: Race[Any, Any] = Race(lineup.entrants, chat, lineup.schedule)
     request[VISIT].race = race
     try:
-        async with request.app[GATEWAY].drain.scope(lineup.deadline):
+        async with request[VISIT].gateway.drain.scope(lineup.deadline):
             winner = await race.run()
             (counted,) = winner.head
             return counted.input_tokens, _headers(race, winner)
@@ -80,7 +80,7 @@ async def first_count(
 async def _stream(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, ending: Ending
 ) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     server = gateway.config.server
     response = EventStream(request, ping_interval=server.ping_interval)
     response.hold(server.header_hold)
@@ -117,7 +117,7 @@ async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) ->
 async def _whole(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
 ) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     async with gateway.drain.scope(lineup.deadline):
         while True:
             winner = await _decided(race, lineup)
@@ -172,7 +172,7 @@ def _recorded(
     finally:
         race.close()
         story = _story(request, race, lineup, ending)
-        request.app[GATEWAY].finished(story.entry())
+        request[VISIT].gateway.finished(story.entry())
 
 
 def _story(

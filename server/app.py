@@ -6,7 +6,7 @@ from aiohttp import web
 
 from . import routes
 from .gateway import Gateway
-from .keys import GATEWAY, RESPONSES
+from .keys import RESPONSES
 from .middlewares import middlewares, on_prepare
 from .response_store import ResponseStore
 
@@ -20,7 +20,6 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
         middlewares=middlewares(gateway),
         client_max_size=gateway.config.server.max_body_bytes,
     )
-    app[GATEWAY] = gateway
     app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare)
     app.add_routes([*routes.probes, *routes.media, *routes.docs])

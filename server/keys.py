@@ -10,15 +10,18 @@ from .gateway import Gateway
 from .race import Race
 from .response_store import ResponseStore
 
-GATEWAY = web.AppKey("gateway", Gateway)
 RESPONSES = web.AppKey("responses", ResponseStore)
 
 
 @define(eq=False)
 class Visit:
-    """What is known of a request: its id, whose it is, and the race that it began."""
+    """
+    What is known of a request: its id, the gateway that it came to, whose it is, and
+    the race that it began. To look each of them up costs more than to note it.
+    """
 
     id: str
+    gateway: Gateway
     client: KeySettings | None = None
     race: Race[Any, Any] | None = None
 

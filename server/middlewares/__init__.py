@@ -4,7 +4,6 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server.gateway import Gateway
-from server.logs import AccessLog
 
 from .auth import require_api_key
 from .browsers import check_browser
@@ -20,7 +19,7 @@ __all__ = ["middlewares", "on_prepare"]
 def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
     """Return them in their order, made for *gateway*: to find it costs each of them."""
     return (
-        log_access(AccessLog(gateway.config.log)),
+        log_access(gateway),
         render_errors,
         check_browser(gateway),
         require_api_key(gateway),

@@ -6,7 +6,7 @@ from functools import lru_cache
 from aiohttp import web
 
 from server.errors import OriginNotAllowed
-from server.keys import GATEWAY
+from server.keys import VISIT
 
 EXPOSED = (
     "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
@@ -21,7 +21,7 @@ def allowed_origin(request: web.Request) -> str | None:
     origin = request.headers.get("Origin")
     if origin is None:
         return None
-    patterns = request.app[GATEWAY].config.server.cors_origins
+    patterns = request[VISIT].gateway.config.server.cors_origins
     return origin if _pattern(patterns).fullmatch(origin) else None
 
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from server.keys import GATEWAY
+from server.keys import VISIT
 
 
 def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    if request.app[GATEWAY].drain.draining:
+    if request[VISIT].gateway.drain.draining:
         response.force_close()

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from server.gateway import Gateway
 from server.keys import VISIT, Visit
 from server.logs import AccessLog
 from server.race import Race
@@ -16,11 +17,13 @@ from .request_id import request_id
 CLIENT_GONE = 499
 
 
-def log_access(log: AccessLog) -> Middleware:
+def log_access(gateway: Gateway) -> Middleware:
+    log = AccessLog(gateway.config.log)
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = perf_counter()
-        request[VISIT] = visit = Visit(request_id(request))
+        request[VISIT] = visit = Visit(request_id(request), gateway)
         status = CLIENT_GONE
         try:
             response = await handler(request)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from server.answering import answer
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.wire.chat import CHAT, parse
 
 from .paths import providers_in_path
@@ -13,7 +13,7 @@ routes = web.RouteTableDef()
 
 @routes.post("/chat/completions")
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     chat, selection = parse(await request.read(), providers_in_path(request))
     lineup = catalog.lineup(chat, selection, request[VISIT].client)
     return await answer(request, chat, lineup, CHAT)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.answering import answer
 from server.batch import batched
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.wire.completions import form_of, parse
 
 from .paths import providers_in_path
@@ -14,7 +14,7 @@ routes = web.RouteTableDef()
 
 @routes.post("/completions")
 async def create_completion(request: web.Request) -> web.StreamResponse:
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     asked, selection = parse(await request.read(), providers_in_path(request))
     chats = asked.chats()
     lineup = catalog.lineup(chats[0], selection, request[VISIT].client)

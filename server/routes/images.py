@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server.answering import first_piece
 from server.errors import RouteNotFound
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.media import TYPES
 from server.wire.images import in_answer, parse, render
 
@@ -26,7 +26,7 @@ HEADERS = {
 @routes.post("/images/generate")
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     asked, selection = parse(await request.read(), providers_in_path(request))
     lineup = gateway.catalog.lineup(asked, selection, request[VISIT].client)
     images, winner, headers = await first_piece(request, asked, lineup)
@@ -43,7 +43,7 @@ async def create_image(request: web.Request) -> web.StreamResponse:
 @media.get("/media/{name}")
 async def retrieve_image(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
-    path = await asyncio.to_thread(request.app[GATEWAY].media.find, name)
+    path = await asyncio.to_thread(request[VISIT].gateway.media.find, name)
     if path is None:
         raise RouteNotFound("There is no such image here, or no longer.")
     content_type = TYPES[path.suffix.removeprefix(".")]

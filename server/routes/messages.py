@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from server.answering import answer, first_count
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.wire.messages import FORMAT
 from server.wire.messages_count import estimate, render
 from server.wire.messages_request import parse, parse_count
@@ -17,7 +17,7 @@ ESTIMATED = {"X-Token-Count": "estimate"}
 
 @routes.post("/messages")
 async def create_message(request: web.Request) -> web.StreamResponse:
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
     chat, selection = parse(await request.read(), path, request.headers)
     lineup = catalog.lineup(chat, selection, request[VISIT].client)
@@ -32,7 +32,7 @@ async def count_tokens(request: web.Request) -> web.Response:
     Where none of them can or does, an estimate is better than an error: clients want
     to know how full a conversation is, and whoever answers it may need no count.
     """
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
     chat, selection = parse_count(await request.read(), path, request.headers)
     lineup = catalog.counters(chat, selection, request[VISIT].client)

@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 
 from server.errors import ModelNotFound
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 
 from .paths import providers_in_path
 
@@ -33,7 +33,7 @@ async def retrieve_model(request: web.Request) -> web.Response:
 
 
 def _models(request: web.Request) -> dict[str, list[str]]:
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     return catalog.models(request[VISIT].client, providers_in_path(request))
 
 

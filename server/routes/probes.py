@@ -3,7 +3,7 @@
 import orjson
 from aiohttp import web
 
-from server.keys import GATEWAY
+from server.keys import VISIT
 
 routes = web.RouteTableDef()
 
@@ -15,7 +15,7 @@ async def is_alive(_: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def is_ready(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     if gateway.drain.draining:
         return _status(503, "draining")
     if not gateway.catalog.usable():

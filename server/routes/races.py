@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 
 from server.errors import InvalidRequest, RouteNotFound
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.racelog import REMEMBERED
 from server.sse import EventStream
 
@@ -17,7 +17,7 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 
 @routes.get("/races")
 async def list_races(request: web.Request) -> web.Response:
-    races = request.app[GATEWAY].races
+    races = request[VISIT].gateway.races
     last = races.last(request[VISIT].client, _limit(request))
     body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
     return web.Response(body=body, content_type="application/json")
@@ -26,7 +26,7 @@ async def list_races(request: web.Request) -> web.Response:
 @routes.get("/races/events")
 async def stream_races(request: web.Request) -> web.StreamResponse:
     """Send each race as it ends; a client that stops reading is left in the end."""
-    gateway = request.app[GATEWAY]
+    gateway = request[VISIT].gateway
     ping_interval = gateway.config.server.ping_interval
     response = EventStream(request, ping_interval=ping_interval)
     with gateway.races.listen(request[VISIT].client) as listener:
@@ -43,7 +43,7 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/races/{id}")
 async def retrieve_race(request: web.Request) -> web.Response:
-    races = request.app[GATEWAY].races
+    races = request[VISIT].gateway.races
     found = races.find(request.match_info["id"], request[VISIT].client)
     if found is None:
         raise RouteNotFound(

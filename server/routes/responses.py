@@ -17,7 +17,7 @@ from server.errors import (
     PreviousResponseNotFound,
     ResponseNotFound,
 )
-from server.keys import GATEWAY, RESPONSES, VISIT
+from server.keys import RESPONSES, VISIT
 from server.response_store import ResponseStore
 from server.wire.responses import (
     Rendering,
@@ -44,7 +44,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     earlier = await _earlier(store, owner, asked)
     items = await _items(store, owner, asked)
     chat = asked.chat(earlier, items)
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     rendering = Rendering(asked, items)
 
     async def keep() -> None:

@@ -9,7 +9,7 @@ from aiohttp.web_request import FileField
 from providers import TaskRequest
 from server.answering import first_piece
 from server.errors import InvalidRequest
-from server.keys import GATEWAY, VISIT
+from server.keys import VISIT
 from server.lineup import Selection
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
@@ -65,7 +65,7 @@ async def _form(request: web.Request) -> Form:
 async def _answer(
     request: web.Request, asked: TaskRequest, selection: Selection
 ) -> web.Response:
-    catalog = request.app[GATEWAY].catalog
+    catalog = request[VISIT].gateway.catalog
     lineup = catalog.lineup(asked, selection, request[VISIT].client)
     blob: Any
     blob, _, headers = await first_piece(request, asked, lineup)
