@@ -1,12 +1,11 @@
 """From a race to its answer, streamed or whole, in whatever format a route serves."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter, time
 from typing import Any
 
 from aiohttp import web
+from attrs import define, field
 
 from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
 
@@ -33,7 +32,7 @@ async def answer(
     health = request[VISIT].gateway.health
     race: Chat = Race(lineup.entrants, chat, lineup.schedule, health.add)
     respond = _stream if chat.stream else _whole
-    with _recorded(request, race, lineup) as ending:
+    with _Recorded(request, race, lineup) as ending:
         return await respond(request, race, lineup, form, ending)
 
 
@@ -49,7 +48,7 @@ async def first_piece(
     race: Race[Any, Any] = Race(
         lineup.entrants, asked, lineup.schedule, gateway.health.add
     )
-    with _recorded(request, race, lineup):
+    with _Recorded(request, race, lineup):
         async with gateway.drain.scope(lineup.deadline):
             winner = await _decided(race, lineup)
             (piece,) = winner.head
@@ -150,29 +149,33 @@ async def _decided(race: Race[Any, Any], lineup: Lineup) -> Winner[Any]:
             race.request.forget_json()
 
 
-@contextmanager
-def _recorded(
-    request: web.Request, race: Race[Any, Any], lineup: Lineup
-) -> Iterator[Ending]:
-    """Make the race known to the logs, and see that nothing of it is left over."""
-    request[VISIT].race = race
-    ending = Ending()
-    try:
-        yield ending
-    except GatewayError as exc:
-        ending.code = exc.cause
-        exc.headers["Server-Timing"] = _timing(race)
-        raise
-    except (asyncio.CancelledError, ConnectionError):
-        ending.client_left = True
-        raise
-    except Exception:
-        ending.code = InternalError.code
-        raise
-    finally:
-        race.close()
-        story = _story(request, race, lineup, ending)
-        request[VISIT].gateway.finished(story.entry())
+@define(eq=False)
+class _Recorded:
+    """Makes a race known to the logs, and sees that nothing of it is left over."""
+
+    request: web.Request
+    race: Race[Any, Any]
+    lineup: Lineup
+    _ending: Ending = field(factory=Ending, init=False)
+
+    def __enter__(self) -> Ending:
+        self.request[VISIT].race = self.race
+        return self._ending
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case None:
+                pass
+            case GatewayError():
+                self._ending.code = error.cause
+                error.headers["Server-Timing"] = _timing(self.race)
+            case asyncio.CancelledError() | ConnectionError():
+                self._ending.client_left = True
+            case Exception():
+                self._ending.code = InternalError.code
+        self.race.close()
+        story = _story(self.request, self.race, self.lineup, self._ending)
+        self.request[VISIT].gateway.finished(story.entry())
 
 
 def _story(
@@ -217,10 +220,11 @@ def _headers(race: Race[Any, Any], winner: Winner[Any]) -> dict[str, str]:
 def _timing(race: Race[Any, Any]) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
     latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
-    return ", ".join(
+    entries = [
         f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
         for lane in latest.values()
-    )
+    ]
+    return ", ".join(entries)
 
 
 def _fate(lane: Lane) -> str:

@@ -105,7 +105,10 @@ class Lineup:
 
     def model_of(self, racer: str) -> str:
         """Return the model that the racer with this id is asked for."""
-        return next(e.model for e in self.entrants if e.id == racer)
+        for entrant in self.entrants:
+            if entrant.id == racer:
+                return entrant.model
+        raise LookupError(racer)
 
     def release(self) -> None:
         """Let others try those whose rest is over, too: these have been, or won't."""

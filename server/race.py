@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from providers import Attempt, Phase, ProviderError
 
@@ -102,10 +102,10 @@ class Lane:
     beaten_by: "Lane | None" = None
     error: ProviderError | None = None
     attempt: Attempt = field(factory=Attempt)
-
-    @property
-    def id(self) -> str:
-        return self.racer.id
+    # The logs ask for it all the time.
+    id: str = field(
+        default=Factory(lambda self: self.racer.id, takes_self=True), init=False
+    )
 
     @property
     def model(self) -> str:
@@ -247,8 +247,10 @@ class Race(Generic[R, P]):
         self._waiting.clear()
 
     def _line_up(self) -> None:
-        failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
-        left = [racer for racer in self.racers if racer.id not in failed]
+        left = list(self.racers)
+        if self.lanes:
+            failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
+            left = [racer for racer in left if racer.id not in failed]
         if self.schedule.fair(len(left)):
             # Tasks run in the order they were made in: a draw, so that no place in
             # the client's list is worth a head start.

@@ -1,6 +1,7 @@
 """One serving process: its sockets, its signals, its reloads, its end."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -135,6 +136,9 @@ async def serve(
             await runner.setup()
             site = web.SockSite(runner, sock, backlog=BACKLOG)
             await site.start()
+            # What is there now stays to the end: no collection needs to look at it.
+            gc.collect()
+            gc.freeze()
             log.info("serving", url=url_of(sock), pid=os.getpid())
             await stop.wait()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)

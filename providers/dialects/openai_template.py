@@ -60,21 +60,19 @@ def learn(data: bytes, payload: Any, chunk: Chunk) -> Template | None:
     found = STRING.search(data)
     if found is None or data.count(b'"content":') != 1:
         return None
-    template = Template(
-        with_text(chunk, ""), data[: found.start(1)], data[found.end(1) :]
-    )
+    begin, end = found.span(1)
+    template = Template(with_text(chunk, ""), data[:begin], data[end:])
     return template if _holds(template, payload) else None
 
 
 def _holds(template: Template, payload: Any) -> bool:
     """Say whether another text between the same bytes changes the text, and no more."""
-    other = orjson.loads(template.before + b'"\\u0001"' + template.after)
-    said = payload["choices"][0]
-    delta = said.get("delta")
+    delta = payload["choices"][0].get("delta")
     if not isinstance(delta, dict) or "content" not in delta:
         return False
-    changed = {**said, "delta": {**delta, "content": "\x01"}}
-    return bool(other == {**payload, "choices": [changed]})
+    other = orjson.loads(template.before + b'"\\u0001"' + template.after)
+    delta["content"] = "\x01"
+    return bool(other == payload)
 
 
 def _is_text(word: bytes) -> bool:

@@ -9,4 +9,5 @@ MESSAGES = re.compile(r"/(?:v1|api/[^/]+(?:/v1)?)/messages(?:/.*)?")
 
 def is_anthropic(request: web.BaseRequest) -> bool:
     """Say whether it is one of Anthropic's Messages API; all others are OpenAI's."""
-    return MESSAGES.fullmatch(request.path) is not None
+    path = request.path
+    return "/messages" in path and MESSAGES.fullmatch(path) is not None
