@@ -274,11 +274,15 @@ def _headers(key: str | None) -> Mapping[str, str]:
 
 
 def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
-    usage = payload.get("usage") or (payload.get("x_groq") or NOTHING).get("usage")
+    name, model = payload.get("id"), payload.get("model")
+    usage = payload.get("usage")
+    if not usage and "x_groq" in payload:
+        usage = (payload["x_groq"] or NOTHING).get("usage")
     return Chunk(
-        id=_name(payload.get("id")),
+        # Nothing hangs on a name that is none.
+        id=name if name and type(name) is str else None,
         created=_time(payload.get("created")),
-        model=_name(payload.get("model")),
+        model=model if model and type(model) is str else None,
         choices=choices,
         usage=_usage(usage) if usage else None,
         extra=_rest(payload, KNOWN_IN_CHUNK),
@@ -292,15 +296,10 @@ def _index(value: Any) -> int:
     raise TypeError(f"an index expected, not {type(value).__name__}")
 
 
-def _name(value: Any) -> str | None:
-    """Return an id, or a model's: nothing hangs on what is none."""
-    return value if value and isinstance(value, str) else None
-
-
 def _time(value: Any) -> int | None:
     """Return a time that JSON has room for, or None."""
-    if isinstance(value, (int, float)) and 0 <= value < MAX_TIME:
-        return int(value)
+    if type(value) is int or type(value) is float:
+        return int(value) if 0 <= value < MAX_TIME else None
     return None
 
 
