@@ -1,7 +1,7 @@
 """The transport of a chat: one call, its bytes to chunks, in time or not at all."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .provider import Provider
 
 Pieces = list[Chunk | TextRun]
+Find = Callable[[bytes], Iterable[Chunk | TextRun]]
 
 # Seconds that a connection may take to end after the answer's last event came, so that
 # it can be used again.
@@ -53,6 +54,7 @@ class ChatStream:
         self._provider = provider
         self._limits = limits
         self._dialect = dialect
+        self._shown = bool(request.stream)
         self._call: Call | None = dialect.encode(request, model)
         self._exchange: Exchange | None = None
         self._answered = False
@@ -61,6 +63,8 @@ class ChatStream:
         self._finished_at: float | None = None
         # What has arrived and nobody has taken yet, and what comes after it.
         self._ready: Pieces = []
+        # What came with the first token, to be decoded once that has gone its way.
+        self._left: Iterator[Chunk | TextRun] | None = None
         self._over = False
         self._error: Exception | None = None
         self._show: Callable[[Pieces], bool] | None = None
@@ -134,7 +138,7 @@ class ChatStream:
         """Hang up, or leave the connection to the pool if the answer is whole."""
         if self._closed:
             return
-        self._closed = True
+        self._closed, self._left = True, None
         if self._timer is not None:
             self._timer.cancel()
         if self._exchange is not None:
@@ -151,8 +155,13 @@ class ChatStream:
         """Take in a part of the body; return whether that is enough for now."""
         self._heard_at = self._loop.time()
         self.attempt.received += len(data)
-        pieces, broken = self._decode(data)
+        return self._go_through(data, self._dialect.receive)
+
+    def _go_through(self, data: bytes, find: Find) -> bool:
         begun = self._spoke
+        if not begun and self._shown and _looks_sound(data):
+            find = self._to_token
+        pieces, broken = self._decode(data, find)
         self._follow(pieces)
         if broken is not None and self._finished_at is None:
             if begun:
@@ -164,14 +173,14 @@ class ChatStream:
         if broken is not None:
             pieces += self._rest()
         behind = self._arrived(pieces)
-        if broken is not None or self._dialect.done:
+        if self._left is None and (broken is not None or self._dialect.done):
             self._end(None)
         return behind
 
     def end(self, error: Exception | None) -> None:
         """Take in that the body is over, and what broke it."""
         if error is None:
-            pieces, broken = self._decode(b"")
+            pieces, broken = self._decode(b"", self._at_end)
             self._follow(pieces)
             self._arrived(pieces)
             self._end(broken)
@@ -215,7 +224,10 @@ class ChatStream:
 
     async def _more(self) -> None:
         """Wait until there is more, or raise what there is instead."""
-        if self._exchange is not None and not self._over:
+        if self._left is not None:
+            self._go_through(b"", self._what_is_left)
+        silent = not (self._over or self._ready or self._behind)
+        if silent and self._exchange is not None:
             self._heard_at = self._loop.time()
             self._exchange.resume()
         if not (self._over or self._ready or self._behind):
@@ -273,16 +285,27 @@ class ChatStream:
         broken.__cause__ = error
         return broken
 
-    def _decode(self, received: bytes) -> tuple[Pieces, Exception | None]:
-        """
-        Return the chunks that *received* completes, and what is wrong after them.
+    def _to_token(self, data: bytes) -> Iterator[Chunk | TextRun]:
+        """Decode a part of the body up to the first token; the rest is left."""
+        found = iter(self._dialect.receive(data))
+        for piece in found:
+            yield piece
+            if piece.has_token:
+                self._left = found
+                break
 
-        b"" stands for the end of the body.
-        """
+    def _what_is_left(self, _: bytes) -> Iterable[Chunk | TextRun]:
+        left, self._left = self._left, None
+        return left or ()
+
+    def _at_end(self, _: bytes) -> Iterable[Chunk | TextRun]:
+        return self._dialect.end()
+
+    def _decode(self, data: bytes, find: Find) -> tuple[Pieces, Exception | None]:
+        """Return the chunks that *find* finds in *data*, and what is wrong after."""
         pieces: Pieces = []
         try:
-            found = self._dialect.receive(received) if received else self._dialect.end()
-            for piece in found:
+            for piece in find(data):
                 pieces.append(piece)
         except ProviderError as exc:
             return pieces, exc
@@ -315,7 +338,7 @@ class ChatStream:
         """Return what is left of an answer that is whole, whatever broke after it."""
         if self._exchange is not None:
             self._exchange.close()
-        chunks, _ = self._decode(b"")
+        chunks, _ = self._decode(b"", self._at_end)
         self._dialect.done = True
         return chunks
 
@@ -369,3 +392,12 @@ class ChatStream:
             limit = min(limit, LAST_WORDS)
             since = min(since, self._finished_at) if waiting else now
         return min(due, since + limit)
+
+
+def _looks_sound(data: bytes) -> bool:
+    """
+    Say whether nothing in a part of a body seems broken: no error, no event cut short.
+
+    A token that comes with an error would win, and fail then.
+    """
+    return b'"error"' not in data and data.rstrip().endswith((b"}", b"[DONE]"))

@@ -164,7 +164,10 @@ class OpenAI:
                 if self._open:
                     yield self._close()
             elif data:
-                yield self._chunk(data)
+                payload = _payload(data)
+                chunk = self._chunk(payload)
+                yield chunk
+                self._learn(data, payload, chunk)  # the first token has gone by now
 
     def _close(self) -> Chunk:
         """Finish what an upstream ended in good order, but without a finish_reason."""
@@ -173,17 +176,15 @@ class OpenAI:
         self._open.clear()
         return Chunk(choices=ended)
 
-    def _chunk(self, data: bytes) -> Chunk:
-        payload = orjson.loads(data)
-        if error := error_in(payload):
-            raise error
+    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
         choices = tuple([self._choice(each) for each in payload.get("choices") or ()])
-        chunk = _chunk(payload, choices)
+        return _chunk(payload, choices)
+
+    def _learn(self, data: bytes, payload: Any, chunk: Chunk) -> None:
         if self._closed:
             self._template = None
         elif self._lessons and (template := learn(data, payload, chunk)):
             self._template, self._lessons = template, self._lessons - 1
-        return chunk
 
     def _choice(self, choice: Mapping[str, Any]) -> Choice:
         index = choice.get("index")
@@ -245,6 +246,13 @@ class OpenAI:
         if not call.get("id"):
             return max(len(mine) - 1, 0)
         return self._calls.setdefault((choice, call["id"]), len(mine))
+
+
+def _payload(data: bytes) -> Any:
+    payload = orjson.loads(data)
+    if error := error_in(payload):
+        raise error
+    return payload
 
 
 def _less(payload: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:

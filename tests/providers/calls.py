@@ -19,7 +19,10 @@ from tests.upstream import delta
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 HELLO = ChatRequest(
-    model="m", messages=(Message(role="user", content="hello"),), body=BODY
+    model="m",
+    messages=(Message(role="user", content="hello"),),
+    stream=True,
+    body=BODY,
 )
 KEY = "sk-0123456789abcdef"
 A = delta(content="a")
@@ -30,9 +33,11 @@ COMPLETION = {
 OVERLOADED = {"error": {"message": "The model is overloaded", "code": "overloaded"}}
 
 
-def start(provider: Provider, **limits: float) -> ChatStream:
+def start(
+    provider: Provider, request: ChatRequest = HELLO, **limits: float
+) -> ChatStream:
     tightened = provider.limits.tightened(**limits)
-    stream = provider.stream(HELLO, "upstream-model", tightened)
+    stream = provider.stream(request, "upstream-model", tightened)
     assert isinstance(stream, ChatStream)
     return stream
 
@@ -45,7 +50,7 @@ def text(chunks: Iterable[Chunk]) -> str:
 async def read(provider: Provider, **limits: float) -> str:
     """Return the text of a whole answer."""
     async with asyncio.timeout(10):
-        stream = start(provider, **limits)
+        stream = start(provider, HELLO, **limits)
         return text([chunk async for pieces in stream for chunk in chunks_of(pieces)])
 
 

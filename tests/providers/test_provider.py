@@ -4,6 +4,7 @@ import asyncio
 import zlib
 
 import pytest
+from attrs import evolve
 
 from providers import ProviderError, chunks_of
 from providers.dialects import Call
@@ -11,6 +12,7 @@ from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnre
 from tests.conftest import MakeUpstream
 from tests.providers.calls import (
     COMPLETION,
+    HELLO,
     KEY,
     OVERLOADED,
     STOP,
@@ -19,6 +21,7 @@ from tests.providers.calls import (
     read,
     soon,
     start,
+    text,
     token,
 )
 from tests.providers.conftest import Connect
@@ -67,6 +70,20 @@ async def test_chunks_arrive_as_they_are_sent(
     assert await token(stream) == "b"
     with pytest.raises(StopAsyncIteration):
         await token(stream)
+
+
+@pytest.mark.parametrize(("stream", "first"), [(True, "a"), (False, "abc")])
+async def test_first_token_does_not_wait_for_what_came_with_it(
+    stream: bool, first: str, make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """It is given out before the rest is decoded, where somebody is to be shown it."""
+    more = delta(content="b") + delta(content="c") + STOP + DONE
+    upstream = await make_upstream([HEAD + ROLE + A + more, END])
+    answer = start(connect(upstream.url), evolve(HELLO, stream=stream))
+
+    assert await token(answer) == first
+    rest = [text(chunks_of(pieces)) async for pieces in answer]
+    assert "".join([first, *rest]) == "abc"
 
 
 async def test_nothing_is_sent_before_the_first_read(
