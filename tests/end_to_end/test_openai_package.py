@@ -110,7 +110,7 @@ async def test_async_completion_and_stream(package: openai.AsyncOpenAI) -> None:
 async def test_stream_helper(package: openai.AsyncOpenAI) -> None:
     """The package's accumulating helper takes our chunks."""
     async with package.chat.completions.stream(
-        model=MODEL, messages=HELLO, stop=[" "], extra_body=NAMED
+        model=MODEL, messages=HELLO, stop=[" "], temperature=0, extra_body=NAMED
     ) as stream:
         kinds = {event.type async for event in stream}
         final = await stream.get_final_completion()
