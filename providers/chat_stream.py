@@ -73,6 +73,7 @@ class ChatStream:
         self._loop = asyncio.get_running_loop()
         self._started = self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._alarm = 0.0
         self._expired = ""
 
     @property
@@ -332,7 +333,7 @@ class ChatStream:
         if self._spoke and self._finished_at is None and self._dialect.finished:
             self._finished_at, changed = self._heard_at, True
         if changed and not self._dialect.done:
-            self._rewatch()
+            self._watch()
 
     def _rest(self) -> Pieces:
         """Return what is left of an answer that is whole, whatever broke after it."""
@@ -342,25 +343,31 @@ class ChatStream:
         self._dialect.done = True
         return chunks
 
-    def _rewatch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._watch()
-
     def _watch(self) -> None:
         """
-        Time out, or look again when the time would be up if nothing came until then.
+        Time out, or see that it is looked again when the time would be up if nothing
+        came until then.
 
-        One timer a stream, moved only when it fires: arming it for each read would
-        cost a tenth of what an event costs.
+        One timer a stream, moved only when it fires, or would fire too late: arming it
+        for each read would cost a tenth of what an event costs.
         """
         if self._over or self._closed:
             return
         now = self._loop.time()
         due = self._due(now)
-        if due > now:
-            self._timer = self._loop.call_at(due, self._watch)
-            return
+        if due <= now:
+            self._expire()
+        elif self._timer is None or due < self._alarm:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._alarm = due
+            self._timer = self._loop.call_at(due, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._timer = None
+        self._watch()
+
+    def _expire(self) -> None:
         self._expired = why = self._lateness()
         if not self._answered and self._exchange is not None:
             self._exchange.close()  # which wakes who waits for it

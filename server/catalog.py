@@ -63,7 +63,7 @@ class _Asked:
     *lists* of models, each with what it had, are what they were.
     """
 
-    strategy: str
+    policy: Policy
     by_record: bool
     able: Sequence[Entrant]
     unable: Sequence[Skipped]
@@ -194,7 +194,7 @@ class Catalog:
         asked = self._asked(request, selection, client)
         now = perf_counter()
         ready, resting = self._awake(asked.able, now)
-        policy = self._policy(asked.strategy, selection.race)
+        policy = asked.policy
         if asked.by_record or policy.strategy == "hedge":
             ready = self._health.best_first(ready)
         # Of those that nobody has counted: a request may not name too many.
@@ -218,7 +218,7 @@ class Catalog:
         they cost.
         """
         asked = self._asked(chat, selection, client)
-        policy = self._policy(asked.strategy, selection.race)
+        policy = asked.policy
         counters = (
             Counter(e.provider, e.model, e.limits)
             for e in self._awake(asked.able, perf_counter())[0]
@@ -240,9 +240,12 @@ class Catalog:
         Requests differ in little else than what they say, so the answer is remembered,
         unless it hangs on who works at the moment.
         """
+        race = selection.race
         question = (
             selection.providers,
-            selection.race.first_token_timeout,
+            race.strategy,
+            race.first_token_timeout,
+            race.max_parallel,
             request.model,
             request.needs(),  # which tell its task, too
             client,
@@ -268,13 +271,10 @@ class Catalog:
         chosen = self._chosen(request, asked, own, selection, client)
         able, unable = _able(chosen.providers, request)
         lists = [self._lists[provider.id] for provider in able]
-        return _Asked(
-            chosen.strategy,
-            chosen.by_record,
-            self._entrants(able, asked, request, selection.race),
-            unable,
-            [(models, models.models) for models in lists],
-        )
+        entrants = self._entrants(able, asked, request, selection.race)
+        policy = self._policy(chosen.strategy, selection.race)
+        had = [(models, models.models) for models in lists]
+        return _Asked(policy, chosen.by_record, entrants, unable, had)
 
     def _awake(
         self, entrants: Sequence[Entrant], now: float
