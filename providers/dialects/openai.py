@@ -111,6 +111,8 @@ class OpenAI:
 
     def _messages(self, request: ChatRequest) -> Any:
         """Return the messages less what the vendor refuses in them, if it does."""
+        if not self.settings.unsupported_fields:
+            return request.messages_json()
         refused = frozenset(
             name.removeprefix(IN_MESSAGES)
             for name in self.settings.unsupported_fields
