@@ -61,10 +61,10 @@ class ChatStream:
         self._spoke = False
         self._closed = False
         self._finished_at: float | None = None
-        # What has arrived and nobody has taken yet, and what comes after it.
-        self._ready: Pieces = []
         # What came with the first token, to be decoded once that has gone its way.
         self._left: Iterator[Chunk | TextRun] | None = None
+        # What has arrived and nobody has taken yet, and what comes after it.
+        self._ready: Pieces = []
         self._over = False
         self._error: Exception | None = None
         self._show: Callable[[Pieces], bool] | None = None
@@ -159,6 +159,7 @@ class ChatStream:
         return self._go_through(data, self._dialect.receive)
 
     def _go_through(self, data: bytes, find: Find) -> bool:
+        """Pass on what *find* finds in *data*; return whether that is enough."""
         begun = self._spoke
         if not begun and self._shown and _looks_sound(data):
             find = self._to_token

@@ -195,9 +195,17 @@ def _story(
         ended=now,
         lanes=race.lanes,
         winner=None if race.winner is None else race.winner.lane,
-        lineup=lineup,
+        policy=lineup.policy,
+        schedule=lineup.schedule,
+        skipped=lineup.skipped,
+        waiting=_waiting(race, lineup),
         ending=ending,
     )
+
+
+def _waiting(race: Race[Any, Any], lineup: Lineup) -> list[tuple[str, str]]:
+    started = {lane.id for lane in race.lanes}
+    return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 
 
 def _told(exc: Exception, race: Race[Any, Any], request: web.Request) -> GatewayError:

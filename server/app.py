@@ -21,7 +21,7 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
         client_max_size=gateway.config.server.max_body_bytes,
     )
     app[RESPONSES] = responses
-    app.on_response_prepare.append(on_prepare)
+    app.on_response_prepare.append(on_prepare(gateway))
     app.add_routes([*routes.probes, *routes.media, *routes.docs])
     chats = [*routes.chat, *routes.responses, *routes.completions]
     raced = [*chats, *routes.messages, *routes.images, *routes.tasks]

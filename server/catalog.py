@@ -41,8 +41,6 @@ from .schedule import Budget, Hedge, Parallel, Schedule
 VISION = frozenset({"vision"})
 # Characters of a model's name: it is kept, in the records and in the log of races.
 LONGEST_NAME = 500
-
-
 # So many questions' answers are kept: what they name may be a client's.
 REMEMBERED = 500
 

@@ -70,7 +70,7 @@ class Skipped:
     reason: str
 
 
-@define(kw_only=True, eq=False)
+@frozen(kw_only=True)
 class Policy:
     """
     How a race is run. *delay* is what `hedge_delay` says: seconds, or a quantile of

@@ -7,13 +7,32 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
 from .config import LogSettings
+
+
+class _StandardError:
+    """
+    Standard error, or nothing: where the log goes to may end before the server does,
+    which must fail no request.
+    """
+
+    def write(self, text: str) -> None:
+        try:  # noqa: SIM105 - each request comes by here, and suppress() takes longer
+            sys.stderr.write(text)
+        except OSError:
+            pass
+
+    def flush(self) -> None:
+        """Do nothing: it flushes itself after each line."""
+
+
+STDERR = _StandardError()
 
 
 def configure(settings: LogSettings) -> None:
@@ -26,7 +45,7 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", STDERR)),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -57,7 +76,7 @@ class AccessLog:
     def write(self, facts: dict[str, Any]) -> None:
         if not self._silent:
             event = _with_level_and_time(None, "info", {"event": "request", **facts})
-            sys.stderr.write(f"{self._render(None, 'info', event)}\n")
+            STDERR.write(f"{self._render(None, 'info', event)}\n")
 
 
 def _level(settings: LogSettings) -> int:

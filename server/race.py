@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from providers import Attempt, Phase, ProviderError
 
@@ -90,11 +90,15 @@ class Lane:
     """
     One racer's part of a race. Times are perf_counter's, in seconds.
 
-    *attempt* is what its stream tells of the call. A racer that is cut off has *ended*
-    when it has been hung up on; *beaten_by* is whose token came first, if that is why.
+    *hurried* says whether the client gave it less time than is configured; *attempt* is
+    what its stream tells of the call. A racer that is cut off has *ended* when it has
+    been hung up on; *beaten_by* is whose token came first, if that is why. It outlives
+    its race in the log, so it keeps no racer, which may have large things to ask.
     """
 
-    racer: Racer[Any, Any]
+    id: str
+    model: str
+    hurried: bool = False
     outcome: Outcome = "waiting"
     started: float = 0.0
     first_token: float | None = None
@@ -102,18 +106,6 @@ class Lane:
     beaten_by: "Lane | None" = None
     error: ProviderError | None = None
     attempt: Attempt = field(factory=Attempt)
-    # The logs ask for it all the time.
-    id: str = field(
-        default=Factory(lambda self: self.racer.id, takes_self=True), init=False
-    )
-
-    @property
-    def model(self) -> str:
-        return self.racer.model
-
-    @property
-    def hurried(self) -> bool:
-        return self.racer.hurried
 
     @property
     def running(self) -> bool:
@@ -280,12 +272,13 @@ class Race(Generic[R, P]):
         return any(task.cancelling() for task in self._open) or self.winner is not None
 
     def _start_next(self, group: asyncio.TaskGroup) -> None:
-        lane = self._enter()
-        task = group.create_task(self._run(lane, group), name=f"race:{lane.id}")
-        self._open[task] = lane
+        racer = self._waiting.popleft()
+        lane = self._enter(racer)
+        running = self._run(racer, lane, group)
+        self._open[group.create_task(running, name=f"race:{lane.id}")] = lane
 
-    def _enter(self) -> Lane:
-        lane = Lane(self._waiting.popleft(), "running", _now())
+    def _enter(self, racer: Racer[R, P]) -> Lane:
+        lane = Lane(racer.id, racer.model, racer.hurried, "running", _now())
         self.lanes.append(lane)
         self._round.append(lane)
         return lane
@@ -293,10 +286,13 @@ class Race(Generic[R, P]):
     async def _one_by_one(self) -> None:
         """Run where there is never more than one: no task is needed for that."""
         while self._waiting and self.winner is None:
-            await self._compete(self._enter())
+            racer = self._waiting.popleft()
+            await self._compete(racer, self._enter(racer))
 
-    async def _run(self, lane: Lane, group: asyncio.TaskGroup) -> None:
-        await self._compete(lane)
+    async def _run(
+        self, racer: Racer[R, P], lane: Lane, group: asyncio.TaskGroup
+    ) -> None:
+        await self._compete(racer, lane)
         # No await from here on, so no second lane can get this far as the winner.
         if self.winner is None:
             self._start_due(group)
@@ -305,10 +301,10 @@ class Race(Generic[R, P]):
                 if task is not asyncio.current_task():
                     task.cancel()
 
-    async def _compete(self, lane: Lane) -> None:
-        """Run *lane* until it is out, or has won."""
+    async def _compete(self, racer: Racer[R, P], lane: Lane) -> None:
+        """Run *racer* in *lane* until it is out, or has won."""
         try:
-            stream = lane.racer.stream(self.request)
+            stream = racer.stream(self.request)
             lane.attempt = stream.attempt
             self._undecided.append(stream)
             head = await _until_token(stream)

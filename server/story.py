@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 from attrs import define
 
-from .lineup import Lineup
+from .lineup import Policy, Skipped
 from .race import Lane
 from .racelog import Entry
-from .schedule import Hedge
+from .schedule import Hedge, Schedule
 
 
 @define
@@ -45,7 +45,11 @@ class Story:
     ended: float
     lanes: Sequence[Lane]
     winner: Lane | None
-    lineup: Lineup
+    policy: Policy
+    schedule: Schedule
+    skipped: Sequence[Skipped]
+    # Of those who never started, the id and the model.
+    waiting: Sequence[tuple[str, str]]
     ending: Ending
 
     def entry(self) -> Entry:
@@ -61,7 +65,7 @@ class Story:
 
         Times are milliseconds after the race's start.
         """
-        policy, schedule = self.lineup.policy, self.lineup.schedule
+        policy, schedule = self.policy, self.schedule
         spoke = [t for lane in self.lanes if (t := lane.first_token) is not None]
         told = {
             "id": self.id,
@@ -83,7 +87,7 @@ class Story:
             "ttft_ms": self._ms(min(spoke)) if spoke else None,
             "ms": self._ms(self.ended),
             "racers": [*map(self._lane, self.lanes), *self._waiting()],
-            "skipped": [{"id": s.id, "reason": s.reason} for s in self.lineup.skipped],
+            "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
         return orjson.dumps(told)
 
@@ -113,15 +117,12 @@ class Story:
         return told
 
     def _waiting(self) -> Iterator[dict[str, Any]]:
-        """Yield those who never started."""
-        started = {lane.id for lane in self.lanes}
-        for each in self.lineup.entrants:
-            if each.id not in started:
-                told = {"id": each.id, "model": each.model, "outcome": "waiting"}
-                yield told | self._delay(each.id)
+        for racer, model in self.waiting:
+            told = {"id": racer, "model": model, "outcome": "waiting"}
+            yield told | self._delay(racer)
 
     def _delay(self, racer: str) -> dict[str, Any]:
-        schedule = self.lineup.schedule
+        schedule = self.schedule
         delays = schedule.delays if isinstance(schedule, Hedge) else {}
         return {"delay_ms": _rounded(delays[racer])} if racer in delays else {}
 

@@ -1,9 +1,12 @@
 """What every request passes through, one concern a module."""
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from server.gateway import Gateway
+from server.keys import VISIT, Visit
 
 from .auth import require_api_key
 from .browsers import check_browser
@@ -11,9 +14,11 @@ from .cors import add_cors_headers
 from .draining import close_when_draining
 from .errors import render_errors
 from .log import log_access
-from .request_id import add_request_id
+from .request_id import add_request_id, request_id
 
 __all__ = ["middlewares", "on_prepare"]
+
+OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
 def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
@@ -26,8 +31,16 @@ def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
     )
 
 
-async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+def on_prepare(gateway: Gateway) -> OnPrepare:
     """Give every answer what it needs before its headers are sent."""
-    add_request_id(request, response)
-    add_cors_headers(request, response)
-    close_when_draining(request, response)
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        try:
+            request[VISIT]
+        except KeyError:  # aiohttp has refused it by itself
+            request[VISIT] = Visit(request_id(request), gateway)
+        add_request_id(request, response)
+        add_cors_headers(request, response)
+        close_when_draining(request, response)
+
+    return prepare

@@ -18,6 +18,7 @@ CLIENT_GONE = 499
 
 
 def log_access(gateway: Gateway) -> Middleware:
+    """Write a line for each request, once it is answered."""
     log = AccessLog(gateway.config.log)
 
     @web.middleware
@@ -56,7 +57,7 @@ def _facts(
 def _story(race: Race[Any, Any]) -> dict[str, Any]:
     story: dict[str, Any] = {
         "racers": " ".join(
-            f"{lane.racer.id}:{lane.error.code if lane.error else lane.outcome}"
+            f"{lane.id}:{lane.error.code if lane.error else lane.outcome}"
             for lane in race.lanes
         )
     }

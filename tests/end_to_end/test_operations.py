@@ -4,13 +4,15 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.client import Client, client
 from tests.conftest import MakeUpstream, StartServer
-from tests.process import Server
+from tests.process import READY, Server, alone
 from tests.processes import children
 from tests.upstream import DONE, END, HEAD, Upstream, delta, says
 
@@ -208,6 +210,37 @@ async def test_log_says_what_happened_and_not_what_was_said(
     assert line["seconds"] > 0
     assert line["path"] == "/v1/chat/completions"
     assert "secret" not in "\n".join(server.log)
+
+
+def _read_url(pipe: int) -> str:
+    """Read a log until it says where the server is, and then no more."""
+    with os.fdopen(pipe, encoding="utf-8") as log:
+        found = next(filter(None, map(READY.search, log)))
+    return found[1]
+
+
+async def test_log_that_nobody_reads_any_more(
+    tmp_path: Path, make_upstream: MakeUpstream
+) -> None:
+    """The end of what reads the log is no end of the server, nor of any request."""
+    upstream = await make_upstream(says("hello"))
+    config = tmp_path / "config.toml"
+    config.write_text(alone(upstream.table("A")))
+    read, write = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "server", "--config", str(config), "--port", "0"),
+        stderr=write,
+    )
+    os.close(write)
+    try:
+        url = await asyncio.to_thread(_read_url, read)
+        async with client(url) as asking:
+            for _ in range(3):
+                assert (await asking.chat("A")).status == 200
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 async def test_client_that_left_is_logged_as_such(

@@ -8,6 +8,7 @@ import pytest
 from tests.client import CHAT, Answer, hello
 from tests.client import client as connect
 from tests.conftest import MakeUpstream, Serve, StartServer
+from tests.raw_client import raw_client
 from tests.upstream import answers, says
 
 PAGE = "http://localhost:5173"
@@ -206,6 +207,18 @@ async def test_request_id_is_the_clients_own_if_it_is_one(serve: Serve) -> None:
 
     assert kept.headers["X-Request-ID"] == "abc-123"
     assert replaced.headers["X-Request-ID"] not in ("", "a b")
+
+
+async def test_what_aiohttp_refuses_has_an_id_too(serve: Serve) -> None:
+    """An expectation that nobody can meet is an error of the client's, not ours."""
+    server = await serve()
+    head = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: the impossible\r\n"
+    async with raw_client(server.url) as client:
+        await client.send(f"{head}X-Request-ID: mine\r\n\r\n".encode())
+        await client.until(b"\r\n\r\n")
+
+    assert client.received.startswith(b"HTTP/1.1 417 ")
+    assert b"X-Request-ID: mine\r\n" in client.received
 
 
 async def test_lists_show_what_is_usable(

@@ -18,7 +18,6 @@ from server.race import Lane
 from server.schedule import Budget, Hedge
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
-from tests.server.fakes import ScriptedRacer
 
 MakeCatalog = Callable[..., Catalog]
 
@@ -92,7 +91,7 @@ def record(**racers: tuple[str, float]) -> Health:
     """Return a record in which each racer has had one race, so ended, in seconds."""
     health = Health()
     for name, (outcome, seconds) in racers.items():
-        lane = Lane(ScriptedRacer(name), "running", 0.0)
+        lane = Lane(name, "m", outcome="running", started=0.0)
         if outcome == "won":
             lane.outcome, lane.first_token = "won", seconds
         else:
@@ -787,7 +786,7 @@ def test_hedge_delays(make_catalog: MakeCatalog) -> None:
     """Each has its own quantile, of the model it is asked for; the default before."""
     health = Health()
     for n in range(1, 101):
-        lane = Lane(ScriptedRacer("A", model="m"), "won", 0.0, first_token=n / 100)
+        lane = Lane("A", "m", outcome="won", started=0.0, first_token=n / 100)
         health.add(lane)
     toml = f"{ABC}{HEDGE}hedge_delay = 'p75'\n"
 
@@ -840,7 +839,7 @@ def counters(catalog: Catalog, **fields: Any) -> Lineup:
 def test_counters(make_catalog: MakeCatalog, strategy: str, at_once: int) -> None:
     """Those racers that can count, all at once only where all are asked at once."""
     lineup = counters(make_catalog(COUNTING), race={"strategy": strategy})
-    runs = [Lane(ScriptedRacer(name), "running", 0.0) for name in "AC"]
+    runs = [Lane(name, "m", outcome="running", started=0.0) for name in "AC"]
 
     assert asked(lineup) == {"A": "m", "C": "m"}
     assert [lineup.schedule.next_start(runs[:n], 1.0) for n in range(2)] == [
@@ -865,7 +864,7 @@ def test_counts_leave_the_rests_alone(make_catalog: MakeCatalog) -> None:
     now = perf_counter()
     for name, ended in (("A", now - 100), ("C", now)):
         for _ in range(3):
-            lane = Lane(ScriptedRacer(name), "running", ended - 1)
+            lane = Lane(name, "m", outcome="running", started=ended - 1)
             lane.fail(ProviderTimeout("no"))
             health.add(lane, now=ended)
     catalog = make_catalog(COUNTING, health)

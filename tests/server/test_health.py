@@ -36,8 +36,7 @@ def lane(
     hurried: bool = False,
 ) -> Lane:
     """Return a lane that began at 0: won after *ttft* seconds, failed, or cut off."""
-    racer = ScriptedRacer(name, model=model, hurried=hurried)
-    made = Lane(racer, "cut off", 0.0, ended=1.0)
+    made = Lane(name, model, hurried, "cut off", 0.0, ended=1.0)
     if ttft is not None:
         made.outcome, made.first_token = "won", ttft
     if error is not None:

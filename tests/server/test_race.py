@@ -43,7 +43,7 @@ def racing(*racers: ScriptedRacer, parallel: int = 0) -> ChatRace:
 
 
 def outcomes(race: ChatRace) -> dict[str, str]:
-    return {lane.racer.id: lane.outcome for lane in race.lanes}
+    return {lane.id: lane.outcome for lane in race.lanes}
 
 
 async def started(

@@ -4,12 +4,12 @@ import gc
 import json
 import weakref
 
-from providers import ProviderTimeout
-from server.lineup import Lineup, Policy
-from server.race import Lane
+from providers import ChatRequest, Chunk, ProviderTimeout
+from server.lineup import Policy
+from server.race import Lane, Race
 from server.schedule import Parallel
 from server.story import Ending, Story
-from tests.server.fakes import ScriptedRacer
+from tests.server.fakes import HELLO, ScriptedRacer, says
 
 
 class Large:
@@ -40,7 +40,10 @@ def story(lane: Lane) -> Story:
         ended=3.0,
         lanes=[lane],
         winner=lane if lane.outcome == "won" else None,
-        lineup=Lineup(entrants=(), policy=policy, schedule=Parallel(8)),
+        policy=policy,
+        schedule=Parallel(8),
+        skipped=(),
+        waiting=(),
         ending=Ending(),
     )
 
@@ -48,7 +51,7 @@ def story(lane: Lane) -> Story:
 def test_error_is_let_go() -> None:
     """A failed race keeps no error, whose traceback keeps all that it came through."""
     error, large = failed()
-    lane = Lane(ScriptedRacer("A"), "running", 1.0)
+    lane = Lane("A", "m", outcome="running", started=1.0)
     lane.fail(error)
 
     entry = story(lane).entry()
@@ -59,9 +62,24 @@ def test_error_is_let_go() -> None:
     assert json.loads(entry.json())["racers"][0]["reason"] == "timeout"
 
 
+async def test_racers_are_let_go() -> None:
+    """What is kept of a race keeps no racer, which may hold what it was asked."""
+    loser = ScriptedRacer("B", [...])
+    racers = [ScriptedRacer("A", [loser.begun, says("a")]), loser]
+    kept = [weakref.ref(racer) for racer in racers]
+    race: Race[ChatRequest, Chunk] = Race(racers, HELLO, Parallel(2))
+    winner = await race.run()
+    lanes = race.lanes
+
+    del loser, racers, race, winner
+    gc.collect()
+    assert [racer() for racer in kept] == [None, None]
+    assert {lane.id: lane.outcome for lane in lanes} == {"A": "won", "B": "cut off"}
+
+
 def test_times() -> None:
     """They are milliseconds after the race's start, whenever the story is told."""
-    lane = Lane(ScriptedRacer("A"), "won", 1.5, first_token=2.0, ended=3.0)
+    lane = Lane("A", "m", outcome="won", started=1.5, first_token=2.0, ended=3.0)
 
     told = json.loads(story(lane).entry().json())
 
