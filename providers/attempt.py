@@ -15,11 +15,15 @@ class Attempt:
     One call as it went, while it goes: times are perf_counter's, in seconds.
 
     *received* counts the bytes of the body, *chunks* what they were decoded to, and
-    *tokens* those of the chunks that had content: there are at least so many.
+    *tokens* those of the chunks that had content: there are at least so many. *ended*
+    is when the answer was there to its end; *whole*, whether it was asked for in one
+    piece, of which nobody knows when its first token was written.
     """
 
     connected: float | None = None
     headers: float | None = None
+    ended: float | None = None
+    whole: bool = False
     reused: bool = False
     received: int = 0
     chunks: int = 0

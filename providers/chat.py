@@ -5,7 +5,7 @@ an upstream which speaks it costs nothing to translate; other dialects translate
 from these records.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -344,11 +344,34 @@ class TextRun:
         return [with_text(self.like, text) for text in self.texts()]
 
 
-def chunks_of(pieces: Iterable[Chunk | TextRun]) -> Iterator[Chunk]:
-    """Take runs apart: for whoever needs each chunk."""
+@define(eq=False)
+class Completion:
+    """
+    A whole answer that can be passed on: *payload* is JSON in the shape of a chat
+    completion, as OpenAI puts it, and says nothing but texts.
+    """
+
+    payload: dict[str, Any]
+    _parse: Callable[[Mapping[str, Any]], Chunk]
+    has_token: ClassVar[bool] = True
+    count: ClassVar[int] = 1
+
+    def chunk(self) -> Chunk:
+        """Return the one chunk that it stands for."""
+        return self._parse(self.payload)
+
+
+# What an answer comes in.
+ChatPiece = Chunk | TextRun | Completion
+
+
+def chunks_of(pieces: Iterable[ChatPiece]) -> Iterator[Chunk]:
+    """Take pieces apart: for whoever needs each chunk."""
     for piece in pieces:
         if isinstance(piece, TextRun):
             yield from piece.chunks()
+        elif isinstance(piece, Completion):
+            yield piece.chunk()
         else:
             yield piece
 

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from .attempt import Attempt
-from .chat import ChatRequest, Chunk, TextRun
+from .chat import ChatPiece, ChatRequest, TextRun
 from .dialects import UNREADABLE, Call, Dialect
 from .errors import (
     Phase,
@@ -17,14 +16,14 @@ from .errors import (
     ProviderUnreachable,
 )
 from .exchange import Exchange
-from .http import check_status, what_broke
+from .http import FAILURES, check_status, failed_call, what_broke
 from .settings import Limits
 
 if TYPE_CHECKING:
     from .provider import Provider
 
-Pieces = list[Chunk | TextRun]
-Find = Callable[[bytes], Iterable[Chunk | TextRun]]
+Pieces = list[ChatPiece]
+Find = Callable[[bytes], Iterable[ChatPiece]]
 
 # Seconds that a connection may take to end after the answer's last event came, so that
 # it can be used again.
@@ -40,6 +39,8 @@ class ChatStream:
     The request goes out with the first `__anext__`. Whatever goes wrong is raised as a
     ProviderError with the *phase* it happened in; the stream is closed by then. *close*
     may be called at any time and hangs up at once, without waiting for anything.
+
+    The time for the whole runs from when it was *begun*, by the loop's clock.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class ChatStream:
         self._closed = False
         self._finished_at: float | None = None
         # What came with the first token, to be decoded once that has gone its way.
-        self._left: Iterator[Chunk | TextRun] | None = None
+        self._left: Iterator[ChatPiece] | None = None
         # What has arrived and nobody has taken yet, and what comes after it.
         self._ready: Pieces = []
         self._over = False
@@ -71,7 +72,7 @@ class ChatStream:
         self._behind = False
         self._waiter: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._started = self._heard_at = self._loop.time()
+        self.begun = self._started = self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._alarm = 0.0
         self._expired = ""
@@ -202,17 +203,11 @@ class ChatStream:
             self._exchange = exchange = self._provider.exchange(self.attempt)
             await self._send(exchange, min(limits.connect_timeout, limit))
             await check_status(exchange)
-        except TimeoutError as exc:
-            if self._expired or limit < limits.connect_timeout:
+        except FAILURES as exc:
+            hurried = limit < limits.connect_timeout and isinstance(exc, TimeoutError)
+            if self._expired or hurried:
                 raise ProviderTimeout(f"no answer within {limit:g} s") from exc
-            limit = limits.connect_timeout
-            raise ProviderTimeout(f"no connection within {limit:g} s") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            if self._expired:
-                raise ProviderTimeout(f"no answer within {limit:g} s") from exc
-            raise ProviderUnreachable(what_broke(exc)) from exc
-        except ValueError as exc:  # what HTTP can't say
-            raise ProviderProtocolError("the request can't be sent to it") from exc
+            raise failed_call(exc, limits) from exc
         self._answered = True
         exchange.hand_to(self)
 
@@ -272,7 +267,9 @@ class ChatStream:
         """Take in that nothing follows; whoever reads is told when all is read."""
         if not self._over:
             self._over, self._error = True, error
-            if error is not None:
+            if error is None:
+                self.attempt.ended = perf_counter()
+            else:
                 self.close()
         self._wake()
 
@@ -287,7 +284,7 @@ class ChatStream:
         broken.__cause__ = error
         return broken
 
-    def _to_token(self, data: bytes) -> Iterator[Chunk | TextRun]:
+    def _to_token(self, data: bytes) -> Iterator[ChatPiece]:
         """Decode a part of the body up to the first token; the rest is left."""
         found = iter(self._dialect.receive(data))
         for piece in found:
@@ -296,11 +293,11 @@ class ChatStream:
                 self._left = found
                 break
 
-    def _what_is_left(self, _: bytes) -> Iterable[Chunk | TextRun]:
+    def _what_is_left(self, _: bytes) -> Iterable[ChatPiece]:
         left, self._left = self._left, None
         return left or ()
 
-    def _at_end(self, _: bytes) -> Iterable[Chunk | TextRun]:
+    def _at_end(self, _: bytes) -> Iterable[ChatPiece]:
         return self._dialect.end()
 
     def _decode(self, data: bytes, find: Find) -> tuple[Pieces, Exception | None]:
@@ -381,7 +378,7 @@ class ChatStream:
     def _lateness(self) -> str:
         """Say for what the stream is too late, now that it is."""
         limits = self._limits
-        if self._loop.time() >= self._started + limits.total_timeout:
+        if self._loop.time() >= self.begun + limits.total_timeout:
             return f"not done within {limits.total_timeout:g} s"
         if not self._spoke:
             return f"no token within {limits.first_token_timeout:g} s"
@@ -390,7 +387,7 @@ class ChatStream:
     def _due(self, now: float) -> float:
         """Return when the stream is too late, by the loop's clock."""
         limits = self._limits
-        due = self._started + limits.total_timeout
+        due = self.begun + limits.total_timeout
         if not self._spoke:
             return min(due, self._started + limits.first_token_timeout)
         # While nobody takes what comes, it is the client that is slow.

@@ -177,7 +177,8 @@ class Exchange(asyncio.Protocol):
     def close(self) -> None:
         """Hang up, if the answer is not over yet."""
         self._taker, self._rest, self._closed = None, b"", True
-        self._finish(aiohttp.ClientConnectionError("closed"))
+        if not self._over:
+            self._finish(aiohttp.ClientConnectionError("closed"))
 
     # What the transport calls.
 

@@ -24,8 +24,15 @@ from httptools import HttpParserError, HttpParserUpgrade
 from yarl import URL
 
 from .dialects import read_error
-from .errors import ProviderFailed
+from .errors import (
+    ProviderError,
+    ProviderFailed,
+    ProviderProtocolError,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
 from .exchange import Exchange
+from .settings import Limits
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Seconds in which a TLS connection that is closed is to be answered in kind.
@@ -214,6 +221,19 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+# What a call fails with before there is an answer; ValueError is what HTTP can't say.
+FAILURES = (aiohttp.ClientError, OSError, ValueError)
+
+
+def failed_call(exc: Exception, limits: Limits) -> ProviderError:
+    """Return what one of FAILURES is told as; what is late is late to connect."""
+    if isinstance(exc, TimeoutError):
+        return ProviderTimeout(f"no connection within {limits.connect_timeout:g} s")
+    if isinstance(exc, aiohttp.ClientError | OSError):  # some are ValueErrors, too
+        return ProviderUnreachable(what_broke(exc))
+    return ProviderProtocolError("the request can't be sent to it")
 
 
 def what_broke(exc: Exception) -> str:

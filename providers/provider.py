@@ -20,6 +20,7 @@ from .dialects import (
     DIALECTS,
     TALKERS,
     UNREADABLE,
+    WHOLE_DIALECTS,
     Call,
     Dialect,
     tasks_of,
@@ -41,6 +42,7 @@ from .http import (
 from .settings import Limits, ProviderSettings
 from .task_stream import TaskStream
 from .tasks import IMAGE_FIELDS, TaskRequest
+from .whole_answer import WholeAnswer
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT = 15.0
@@ -127,9 +129,28 @@ class Provider:
     ) -> "ChatStream | TaskStream":
         """Prepare to ask *request* of the upstream's *model*; nothing is sent yet."""
         if isinstance(request, ChatRequest):
-            return ChatStream(self, self.dialect(), request, model, limits)
+            return self.chat(request, model, limits)
         talker = TALKERS[self.settings.kind, request.task]
         return TaskStream(self, talker(self.settings, request, model), limits)
+
+    def chat(self, request: ChatRequest, model: str, limits: Limits) -> ChatStream:
+        """Prepare to ask for a chat's answer as a stream; nothing is sent yet."""
+        return ChatStream(self, self.dialect(), request, model, limits)
+
+    @property
+    def tells_all(self) -> bool:
+        """
+        Whether it can be asked for an answer in one piece.
+
+        The embedded model is not: llama.cpp looks once a second whether anybody still
+        waits for such an answer, and works on till then.
+        """
+        return self.settings.kind in WHOLE_DIALECTS and not self.settings.model_file
+
+    def whole(self, request: ChatRequest, model: str, limits: Limits) -> WholeAnswer:
+        """Prepare to ask for a chat's answer in one piece; nothing is sent yet."""
+        dialect = WHOLE_DIALECTS[self.settings.kind](self.settings)
+        return WholeAnswer(self, dialect, request, model, limits)
 
     @property
     def counts(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 from attrs import define, field
 
-from providers import ChatRequest, Chunk, ProviderError, TaskRequest, TextRun
+from providers import ChatPiece, ChatRequest, ProviderError, TaskRequest
 
 from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
 from .keys import VISIT
@@ -18,7 +18,7 @@ from .sse import EventStream
 from .story import Ending, Story
 from .wire.format import Format, Stream
 
-Chat = Race[ChatRequest, Chunk | TextRun]
+Chat = Race[ChatRequest, ChatPiece]
 
 
 async def answer(

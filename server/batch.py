@@ -8,7 +8,15 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from providers import Attempt, ChatRequest, Chunk, Phase, TextRun, Usage, chunks_of
+from providers import (
+    Attempt,
+    ChatPiece,
+    ChatRequest,
+    Chunk,
+    Phase,
+    Usage,
+    chunks_of,
+)
 
 from .lineup import Entrant, Lineup
 from .race import Stream
@@ -54,12 +62,12 @@ class BatchStream(Stream[Chunk]):
     *close* hangs up on all of them at once. *attempt* counts what all of them got.
     """
 
-    _start: Callable[[ChatRequest], Stream[Chunk | TextRun]]
+    _start: Callable[[ChatRequest], Stream[ChatPiece]]
     _waiting: deque[tuple[int, ChatRequest]]
     _each: int
     attempt: Attempt = field(factory=Attempt, init=False)
     _attempts: list[Attempt] = field(factory=list, init=False)
-    _reading: dict[asyncio.Task[Any], tuple[int, Stream[Chunk | TextRun]]] = field(
+    _reading: dict[asyncio.Task[Any], tuple[int, Stream[ChatPiece]]] = field(
         factory=dict, init=False
     )
     _usages: dict[int, Usage] = field(factory=dict, init=False)
@@ -106,7 +114,7 @@ class BatchStream(Stream[Chunk]):
             times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
             setattr(self.attempt, name, min(times, default=None))
 
-    def _read(self, number: int, stream: Stream[Chunk | TextRun]) -> None:
+    def _read(self, number: int, stream: Stream[ChatPiece]) -> None:
         task = asyncio.ensure_future(stream.__anext__())
         self._reading[task] = (number, stream)
 

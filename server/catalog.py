@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from providers import ModelList, Provider
+from providers import ChatRequest, ModelList, Provider
 
 from .config import (
     STRATEGIES,
@@ -26,6 +26,7 @@ from .errors import (
 )
 from .health import Health
 from .lineup import (
+    Alone,
     Counter,
     Entrant,
     Lineup,
@@ -43,6 +44,9 @@ VISION = frozenset({"vision"})
 LONGEST_NAME = 500
 # So many questions' answers are kept: what they name may be a client's.
 REMEMBERED = 500
+# Who answers within this part of the time for a first token is asked for an answer in
+# one piece: nobody need watch over it.
+QUICK = 0.1
 
 
 @frozen
@@ -64,6 +68,7 @@ class _Asked:
     policy: Policy
     by_record: bool
     able: Sequence[Entrant]
+    alone: Alone | None
     unable: Sequence[Skipped]
     lists: Sequence[tuple[ModelList, Sequence[str]]]
 
@@ -197,6 +202,8 @@ class Catalog:
             ready = self._health.best_first(ready)
         # Of those that nobody has counted: a request may not name too many.
         ready = ready[: self._config.race.max_racers]
+        if (alone := asked.alone) is not None and self._asks_whole(alone, request):
+            ready = [alone]
         return Lineup(
             entrants=tuple(ready),
             policy=policy,
@@ -272,7 +279,8 @@ class Catalog:
         entrants = self._entrants(able, asked, request, selection.race)
         policy = self._policy(chosen.strategy, selection.race)
         had = [(models, models.models) for models in lists]
-        return _Asked(policy, chosen.by_record, entrants, unable, had)
+        alone = _alone(entrants, request)
+        return _Asked(policy, chosen.by_record, entrants, alone, unable, had)
 
     def _awake(
         self, entrants: Sequence[Entrant], now: float
@@ -283,6 +291,12 @@ class Catalog:
             return list(entrants), []
         ids = {entrant.id for entrant in awake}
         return awake, [Skipped(e.id, "resting") for e in entrants if e.id not in ids]
+
+    def _asks_whole(self, alone: Alone, request: Request) -> bool:
+        if not isinstance(request, ChatRequest) or request.stream:
+            return False
+        record = self._health.of(alone.id)
+        return record.whole(alone.model, alone.limits.first_token_timeout * QUICK)
 
     def _claims(self, entrants: Sequence[Entrant], now: float) -> Iterator[Probe]:
         for entrant in entrants:
@@ -485,6 +499,14 @@ def _able(
         reasons = "; ".join(f"{each.id} {each.reason}" for each in unable)
         raise MissingCapability(f"No provider can serve this request: {reasons}.")
     return able, unable
+
+
+def _alone(entrants: Sequence[Entrant], request: Request) -> Alone | None:
+    """Return who has no rival for a chat, if it can be asked for all of it at once."""
+    first = entrants[0]
+    if len(entrants) > 1 or request.task != "chat" or not first.provider.tells_all:
+        return None
+    return Alone(first.provider, first.model, first.limits, first.hurried)
 
 
 def provider_payload(provider: Provider) -> dict[str, Any]:

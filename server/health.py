@@ -14,7 +14,7 @@ from providers import ProviderError, ProviderTimeout
 
 from .race import Outcome
 from .resting import Rest
-from .times import Times
+from .times import ENOUGH, Times
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,9 @@ PERCENTILES = (50, 90, 99)
 DEFAULT_DELAY = 1.0
 # So many of a provider's models are told apart: their names may be a client's.
 MODELS = 64
+# One in so many answers is asked for as a stream all the same: its first token tells
+# how soon the provider speaks.
+UNSEEN = 50
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
 R = TypeVar("R", bound="Named")
@@ -53,7 +56,9 @@ class Start(Named, Protocol):
     def started(self) -> float: ...
 
     @property
-    def first_token(self) -> float | None: ...
+    def ttft(self) -> float | None:
+        """How long it took to its first token, if that was seen."""
+        ...
 
     @property
     def seconds(self) -> float:
@@ -61,7 +66,34 @@ class Start(Named, Protocol):
         ...
 
     @property
+    def answered_in(self) -> float | None:
+        """How long it took to the end of its answer, if that has come."""
+        ...
+
+    @property
     def error(self) -> ProviderError | None: ...
+
+
+@define(eq=False)
+class Pace:
+    """How soon a model speaks, and how soon its last answers were whole."""
+
+    times: Times = field(factory=Times)
+    _answers: deque[float] = field(factory=lambda: deque(maxlen=ENOUGH))
+    _in_one_piece: int = 0
+
+    def add(self, start: Start) -> None:
+        if isinstance(start.error, ProviderTimeout):
+            self._answers.clear()
+        elif start.answered_in is not None:
+            self._answers.append(start.answered_in)
+
+    def whole(self, seconds: float) -> bool:
+        """Say whether to ask for the next answer in one piece."""
+        if len(self._answers) < ENOUGH or max(self._answers) > seconds:
+            return False
+        self._in_one_piece = (self._in_one_piece + 1) % UNSEEN
+        return self._in_one_piece > 0
 
 
 @define(eq=False)
@@ -80,7 +112,7 @@ class Record:
     last_error: str | None = None
     rest: Rest = field(factory=Rest)
     _times: Times = field(factory=Times)
-    _by_model: dict[str, Times] = field(factory=dict)
+    _by_model: dict[str, Pace] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
@@ -99,17 +131,21 @@ class Record:
 
     def _time(self, start: Start) -> None:
         late = start.outcome == "cut off" or isinstance(start.error, ProviderTimeout)
-        if start.first_token is None and not late:
+        seen = start.ttft is not None
+        if not (seen or late or start.answered_in):
             return
-        for times in (self._times, self._of_model(start.model)):
-            times.add(start.seconds * 1000, seen=start.first_token is not None)
+        pace = self._of_model(start.model)
+        pace.add(start)
+        if seen or late:
+            for times in (self._times, pace.times):
+                times.add(start.seconds * 1000, seen=seen)
 
-    def _of_model(self, model: str) -> Times:
-        times = self._by_model.pop(model, None) or Times()
+    def _of_model(self, model: str) -> Pace:
+        pace = self._by_model.pop(model, None) or Pace()
         if len(self._by_model) == MODELS:
             del self._by_model[next(iter(self._by_model))]  # unused for the longest
-        self._by_model[model] = times
-        return times
+        self._by_model[model] = pace
+        return pace
 
     def _fail(self, start: Start, error: ProviderError, now: float) -> None:
         self.failures += 1
@@ -137,10 +173,19 @@ class Record:
 
     def delay(self, model: str, percent: float) -> float:
         """Return the seconds in which so many per cent of first tokens have come."""
-        for times in (self._by_model.get(model), self._times):
-            if times is not None and times.enough:
+        pace = self._by_model.get(model)
+        for times in (self._times if pace is None else pace.times, self._times):
+            if times.enough:
                 return times.quantile(percent) / 1000
         return DEFAULT_DELAY
+
+    def whole(self, model: str, seconds: float) -> bool:
+        """
+        Say whether to ask a model for its next answer in one piece: if the last ones
+        took so many seconds at most, each.
+        """
+        pace = self._by_model.get(model)
+        return pace is not None and pace.whole(seconds)
 
     def rank(self) -> tuple[float, float]:
         """Return a key that sorts the best record first: reliable, then fast."""

@@ -55,6 +55,17 @@ class Entrant:
 
 
 @frozen
+class Alone(Entrant):
+    """
+    A provider without a rival, asked for all of an answer at once: nobody has to be cut
+    off at a first token.
+    """
+
+    def stream(self, request: Any) -> Any:
+        return self.provider.whole(request, self.model, self.limits)
+
+
+@frozen
 class Counter(Entrant):
     """A provider that is asked how many tokens a chat has, in place of an answer."""
 

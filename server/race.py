@@ -112,9 +112,20 @@ class Lane:
         return self.outcome == "running"
 
     @property
+    def spoke(self) -> float | None:
+        """When its first token came; None if it has not, or with all the others."""
+        return None if self.attempt.whole else self.first_token
+
+    @property
     def ttft(self) -> float | None:
-        """Seconds from the racer's start to its first token."""
-        return None if self.first_token is None else self.first_token - self.started
+        """Seconds from the racer's start to its first token, if that is known."""
+        return None if self.spoke is None else self.spoke - self.started
+
+    @property
+    def answered_in(self) -> float | None:
+        """Seconds from the racer's start to the end of its answer, if that has come."""
+        ended = self.attempt.ended
+        return None if ended is None else ended - self.started
 
     @property
     def seconds(self) -> float:

@@ -82,10 +82,11 @@ class _Past:
     model: str
     outcome: Outcome
     started: float
-    first_token: float | None
+    ttft: float | None
     seconds: float
     error: ProviderError | None
     hurried: bool = False
+    answered_in: float | None = None
 
 
 @define
@@ -114,7 +115,8 @@ class Tally:
 
 def read(path: Path) -> Iterator[Recorded]:
     """
-    Yield the chats of a log, in its order, less those whose end nobody knows.
+    Yield the chats of a log, in its order, less those whose end nobody knows, or of
+    which nobody saw the first token, since they were asked for in one piece.
 
     Raises OSError, and UnreadableLog at a line that is no race.
     """
@@ -122,16 +124,17 @@ def read(path: Path) -> Iterator[Recorded]:
         for number, line in enumerate(lines, 1):
             try:
                 entry = orjson.loads(line)
-                if entry["task"] == "chat" and not _given_up(entry):
+                if entry["task"] == "chat" and _is_known(entry):
                     yield _recorded(entry)
             except (ValueError, KeyError, TypeError) as exc:
                 raise UnreadableLog(f"{path}:{number}: not a race: {exc!r}") from exc
 
 
-def _given_up(entry: Mapping[str, Any]) -> bool:
-    """Say whether it ended undecided: its client left, or would wait no longer."""
-    cut_off = any(lane["outcome"] == "cut off" for lane in entry["racers"])
-    return entry["winner"] is None and cut_off
+def _is_known(entry: Mapping[str, Any]) -> bool:
+    """Say whether it was decided, and when; or else failed, and was not given up."""
+    if entry["winner"] is not None:
+        return entry["ttft_ms"] is not None
+    return all(lane["outcome"] != "cut off" for lane in entry["racers"])
 
 
 def _recorded(entry: Mapping[str, Any]) -> Recorded:
@@ -272,7 +275,7 @@ class Replay:
                     model=models[leg.id],
                     outcome=outcome,
                     started=leg.started,
-                    first_token=leg.due if won else None,
+                    ttft=leg.due - leg.started if won else None,
                     seconds=min(leg.due, end) - leg.started,
                     error=ProviderProtocolError("failed") if failed else None,
                 )

@@ -66,7 +66,7 @@ class Story:
         Times are milliseconds after the race's start.
         """
         policy, schedule = self.policy, self.schedule
-        spoke = [t for lane in self.lanes if (t := lane.first_token) is not None]
+        spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
         told = {
             "id": self.id,
             "object": "race",
@@ -101,7 +101,7 @@ class Story:
             "start_ms": self._ms(lane.started),
             "connect_ms": self._ms(attempt.connected),
             "headers_ms": self._ms(attempt.headers),
-            "first_token_ms": self._ms(lane.first_token),
+            "first_token_ms": self._ms(lane.spoke),
             "end_ms": self._ms(lane.ended),
             "chunks": attempt.chunks,
             "bytes": attempt.received,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from . import counting, gradio, huggingface_images, openai_tasks, pollinations
 from .anthropic import Anthropic
-from .base import UNREADABLE, Call, Dialect, read_error
+from .base import UNREADABLE, Call, Dialect, WholeDialect, read_error
 from .gemini import Gemini
 from .gradio_spaces import is_gradio_model
 from .ollama import Ollama
@@ -16,12 +16,14 @@ __all__ = [
     "DIALECTS",
     "TALKERS",
     "UNREADABLE",
+    "WHOLE_DIALECTS",
     "Ask",
     "Call",
     "Dialect",
     "Reply",
     "Result",
     "Talk",
+    "WholeDialect",
     "is_gradio_model",
     "kinds",
     "read_error",
@@ -49,6 +51,8 @@ DIALECTS: dict[str, type[Dialect]] = {
     "gemini": Gemini,
     "ollama": Ollama,
 }
+# Those of them whose answers may be asked for in one piece.
+WHOLE_DIALECTS: dict[str, type[WholeDialect]] = {"openai": OpenAI}
 
 
 def kinds() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 from attrs import field, frozen
 
-from providers.chat import ChatRequest, Chunk, TextRun
+from providers.chat import ChatPiece, ChatRequest
 from providers.errors import ProviderDenied, ProviderError, error_class
 from providers.settings import ProviderSettings
 
@@ -52,15 +52,25 @@ class Dialect(Protocol):
 
     def encode(self, request: ChatRequest, model: str) -> Call: ...
 
-    def receive(self, received: bytes) -> Iterable[Chunk | TextRun]: ...
+    def receive(self, received: bytes) -> Iterable[ChatPiece]: ...
 
-    def end(self) -> Iterable[Chunk | TextRun]:
+    def end(self) -> Iterable[ChatPiece]:
         """Yield what the end of the body completes; raise if the answer is cut."""
         ...
 
     def list_models(self) -> Call: ...
 
     def read_models(self, body: bytes) -> tuple[str, ...]: ...
+
+
+class WholeDialect(Dialect, Protocol):
+    """A dialect whose answers may also be asked for in one piece."""
+
+    def encode_whole(self, request: ChatRequest, model: str) -> Call: ...
+
+    def read_whole(self, body: bytes) -> Iterable[ChatPiece]:
+        """Yield what is in the body of an answer; raise as *receive* and *end* do."""
+        ...
 
 
 def read_error(status: int, body: bytes) -> ProviderError:

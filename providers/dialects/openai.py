@@ -6,7 +6,7 @@ an index, errors with status 200, usage where it was not asked for or in another
 a whole completion where a stream was asked for, no `[DONE]`, no final blank line.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,9 +17,11 @@ from providers.chat import (
     COMPLETIONS,
     NO_DELTA,
     NOTHING,
+    ChatPiece,
     ChatRequest,
     Choice,
     Chunk,
+    Completion,
     Delta,
     FinishReason,
     NativeRequest,
@@ -32,6 +34,7 @@ from providers.framing import AnswerDecoder
 from providers.settings import ProviderSettings
 
 from .base import Call, error_in
+from .openai_completion import as_completion
 from .openai_template import LESSONS, Template, learn
 from .translation import check_translated, without
 
@@ -64,7 +67,6 @@ KNOWN_IN_DELTA = frozenset(
 PLAIN = frozenset(("role", "content"))
 KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
-HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 # Seconds since 1970; more is no time of this century or the next.
 MAX_TIME = 2**33
 # How `unsupported_fields` names a field of every message.
@@ -89,24 +91,33 @@ class OpenAI:
         return bool(self._closed) and not self._open
 
     def encode(self, request: ChatRequest, model: str) -> Call:
+        how: dict[str, Any] = {"stream": True}
+        if self.settings.stream_usage:
+            how["stream_options"] = {"include_usage": True}
+        return self._call_for(request, model, how, "text/event-stream")
+
+    def encode_whole(self, request: ChatRequest, model: str) -> Call:
+        return self._call_for(request, model, {"stream": False}, "application/json")
+
+    def _call_for(
+        self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
+    ) -> Call:
         check_translated(request, "OpenAI's chat completions API")
         path, asked = "chat/completions", request.body
         if request.native is not None and self._completes(request.native):
             path, asked = "completions", request.native.body
         body = without(asked, self.settings.unsupported_fields, "this provider")
-        body |= {"model": model, "stream": True}
+        body.pop("stream_options", None)
+        body |= {"model": model, **how}
         if "messages" in body:
             body["messages"] = self._messages(request)
-        body.pop("stream_options", None)
-        if self.settings.stream_usage:
-            body["stream_options"] = {"include_usage": True}
         for ours, theirs in self.settings.rename_fields.items():
             if ours in body and asked is request.body:
                 body[theirs] = body.pop(ours)
         return Call(
             path,
             orjson.dumps(body),
-            _headers(self.settings.api_key),
+            _headers(self.settings.api_key, accepted),
         )
 
     def _messages(self, request: ChatRequest) -> Any:
@@ -138,6 +149,17 @@ class OpenAI:
         if cut and not self.done:
             raise ProviderProtocolError("the answer ended before its finish_reason")
         self.done = True
+
+    def read_whole(self, body: bytes) -> Iterable[ChatPiece]:
+        if not body.startswith(b"{"):  # it may be a stream all the same
+            return [*self.receive(body), *self.end()]
+        payload = _payload(body)
+        if (passed := as_completion(payload)) is not None:
+            return [Completion(passed, self._chunk)]
+        chunk = self._chunk(payload)
+        if not self.finished:
+            raise ProviderProtocolError("the answer ended before its finish_reason")
+        return [chunk]
 
     def list_models(self) -> Call:
         return Call(
@@ -279,8 +301,8 @@ def _bearer(key: str | None) -> dict[str, str]:
 
 
 @lru_cache(maxsize=100)
-def _headers(key: str | None) -> Mapping[str, str]:
-    return HEADERS | _bearer(key)
+def _headers(key: str | None, accepted: str) -> Mapping[str, str]:
+    return {"Content-Type": "application/json", "Accept": accepted} | _bearer(key)
 
 
 def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:

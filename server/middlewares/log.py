@@ -61,7 +61,8 @@ def _story(race: Race[Any, Any]) -> dict[str, Any]:
             for lane in race.lanes
         )
     }
-    if race.winner is not None and race.winner.lane.ttft is not None:
+    if race.winner is not None:
         story["winner"] = race.winner.id
-        story["ttft_ms"] = round(race.winner.lane.ttft * 1000, 1)
+        if race.winner.lane.ttft is not None:
+            story["ttft_ms"] = round(race.winner.lane.ttft * 1000, 1)
     return story

@@ -37,7 +37,10 @@ RACER: Schema = {
         "start_ms": MS,
         "connect_ms": MS,
         "headers_ms": MS,
-        "first_token_ms": MS,
+        "first_token_ms": {
+            **MS,
+            "description": "Null if the answer was asked for in one piece.",
+        },
         "end_ms": MS,
         "closed_ms": {
             **MS,
@@ -70,7 +73,7 @@ RACE = record(
         "outcome": {"type": "string", "enum": ["won", "failed", "client left"]},
         "code": {**TEXT_OR_NULL, "description": "The error's, if there was one."},
         "winner": TEXT_OR_NULL,
-        "ttft_ms": MS,
+        "ttft_ms": {**MS, "description": "Null if nobody saw a first token."},
         "ms": MS,
         "racers": array(RACER),
         "skipped": {

@@ -10,9 +10,11 @@ from attrs import define, evolve, field
 
 from providers import (
     NO_DELTA,
+    ChatPiece,
     ChatRequest,
     Choice,
     Chunk,
+    Completion,
     Delta,
     ProviderProtocolError,
     TextRun,
@@ -90,7 +92,7 @@ class ChatStream:
     _usage: Usage | None = field(default=None, init=False)
     _alike: "_Alike | None" = field(default=None, init=False)
 
-    def render(self, pieces: Sequence[Chunk | TextRun]) -> bytes:
+    def render(self, pieces: Sequence[ChatPiece]) -> bytes:
         """Return the frames for what arrived together."""
         if len(pieces) == 1:
             return self._piece(pieces[0])
@@ -104,9 +106,9 @@ class ChatStream:
         payload |= {"choices": [], "usage": usage_payload(self._usage)}
         return _data(payload) + DONE
 
-    def _piece(self, piece: Chunk | TextRun) -> bytes:
+    def _piece(self, piece: ChatPiece) -> bytes:
         if not isinstance(piece, TextRun):
-            return self._frame(piece)
+            return self._frame(joined(piece))
         alike = self._alike
         if alike is not None and alike.like is piece.like and not self._finished:
             return alike.frames(piece.words)
@@ -201,10 +203,14 @@ class ChatAnswer:
     _usage: Usage | None = field(default=None, init=False)
     _extra: dict[str, Any] = field(factory=dict, init=False)
     _size: int = field(default=0, init=False)
+    _passed: Completion | None = field(default=None, init=False)
 
-    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
+    def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for piece in pieces:
+            if isinstance(piece, Completion):
+                self._passed = piece
+                break
             chunk = joined(piece)
             if not self.identity.id:
                 self.identity.learn(chunk)
@@ -219,6 +225,10 @@ class ChatAnswer:
             raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
 
     def body(self) -> bytes:
+        if self._passed is not None:
+            return orjson.dumps(
+                {**self._passed.payload, "provider": self.identity.provider}
+            )
         payload = self.identity.payload("chat.completion")
         payload["choices"] = [
             message.payload(index) for index, message in sorted(self._messages.items())
@@ -301,10 +311,12 @@ class _Message:
         }
 
 
-def joined(piece: Chunk | TextRun) -> Chunk:
-    """Return a run as one chunk."""
+def joined(piece: ChatPiece) -> Chunk:
+    """Return a piece as one chunk."""
     if isinstance(piece, TextRun):
         return with_text(piece.like, "".join(piece.texts()))
+    if isinstance(piece, Completion):
+        return piece.chunk()
     return piece
 
 

@@ -11,12 +11,12 @@ from attrs.validators import ge, le, min_len, optional
 
 from providers import (
     COMPLETIONS,
+    ChatPiece,
     ChatRequest,
     Choice,
     Chunk,
     NativeRequest,
     ProviderProtocolError,
-    TextRun,
     Usage,
     chunks_of,
 )
@@ -194,7 +194,7 @@ class CompletionStream:
     texts: Texts
     include_usage: bool
 
-    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+    def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         taken = map(self.texts.take, chunks_of(pieces))
         payloads = (self.texts.payload(choices=choices) for choices in taken if choices)
         return b"".join(map(_data, payloads))
@@ -216,7 +216,7 @@ class CompletionAnswer:
     _pieces: dict[int, list[str]] = field(factory=dict, init=False)
     _size: int = field(default=0, init=False)
 
-    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
+    def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for chunk in map(joined, pieces):
             for new in self.texts.take(chunk):

@@ -5,14 +5,14 @@ from typing import Protocol
 
 from attrs import frozen
 
-from providers import ChatRequest, Chunk, TextRun
+from providers import ChatPiece, ChatRequest
 from server.errors import GatewayError
 
 
 class Stream(Protocol):
     """Renders one streamed answer; *render* raises ProviderError if it can't be."""
 
-    def render(self, pieces: Sequence[Chunk | TextRun]) -> bytes: ...
+    def render(self, pieces: Sequence[ChatPiece]) -> bytes: ...
 
     def end(self) -> bytes: ...
 
@@ -20,7 +20,7 @@ class Stream(Protocol):
 class Answer(Protocol):
     """Puts one whole answer together; either raises ProviderError if that can't be."""
 
-    def add(self, pieces: Iterable[Chunk | TextRun]) -> None: ...
+    def add(self, pieces: Iterable[ChatPiece]) -> None: ...
 
     def body(self) -> bytes: ...
 

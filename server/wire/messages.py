@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from providers import Chunk, NativeEvent, ProviderProtocolError, TextRun
+from providers import ChatPiece, NativeEvent, ProviderProtocolError
 from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
 
 from .format import Format
@@ -39,7 +39,7 @@ class MessagesStream:
 
     events: Events
 
-    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+    def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the frames for chunks that arrived together."""
         return b"".join([_frame(event) for event in self.events.of(pieces)])
 
@@ -121,7 +121,7 @@ class MessagesAnswer:
     events: Events
     _message: _Message = field(factory=_Message, init=False)
 
-    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
+    def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for event in self.events.of(pieces):
             self._message.add(event)

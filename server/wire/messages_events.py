@@ -10,11 +10,11 @@ from attrs import define, field
 
 from providers import (
     MESSAGES,
+    ChatPiece,
     Chunk,
     Delta,
     NativeEvent,
     ProviderProtocolError,
-    TextRun,
     ToolCallDelta,
     Usage,
     chunks_of,
@@ -245,7 +245,7 @@ class Events:
     model: str
     _source: Passing | Translating | None = field(default=None, init=False)
 
-    def of(self, pieces: Iterable[Chunk | TextRun]) -> Iterator[Event | NativeEvent]:
+    def of(self, pieces: Iterable[ChatPiece]) -> Iterator[Event | NativeEvent]:
         for chunk in chunks_of(pieces):
             if self._source is None:
                 passes = any(event.format == MESSAGES for event in chunk.native)

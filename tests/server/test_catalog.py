@@ -13,9 +13,10 @@ from server.catalog import Catalog
 from server.config import KeySettings
 from server.errors import GatewayError
 from server.health import Health
-from server.lineup import Lineup
+from server.lineup import Alone, Lineup
 from server.race import Lane
 from server.schedule import Budget, Hedge
+from server.times import ENOUGH
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
 
@@ -817,6 +818,73 @@ def test_a_model_with_an_endless_name(make_catalog: MakeCatalog) -> None:
 
     assert (error.status, error.param) == (400, "model")
     assert len(error.message) < 100
+
+
+# Answers in one piece
+
+
+def quick(name: str = "A", seconds: float = 1.0) -> Health:
+    """Return a record of one whose answers have taken so long."""
+    health = Health()
+    for _ in range(ENOUGH):
+        lane = Lane(name, "m", outcome="won", started=0.0, first_token=0.1)
+        lane.attempt.ended = seconds
+        health.add(lane)
+    return health
+
+
+def in_one_piece(lineup: Lineup) -> list[bool]:
+    return [isinstance(entrant, Alone) for entrant in lineup.entrants]
+
+
+def test_who_is_alone_and_quick(make_catalog: MakeCatalog) -> None:
+    """One provider that has answered quickly is asked for an answer in one piece."""
+    catalog = make_catalog(ABC, quick())
+
+    lineup = ask(catalog, "A")
+
+    assert asked(lineup) == {"A": "m"}
+    assert in_one_piece(lineup) == [True]
+    assert in_one_piece(ask(catalog, "A", stream=False)) == [True]
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields"),
+    [
+        ("A", {"stream": True}),
+        ("B", {}),
+        ("A B", {}),
+        ("A B", {"race": {"strategy": "fallback"}}),
+        ("A", {"race": {"first_token_timeout": 5.0}}),
+    ],
+)
+def test_streams_are_asked_for(
+    make_catalog: MakeCatalog, provider: str, fields: dict[str, Any]
+) -> None:
+    """
+    Where a client wants a stream, where several may be asked, where one is not known
+    to be quick, or not for so little time as the client gives it.
+    """
+    lineup = ask(make_catalog(ABC, quick()), provider, **fields)
+
+    assert in_one_piece(lineup) == [False] * len(lineup.entrants)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(3.0, True), (3.1, False)])
+def test_how_quick(make_catalog: MakeCatalog, seconds: float, expected: bool) -> None:
+    """A tenth of the time for a first token, which is 30 s, is quick."""
+    catalog = make_catalog(ABC, quick(seconds=seconds))
+
+    assert in_one_piece(ask(catalog, "A")) == [expected]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [has("A").replace('"openai"', '"ollama"'), has("A", 'model_file = "a.gguf"')],
+)
+def test_who_only_streams(make_catalog: MakeCatalog, table: str) -> None:
+    """A dialect that has nothing else, and the embedded model."""
+    assert in_one_piece(ask(make_catalog(table, quick()), "A")) == [False]
 
 
 # Counts

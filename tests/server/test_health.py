@@ -17,13 +17,14 @@ from providers import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from server.health import DEFAULT_DELAY, EXPLORED, MODELS, Health, Record
+from server.health import DEFAULT_DELAY, EXPLORED, MODELS, UNSEEN, Health, Record
 from server.race import Lane, Race
 from server.schedule import Parallel
 from server.times import ENOUGH, REMEMBERED
 from tests.server.fakes import HELLO, ScriptedRacer, says
 
 NO = ProviderTimeout("no token in time")
+OTHER = ProviderProtocolError("the answer ended without a token")
 NOW = 1.0
 
 
@@ -384,3 +385,87 @@ def test_nothing_is_tried_while_nothing_is_known() -> None:
     assert firsts(Health(), "new", "best") == {"new": 10_000}
     add(health, lane("best", 0.1))
     assert firsts(health, "best") == {"best": 10_000}
+
+
+# Answers in one piece
+
+
+def answered(
+    seconds: float, *, ttft: float | None = 0.01, model: str = "m", whole: bool = False
+) -> Lane:
+    """Return a lane that won, and whose answer was there to its end after *seconds*."""
+    made = lane("A", seconds if ttft is None else ttft, model=model)
+    made.attempt.ended, made.attempt.whole = seconds, whole
+    return made
+
+
+def one_piece(health: Health, times: int = 1, model: str = "m") -> list[bool]:
+    """Ask so many times whether to ask for an answer in one piece, if within 1 s."""
+    return [health.of("A").whole(model, 1.0) for _ in range(times)]
+
+
+def test_too_little_is_known() -> None:
+    """Only who has answered quickly for a while is asked for an answer in one piece."""
+    health = Health()
+    assert one_piece(health) == [False]
+    add(health, *[answered(0.5)] * (ENOUGH - 1))
+    assert one_piece(health) == [False]
+
+    add(health, answered(1.0))
+
+    assert one_piece(health) == [True]
+
+
+def test_models_answer_at_their_own_pace() -> None:
+    health = Health()
+    add(health, *[answered(0.5)] * ENOUGH)
+
+    assert one_piece(health, model="other") == [False]
+
+
+def test_one_long_answer() -> None:
+    """As long as it is among the last ones, streams are asked for."""
+    health = Health()
+    add(health, *[answered(0.5)] * ENOUGH, answered(1.1))
+    assert one_piece(health) == [False]
+
+    add(health, *[answered(0.5)] * (ENOUGH - 1))
+    assert one_piece(health) == [False]
+    add(health, answered(0.5))
+
+    assert one_piece(health) == [True]
+
+
+def test_one_that_was_late() -> None:
+    """Who has hung is asked for streams until he has answered quickly for a while."""
+    health = Health()
+    add(health, *[answered(0.5)] * ENOUGH, lane("A", error=NO))
+
+    assert one_piece(health) == [False]
+
+
+def test_answers_that_have_no_end() -> None:
+    """Of an answer that was not read to its end, or failed, nobody knows its length."""
+    health = Health()
+    add(health, *[lane("A", 0.01)] * ENOUGH, *[lane("A", error=OTHER)] * ENOUGH)
+
+    assert one_piece(health) == [False]
+
+
+def test_streams_now_and_then() -> None:
+    """One in fifty is asked for as a stream all the same, for its first token."""
+    health = Health()
+    add(health, *[answered(0.5)] * ENOUGH)
+
+    asked = one_piece(health, 3 * UNSEEN)
+
+    assert [at for at, whole in enumerate(asked, 1) if not whole] == [50, 100, 150]
+
+
+def test_no_first_token_was_seen() -> None:
+    """An answer in one piece counts as won, but is no time to a first token."""
+    health = Health()
+    add(health, answered(0.5), answered(0.7, ttft=None, whole=True))
+
+    assert counts(health.of("A")) == (2, 2, 0, 0)
+    assert health.of("A").ttft_ms() == {"p50": 10.0, "p90": 10.0, "p99": 10.0}

@@ -141,10 +141,14 @@ def test_nobody_knows(file: Path) -> None:
         race(None, None, lane("A", "cut off", 0, 5), outcome="client left"),
         race(None, None, lane("A", "cut off", 0, 5), code="deadline_exceeded"),
         race("A", 50.0, lane("A", "won", 0, 50), task="images"),
+        race("A", None, {**lane("A", "won", 0, 50), "first_token_ms": None}),
     ],
 )
 def test_what_is_left_out(file: Path, entry: Any) -> None:
-    """What nobody waited for to the end, and what is no chat, says nothing."""
+    """
+    What nobody waited for to the end, what is no chat, and what was asked for in one
+    piece, says nothing.
+    """
     tally, _ = replayed(file, entry, WON_BY_A, strategy="race")
 
     assert tally.winners == ["A"]

@@ -77,6 +77,18 @@ async def test_racers_are_let_go() -> None:
     assert {lane.id: lane.outcome for lane in lanes} == {"A": "won", "B": "cut off"}
 
 
+def test_an_answer_in_one_piece() -> None:
+    """When its first token came is not known; that it won, is."""
+    lane = Lane("A", "m", outcome="won", started=1.5, first_token=2.0, ended=2.0)
+    lane.attempt.whole = True
+
+    told = json.loads(story(lane).entry().json())
+
+    (racer,) = told["racers"]
+    assert (told["winner"], told["ttft_ms"]) == ("A", None)
+    assert (racer["first_token_ms"], racer["end_ms"]) == (None, 1000.0)
+
+
 def test_times() -> None:
     """They are milliseconds after the race's start, whenever the story is told."""
     lane = Lane("A", "m", outcome="won", started=1.5, first_token=2.0, ended=3.0)

@@ -11,6 +11,7 @@ import orjson
 from attrs import define, field, frozen
 
 from providers import (
+    ChatPiece,
     ChatRequest,
     Choice,
     Chunk,
@@ -129,7 +130,7 @@ class ResponseAnswer:
 
     response: _Response
 
-    def add(self, pieces: Iterable[Chunk | TextRun]) -> None:
+    def add(self, pieces: Iterable[ChatPiece]) -> None:
         for chunk in map(joined, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
@@ -155,7 +156,7 @@ class ResponseStream:
     _begun: list[Part] | None = field(default=None, init=False)
     _alike: "_Alike | None" = field(default=None, init=False)
 
-    def render(self, pieces: Iterable[Chunk | TextRun]) -> bytes:
+    def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the events for what arrived together."""
         frames: list[bytes] = []
         for piece in pieces:
