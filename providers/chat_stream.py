@@ -198,9 +198,10 @@ class ChatStream:
             raise ProviderUnreachable(problem)
         limits = self._limits
         limit = min(limits.first_token_timeout, limits.total_timeout)
-        self._watch()
         try:
             self._exchange = exchange = self._provider.exchange(self.attempt)
+            # In the loop's next turn: the request goes out before.
+            self._loop.call_soon(self._watch)
             await self._send(exchange, min(limits.connect_timeout, limit))
             await check_status(exchange)
         except FAILURES as exc:

@@ -145,11 +145,11 @@ class WholeAnswer:
 
     def _asked_again(self, started: float) -> ChatStream:
         """Return the stream that is asked for, since what was *started* is too late."""
-        total = self._limits.total_timeout
-        if asyncio.get_running_loop().time() >= started + total:
-            text = f"not done within {total:g} s"
+        limits = self._limits
+        if limits.total_timeout <= limits.first_token_timeout:
+            text = f"not done within {limits.total_timeout:g} s"
             raise self._provider.cleaned(ProviderTimeout(text, phase=self.phase))
         self.attempt.whole = False
-        stream = self._provider.chat(self._request, self._model, self._limits)
+        stream = self._provider.chat(self._request, self._model, limits)
         stream.attempt, stream.begun = self.attempt, started
         return stream

@@ -1,6 +1,7 @@
 """From a race to its answer, streamed or whole, in whatever format a route serves."""
 
 import asyncio
+from functools import cache, partial
 from time import perf_counter, time
 from typing import Any
 
@@ -12,6 +13,7 @@ from providers import ChatPiece, ChatRequest, ProviderError, TaskRequest
 from .errors import GatewayError, InternalError, NobodyWon, StreamInterrupted
 from .keys import VISIT
 from .lineup import Lineup
+from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .race import Lane, Race, Winner
 from .sse import EventStream
@@ -80,12 +82,13 @@ async def _stream(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, ending: Ending
 ) -> web.StreamResponse:
     gateway = request[VISIT].gateway
-    server = gateway.config.server
-    response = EventStream(request, ping_interval=server.ping_interval)
-    response.hold(server.header_hold)
+    # In the loop's next turn the racers have been asked, and nothing else is to do.
+    opened = cache(partial(_opened, request))
+    asyncio.get_running_loop().call_soon(opened)
     try:
         async with gateway.drain.scope(lineup.deadline):
             winner = await _decided(race, lineup)
+            response = opened()
             if not response.prepared:
                 response.headers.update(_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
@@ -96,13 +99,22 @@ async def _stream(
     except Exception as exc:
         if isinstance(exc, ProviderError) and race.winner is not None:
             race.winner.fail(exc)
-        if not response.prepared or isinstance(exc, ConnectionError):
+        if not opened().prepared or isinstance(exc, ConnectionError):
             raise  # the client can be told otherwise, or is gone
         told = _told(exc, race, request)
         ending.code = told.cause
-        await response.fail(form.error_frame(told))
+        await opened().fail(form.error_frame(told))
     finally:
-        response.stop()
+        opened().stop()
+    return opened()
+
+
+def _opened(request: web.Request) -> EventStream:
+    """Return the stream to a client, whose headers are held back for a while."""
+    server = request[VISIT].gateway.config.server
+    response = EventStream(request, ping_interval=server.ping_interval)
+    introduce(request, response)
+    response.hold(server.header_hold)
     return response
 
 

@@ -14,9 +14,9 @@ from .cors import add_cors_headers
 from .draining import close_when_draining
 from .errors import render_errors
 from .log import log_access
-from .request_id import add_request_id, request_id
+from .request_id import HEADER, add_request_id, request_id
 
-__all__ = ["middlewares", "on_prepare"]
+__all__ = ["introduce", "middlewares", "on_prepare"]
 
 OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -39,8 +39,14 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
             request[VISIT]
         except KeyError:  # aiohttp has refused it by itself
             request[VISIT] = Visit(request_id(request), gateway)
-        add_request_id(request, response)
-        add_cors_headers(request, response)
+        introduce(request, response)
         close_when_draining(request, response)
 
     return prepare
+
+
+def introduce(request: web.Request, response: web.StreamResponse) -> None:
+    """Say what the answer is to, and who may read it, unless that is done already."""
+    if HEADER not in response.headers:
+        add_request_id(request, response)
+        add_cors_headers(request, response)
