@@ -90,7 +90,7 @@ class Exchange(asyncio.Protocol):
     def __init__(self, line: Line, attempt: Attempt) -> None:
         self._line = line
         self._attempt = attempt
-        self._answer = AnswerParser()
+        self._answer: AnswerParser  # from the moment that something is sent
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._transport: asyncio.Transport | None = None
@@ -129,7 +129,6 @@ class Exchange(asyncio.Protocol):
                 # Each round takes one such connection out of the pool.
                 if sent == MAX_SENT or not self._attempt.was_stale(exc):
                     raise
-                self._answer = AnswerParser()
                 self._over, self._error = False, None
             except BaseException:
                 self.close()
@@ -230,6 +229,7 @@ class Exchange(asyncio.Protocol):
         self._connection, self._transport = connection, transport
         transport.set_protocol(self)
         transport.writelines((head, body))
+        self._answer = AnswerParser()
 
     async def _head(self) -> None:
         while not self.status:
@@ -289,12 +289,12 @@ class Exchange(asyncio.Protocol):
 
     def _hand_back(self, *, reuse: bool) -> None:
         """Return the connection to the pool, for others to use or for good."""
-        self._answer.close()
         self._resume_reading()
         connection, self._connection = self._connection, None
         transport, self._transport = self._transport, None
         if connection is None:
             return
+        self._answer.close()
         if transport is not None:
             if connection.protocol is not None:
                 transport.set_protocol(connection.protocol)

@@ -50,11 +50,10 @@ async def first_piece(
     race: Race[Any, Any] = Race(
         lineup.entrants, asked, lineup.schedule, gateway.health.add
     )
-    with _Recorded(request, race, lineup):
-        async with gateway.drain.scope(lineup.deadline):
-            winner = await _decided(race, lineup)
-            (piece,) = winner.head
-            return piece, winner.id, _headers(race, winner)
+    with _Recorded(request, race, lineup), gateway.drain.scope(lineup.deadline):
+        winner = await _decided(race, lineup)
+        (piece,) = winner.head
+        return piece, winner.id, _headers(race, winner)
 
 
 async def first_count(
@@ -68,7 +67,7 @@ async def first_count(
     race: Race[Any, Any] = Race(lineup.entrants, chat, lineup.schedule)
     request[VISIT].race = race
     try:
-        async with request[VISIT].gateway.drain.scope(lineup.deadline):
+        with request[VISIT].gateway.drain.scope(lineup.deadline):
             winner = await race.run()
             (counted,) = winner.head
             return counted.input_tokens, _headers(race, winner)
@@ -86,7 +85,7 @@ async def _stream(
     opened = cache(partial(_opened, request))
     asyncio.get_running_loop().call_soon(opened)
     try:
-        async with gateway.drain.scope(lineup.deadline):
+        with gateway.drain.scope(lineup.deadline):
             winner = await _decided(race, lineup)
             response = opened()
             if not response.prepared:
@@ -129,7 +128,7 @@ async def _whole(
     request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
 ) -> web.StreamResponse:
     gateway = request[VISIT].gateway
-    async with gateway.drain.scope(lineup.deadline):
+    with gateway.drain.scope(lineup.deadline):
         while True:
             winner = await _decided(race, lineup)
             shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))

@@ -3,7 +3,7 @@
 import asyncio
 from types import TracebackType
 
-from .errors import DeadlineExceeded, ServerStopping
+from .errors import DeadlineExceeded, GatewayError, ServerStopping
 
 
 class Drain:
@@ -11,8 +11,8 @@ class Drain:
 
     def __init__(self) -> None:
         self.draining = False
-        self.cut_off = False
-        self._open: set[asyncio.Timeout] = set()
+        self._cut_off = False
+        self._open: set[Scope] = set()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -23,14 +23,14 @@ class Drain:
         """
         return Scope(self, deadline)
 
-    def enter(self, timeout: asyncio.Timeout) -> None:
-        if self.cut_off:
-            raise ServerStopping("The server is stopping.")
-        self._open.add(timeout)
+    def enter(self, scope: "Scope") -> None:
+        if self._cut_off:
+            raise _stopping()
+        self._open.add(scope)
         self._empty.clear()
 
-    def leave(self, timeout: asyncio.Timeout) -> None:
-        self._open.discard(timeout)
+    def leave(self, scope: "Scope") -> None:
+        self._open.discard(scope)
         if not self._open:
             self._empty.set()
 
@@ -45,34 +45,56 @@ class Drain:
 
     def cut(self) -> None:
         """Cut off every open answer, and every one that would still begin."""
-        self.cut_off = True
-        now = asyncio.get_running_loop().time()
-        for timeout in self._open:
-            timeout.reschedule(now)
+        self._cut_off = True
+        for scope in self._open:
+            scope.end(_stopping())
 
 
 class Scope:
-    """One open answer."""
+    """
+    One open answer: `asyncio.timeout`, less its awaits, which every request would pay
+    for, and with errors that say why.
+    """
 
     def __init__(self, drain: Drain, deadline: float | None) -> None:
         self._drain = drain
         self._deadline = deadline
-        self._timeout = asyncio.timeout(deadline)
+        self._timer: asyncio.TimerHandle | None = None
+        self._error: GatewayError | None = None
 
-    async def __aenter__(self) -> None:
-        self._drain.enter(self._timeout)
-        await self._timeout.__aenter__()
+    def __enter__(self) -> None:
+        self._drain.enter(self)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an answer is made in a task")
+        self._task, self._cancelling = task, task.cancelling()
+        if self._deadline is not None:
+            error = DeadlineExceeded(f"No answer within {self._deadline:g} s.")
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._deadline, self.end, error)
 
-    async def __aexit__(
+    def end(self, error: GatewayError) -> None:
+        """Cancel what is being done, for *error* to be raised in its place."""
+        if self._error is None:
+            self._error = error
+            self._task.cancel()
+
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._drain.leave(self._timeout)
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as exc:
-            if self._drain.cut_off:
-                raise ServerStopping("The server is stopping.") from exc
-            raise DeadlineExceeded(f"No answer within {self._deadline:g} s.") from exc
+        self._drain.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._error is None:
+            return
+        # Whoever else has cancelled the task is to see it cancelled.
+        ours = self._task.uncancel() <= self._cancelling
+        if ours and kind is asyncio.CancelledError:
+            raise self._error from error
+
+
+def _stopping() -> ServerStopping:
+    return ServerStopping("The server is stopping.")

@@ -38,8 +38,8 @@ STDERR = _StandardError()
 def configure(settings: LogSettings) -> None:
     """Send structlog's and the standard library's records the same way."""
     level = _level(settings)
+    last = _rendered_by(_renderer(settings))
     shared: list[Processor] = [_with_level_and_time]
-    last = _renderer(settings)
     if settings.format == "json":
         shared.append(structlog.processors.format_exc_info)
     structlog.configure(
@@ -75,25 +75,43 @@ class AccessLog:
 
     def write(self, facts: dict[str, Any]) -> None:
         if not self._silent:
-            event = _with_level_and_time(None, "info", {"event": "request", **facts})
-            STDERR.write(f"{self._render(None, 'info', event)}\n")
+            STDERR.write(self._render(_now(), "info", "request", facts) + "\n")
+
+
+# Makes a line of a time, a level, an event, and its facts.
+Render = Callable[[str, str, str, dict[str, Any]], str]
 
 
 def _level(settings: LogSettings) -> int:
     return logging.getLevelNamesMapping()[settings.level.upper()]
 
 
-def _renderer(settings: LogSettings) -> Callable[[Any, str, EventDict], str]:
+def _renderer(settings: LogSettings) -> Render:
     return _json if settings.format == "json" else _line
 
 
+def _rendered_by(render: Render) -> Processor:
+    """Return the processor that ends structlog's chains."""
+
+    def last(_: Any, __: str, event: EventDict) -> str:
+        facts = dict(event)
+        when, level, what = (facts.pop(n) for n in ("timestamp", "level", "event"))
+        return render(when, level, str(what), facts)
+
+    return last
+
+
 def _with_level_and_time(_: Any, method: str, event: EventDict) -> EventDict:
-    """Add what structlog has two processors for, which cost each request more."""
+    """Add what structlog has two processors for, which cost each event more."""
+    event["level"] = "error" if method == "exception" else method
+    event["timestamp"] = _now()
+    return event
+
+
+def _now() -> str:
     now = time.time()
     second = int(now)
-    event["level"] = "error" if method == "exception" else method
-    event["timestamp"] = f"{_iso(second)}.{int((now - second) * 1_000_000):06}Z"
-    return event
+    return f"{_iso(second)}.{int((now - second) * 1_000_000):06}Z"
 
 
 @lru_cache(maxsize=1)
@@ -101,28 +119,23 @@ def _iso(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _json(_: Any, __: str, event: EventDict) -> str:
-    first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
+def _json(when: str, level: str, what: str, facts: dict[str, Any]) -> str:
+    line = {"timestamp": when, "level": level, "event": what, **facts}
     try:
-        return orjson.dumps({**first, **event}, default=str).decode()
+        return orjson.dumps(line, default=str).decode()
     except TypeError:  # what orjson refuses: lone surrogates, very large numbers
-        return json.dumps({**first, **event}, default=str)
+        return json.dumps(line, default=str)
 
 
-def _line(_: Any, __: str, event: EventDict) -> str:
+def _line(when: str, level: str, what: str, facts: dict[str, Any]) -> str:
     """Write `time level event key=value ...`, and a traceback below it."""
-    when = event.pop("timestamp")[11:23]
-    level = event.pop("level")
-    trouble = event.pop("exc_info", None)
-    what = str(event.pop("event"))
-    words = [when, f"{level:7}", what if what.isprintable() else repr(what)]
-    plain = [f"{name}={value}" for name, value in event.items()]
-    facts = " ".join(plain)
-    if _is_clear(facts, len(plain)):
-        words.append(facts)
-    else:
-        words += [f"{name}={_shown(value)}" for name, value in event.items()]
-    line = " ".join(words)
+    trouble = facts.pop("exc_info", None)
+    plain = [f"{name}={value}" for name, value in facts.items()]
+    told = " ".join(plain)
+    if not _is_clear(told, len(plain)):
+        told = " ".join([f"{name}={_shown(value)}" for name, value in facts.items()])
+    name = what if what.isprintable() else repr(what)
+    line = f"{when[11:23]} {level:7} {name} {told}".rstrip()
     if trouble:
         formatted = structlog.processors.ExceptionRenderer()(
             None, "", {"exc_info": trouble}
