@@ -90,8 +90,9 @@ class AnswerParser:
             self.error = aiohttp.ClientOSError(*exc.args)
 
     def close(self) -> None:
-        """Let go of the parser, which knows this object as this knows it."""
+        """Let go of what knows this object as this knows it: an error will, too."""
         del self._parser
+        self.error = None
 
     # What the parser calls.
 
@@ -147,5 +148,6 @@ class AnswerParser:
 def broken(text: str, cause: Exception | None = None) -> aiohttp.ClientPayloadError:
     """Return the error of an answer that can't be read on."""
     error = aiohttp.ClientPayloadError(text)
-    error.__cause__ = cause
+    # Less what it came up through, which are calls of whoever will keep this error.
+    error.__cause__ = None if cause is None else cause.with_traceback(None)
     return error

@@ -143,6 +143,7 @@ class ChatStream:
         self._closed, self._left = True, None
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None  # it knows this as this knows it
         if self._exchange is not None:
             if self._dialect.done:
                 # It is released by itself if its end comes in time.
@@ -204,6 +205,8 @@ class ChatStream:
             self._loop.call_soon(self._watch)
             await self._send(exchange, min(limits.connect_timeout, limit))
             await check_status(exchange)
+            if self._expired:
+                raise TimeoutError  # it came, but too late: it has been thrown away
         except FAILURES as exc:
             hurried = limit < limits.connect_timeout and isinstance(exc, TimeoutError)
             if self._expired or hurried:
@@ -236,10 +239,15 @@ class ChatStream:
                 self._waiter = None
         if self._over and not self._ready:
             if self._error is not None:
-                raise self._error
+                raise self._let_go()
             if not self._spoke:
                 raise ProviderProtocolError("the answer ended without a token")
             raise StopAsyncIteration
+
+    def _let_go(self) -> Exception:
+        """Return what broke it, for it to be raised, and to know this from then on."""
+        error, self._error = self._error, None
+        return error or ProviderUnreachable("the call was given up")
 
     def _failed(self, exc: ProviderError) -> ProviderError:
         """Close; return what is to be raised."""
@@ -302,16 +310,20 @@ class ChatStream:
         return self._dialect.end()
 
     def _decode(self, data: bytes, find: Find) -> tuple[Pieces, Exception | None]:
-        """Return the chunks that *find* finds in *data*, and what is wrong after."""
+        """
+        Return the chunks that *find* finds in *data*, and what is wrong after them.
+
+        It is less what it came up through: those calls would be kept, and keep this.
+        """
         pieces: Pieces = []
         try:
             for piece in find(data):
                 pieces.append(piece)
         except ProviderError as exc:
-            return pieces, exc
+            return pieces, exc.with_traceback(None)
         except UNREADABLE as exc:
             broken = ProviderProtocolError(f"unreadable answer: {exc}")
-            broken.__cause__ = exc
+            broken.__cause__ = exc.with_traceback(None)
             return pieces, broken
         except Exception as exc:  # noqa: BLE001 - to be raised where somebody reads
             return pieces, exc

@@ -141,7 +141,7 @@ class Exchange(asyncio.Protocol):
         """Return what has come of the body, b"" at its end; raise what broke it."""
         while not self._rest:
             if self._error is not None:
-                raise self._error
+                raise self._let_go()
             if self._over:
                 return b""
             self._resume_reading()
@@ -234,8 +234,13 @@ class Exchange(asyncio.Protocol):
     async def _head(self) -> None:
         while not self.status:
             if self._error is not None:
-                raise self._error
+                raise self._let_go()
             await self._wait()
+
+    def _let_go(self) -> Exception:
+        """Return what broke it, for it to be raised, and to know this from then on."""
+        error, self._error = self._error, None
+        return error or aiohttp.ClientConnectionError("closed")
 
     async def _wait(self) -> None:
         """Wait until something has come, or nothing can come any more."""

@@ -154,16 +154,22 @@ async def check_status(response: Answer) -> None:
     if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls successful
         return
     try:
-        if status < 400:  # noqa: PLR2004 - below the errors: redirects
-            text = f"it redirects (HTTP status {status}): check its base_url"
-            raise ProviderFailed(text, status=status)
-        error = read_error(status, await read_explanation(response))
-        # A header goes before what the body may have said.
-        asked = retry_after(response.headers)
-        error.retry_after = error.retry_after if asked is None else asked
-        raise error
+        raise await _error_of(response)
     finally:
         response.close()
+
+
+async def _error_of(response: Answer) -> ProviderError:
+    """Return what is raised elsewhere, since it will know who raises it."""
+    status = response.status
+    if status < 400:  # noqa: PLR2004 - below the errors: redirects
+        text = f"it redirects (HTTP status {status}): check its base_url"
+        return ProviderFailed(text, status=status)
+    error = read_error(status, await read_explanation(response))
+    # A header goes before what the body may have said.
+    asked = retry_after(response.headers)
+    error.retry_after = error.retry_after if asked is None else asked
+    return error
 
 
 async def read_explanation(response: Answer) -> bytes:

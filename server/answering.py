@@ -100,9 +100,7 @@ async def _stream(
             race.winner.fail(exc)
         if not opened().prepared or isinstance(exc, ConnectionError):
             raise  # the client can be told otherwise, or is gone
-        told = _told(exc, race, request)
-        ending.code = told.cause
-        await opened().fail(form.error_frame(told))
+        await opened().fail(_last_frame(exc, request, race, form, ending))
     finally:
         opened().stop()
     return opened()
@@ -217,6 +215,15 @@ def _story(
 def _waiting(race: Race[Any, Any], lineup: Lineup) -> list[tuple[str, str]]:
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
+
+
+def _last_frame(
+    exc: Exception, request: web.Request, race: Chat, form: Format, ending: Ending
+) -> bytes:
+    """Return the frame that ends a stream for *exc*, and note its code."""
+    told = _told(exc, race, request)
+    ending.code = told.cause
+    return form.error_frame(told)
 
 
 def _told(exc: Exception, race: Race[Any, Any], request: web.Request) -> GatewayError:

@@ -93,7 +93,12 @@ class Scope:
         # Whoever else has cancelled the task is to see it cancelled.
         ours = self._task.uncancel() <= self._cancelling
         if ours and kind is asyncio.CancelledError:
-            raise self._error from error
+            raise self._let_go(self._error) from error
+
+    def _let_go(self, error: GatewayError) -> GatewayError:
+        """Forget what will know this."""
+        del self._task, self._error
+        return error
 
 
 def _stopping() -> ServerStopping:

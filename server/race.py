@@ -134,6 +134,8 @@ class Lane:
         return 0.0 if end is None else end - self.started
 
     def fail(self, error: ProviderError) -> None:
+        """Take in that it is out; of *error*, only what it says is kept."""
+        _forget_the_way(error)
         self.outcome, self.error, self.ended = "failed", error, _now()
 
     def cut_off(self, beaten_by: "Lane | None") -> None:
@@ -223,8 +225,7 @@ class Race(Generic[R, P]):
             if len(self._waiting) == 1 or self.schedule.limit == 1:
                 await self._one_by_one()
             else:
-                async with asyncio.TaskGroup() as group:
-                    self._start_due(group)
+                await self._side_by_side()
         except BaseException:
             self.close()
             raise
@@ -294,6 +295,15 @@ class Race(Generic[R, P]):
         self._round.append(lane)
         return lane
 
+    async def _side_by_side(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._start_due(group)
+        except asyncio.CancelledError as exc:
+            # Before Python 3.13 this error and the group's way out know each other, and
+            # would keep all that is there, the request's body, for a collection.
+            raise exc.with_traceback(None) from None
+
     async def _one_by_one(self) -> None:
         """Run where there is never more than one: no task is needed for that."""
         while self._waiting and self.winner is None:
@@ -352,6 +362,19 @@ async def _until_token(stream: Stream[P]) -> Sequence[P]:
     except BaseException:
         stream.close()
         raise
+
+
+def _forget_the_way(error: BaseException) -> None:
+    """
+    Take from an error, and from those behind it, what they came up through: those calls
+    know the lane that is to keep it, and the request, and its body.
+    """
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            left += each.__cause__, each.__context__
 
 
 def _now() -> float:

@@ -37,8 +37,7 @@ class EventStream(EventSourceResponse):
 
     async def begin(self, frames: bytes = b"") -> None:
         """Send the headers, unless they are sent, with the first *frames*."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._let_go()
         if self._beginning is not None:
             await self._beginning
         elif not self.prepared:
@@ -79,13 +78,21 @@ class EventStream(EventSourceResponse):
 
     def stop(self) -> None:
         """Send nothing more that nobody asks for: neither headers nor pings."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._let_go()
         if self._beginning is not None:
             self._beginning.cancel()
         # Pings have not begun if the client was gone before the headers.
         if self.is_connected():
             self.stop_streaming()
+            # A task that was cancelled knows where, which is in this: nobody but the
+            # garbage collector would find out that both are done with.
+            self._ping_task = None
+
+    def _let_go(self) -> None:
+        """Forget the timer, which knows this as this knows it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _stop_holding(self) -> None:
         self._beginning = asyncio.ensure_future(self._begin_alone())

@@ -1,7 +1,8 @@
 """
 The real server in a process that says, on SIGUSR1, what is alive in it: a line of JSON
 on standard error, with the numbers of its tasks, by what they run, and of its objects
-that belong to one request, by class.
+that belong to one request, by class. There is no garbage collection: what is over has
+to go by itself, or large bodies would wait for one.
 
 `python -m tests.watched ARGUMENTS` is `python -m server ARGUMENTS` otherwise, but for
 $SEND_TIMEOUT, which is for tests that can't wait for the server's own.
@@ -29,7 +30,6 @@ TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatStream, Race}
 
 def report(_: int, __: FrameType | None) -> None:
     tasks = asyncio.all_tasks(asyncio.get_running_loop())
-    gc.collect()
     objects = Counter(map(type, gc.get_objects()))
     alive = {
         "tasks": Counter(map(_what, tasks)),
@@ -50,6 +50,7 @@ def _what(task: asyncio.Task[Any]) -> str:
 
 
 if __name__ == "__main__":
+    gc.disable()
     signal.signal(signal.SIGUSR1, report)
     if patience := os.environ.get("SEND_TIMEOUT"):
         serve.SEND_TIMEOUT = float(patience)

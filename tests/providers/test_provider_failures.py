@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 
@@ -17,7 +18,17 @@ from providers import (
 )
 from providers.errors import ProviderDenied, ProviderFailed, ProviderUnreachable
 from tests.conftest import MakeUpstream
-from tests.providers.calls import KEY, OVERLOADED, STOP, A, failure, soon, start, token
+from tests.providers.calls import (
+    COMPLETION,
+    KEY,
+    OVERLOADED,
+    STOP,
+    A,
+    failure,
+    soon,
+    start,
+    token,
+)
 from tests.providers.conftest import Connect
 from tests.upstream import DONE, END, HEAD, ROLE, Step, answers, chunked, event, says
 
@@ -429,3 +440,17 @@ async def test_secrets_of_a_model_list(
         await connect(upstream.url, api_key=KEY).list_models()
 
     assert caught.value.message == "Bad key: ***."
+
+
+async def test_answer_that_comes_when_the_time_is_up(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """It is too late, also if both happen in one turn of the event loop."""
+    upstream = await make_upstream(answers(200, COMPLETION))
+    stream = start(connect(upstream.url), first_token_timeout=0.1)
+    reading = asyncio.ensure_future(stream.__anext__())
+    await upstream.played.wait()
+    time.sleep(0.2)  # noqa: ASYNC251 - this turn is to be a long one
+
+    with pytest.raises(ProviderTimeout):
+        await reading
