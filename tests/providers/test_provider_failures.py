@@ -30,7 +30,19 @@ from tests.providers.calls import (
     token,
 )
 from tests.providers.conftest import Connect
-from tests.upstream import DONE, END, HEAD, ROLE, Step, answers, chunked, event, says
+from tests.upstream import (
+    DONE,
+    END,
+    HEAD,
+    ROLE,
+    Received,
+    Script,
+    Step,
+    answers,
+    chunked,
+    event,
+    says,
+)
 
 PINGS: list[Step] = [chunked(b": ping\n\n"), 0.02] * 100
 TRICKLE: list[Step] = [A, 0.02] * 100
@@ -446,11 +458,17 @@ async def test_answer_that_comes_when_the_time_is_up(
     make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """It is too late, also if both happen in one turn of the event loop."""
-    upstream = await make_upstream(answers(200, COMPLETION))
-    stream = start(connect(upstream.url), first_token_timeout=0.1)
-    reading = asyncio.ensure_future(stream.__anext__())
-    await upstream.played.wait()
-    time.sleep(0.2)  # noqa: ASYNC251 - this turn is to be a long one
+    upstream = await make_upstream()
 
-    with pytest.raises(ProviderTimeout):
-        await reading
+    def late(_: Received) -> Script:
+        time.sleep(0.2)  # in this event loop, so that the alarm has to wait, too
+        return answers(200, COMPLETION)
+
+    upstream.choose = late
+
+    error = await failure(connect(upstream.url), first_token_timeout=0.1)
+
+    assert (type(error), error.message) == (
+        ProviderTimeout,
+        "no answer within 0.1 s",
+    )
