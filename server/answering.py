@@ -1,6 +1,7 @@
 """From a race to its answer, streamed or whole, in whatever format a route serves."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache, partial
 from time import perf_counter, time
 from typing import Any
@@ -212,7 +213,9 @@ def _story(
     )
 
 
-def _waiting(race: Race[Any, Any], lineup: Lineup) -> list[tuple[str, str]]:
+def _waiting(race: Race[Any, Any], lineup: Lineup) -> Sequence[tuple[str, str]]:
+    if len(lineup.entrants) == len(race.lanes) == 1:
+        return ()
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 

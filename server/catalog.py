@@ -1,6 +1,7 @@
 """Provider and model names to racers: who may be asked, and for which model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -323,7 +324,7 @@ class Catalog:
 
     def _schedule(self, policy: Policy, entrants: Sequence[Entrant]) -> Schedule:
         if policy.strategy != "hedge":
-            return Parallel(policy.parallel)
+            return _parallel(policy.parallel)
         self._budget.deposit(policy.budget)
         delays = {e.id: self._delay(e, policy.delay) for e in entrants}
         return Hedge(delays, self._budget, policy.parallel)
@@ -456,6 +457,9 @@ class Catalog:
         if unknown == "reject":
             return default or None if not model else None
         return default or model or None
+
+
+_parallel = cache(Parallel)
 
 
 def _is_short(selection: Selection) -> bool:

@@ -25,7 +25,7 @@ DEFAULT_DELAY = 1.0
 MODELS = 64
 # One in so many answers is asked for as a stream all the same: its first token tells
 # how soon the provider speaks.
-UNSEEN = 50
+UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
 R = TypeVar("R", bound="Named")

@@ -453,13 +453,13 @@ def test_answers_that_have_no_end() -> None:
 
 
 def test_streams_now_and_then() -> None:
-    """One in fifty is asked for as a stream all the same, for its first token."""
+    """One in a hundred is asked for as a stream all the same, for its first token."""
     health = Health()
     add(health, *[answered(0.5)] * ENOUGH)
 
     asked = one_piece(health, 3 * UNSEEN)
 
-    assert [at for at, whole in enumerate(asked, 1) if not whole] == [50, 100, 150]
+    assert [at for at, whole in enumerate(asked, 1) if not whole] == [100, 200, 300]
 
 
 def test_no_first_token_was_seen() -> None:
