@@ -102,7 +102,7 @@ async def first_token(bench: Bench) -> list[Table]:
         ways = (direct.target, contender.target)
         connections = [await connect(target) for target in ways]
         requests = [target.request(SMALL.model, stream=True) for target in ways]
-        for _ in range(150):
+        for _ in range(600):
             for way, connection in enumerate(connections):
                 answer = await connection.ask(requests[way], SMALL.events)
                 taken[way].append(answer.ttft)

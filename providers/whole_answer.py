@@ -28,8 +28,8 @@ class WholeAnswer:
     """
     One answer in one piece: an iterator that yields its chunks, once.
 
-    It costs half of a stream, but gives no sign of life before its end. If that has not
-    come when the first token should have, it is given up, and asked for again as a
+    It costs less than a stream, but gives no sign of life before its end. If that has
+    not come when the first token should have, it is given up, and asked for again as a
     stream: a long answer shows itself then, and who hangs is found out. Errors are
     those of a ChatStream.
     """

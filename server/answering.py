@@ -215,7 +215,7 @@ def _story(
 
 def _waiting(race: Race[Any, Any], lineup: Lineup) -> Sequence[tuple[str, str]]:
     if len(lineup.entrants) == len(race.lanes) == 1:
-        return ()
+        return ()  # most, and this is kept for a thousand of them
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 

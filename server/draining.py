@@ -2,6 +2,9 @@
 
 import asyncio
 from types import TracebackType
+from typing import Any
+
+from attrs import define, field
 
 from .errors import DeadlineExceeded, GatewayError, ServerStopping
 
@@ -50,17 +53,19 @@ class Drain:
             scope.end(_stopping())
 
 
+@define(eq=False)
 class Scope:
     """
     One open answer: `asyncio.timeout`, less its awaits, which every request would pay
     for, and with errors that say why.
     """
 
-    def __init__(self, drain: Drain, deadline: float | None) -> None:
-        self._drain = drain
-        self._deadline = deadline
-        self._timer: asyncio.TimerHandle | None = None
-        self._error: GatewayError | None = None
+    _drain: Drain
+    _deadline: float | None
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    _error: GatewayError | None = field(default=None, init=False)
+    _task: asyncio.Task[Any] = field(init=False)
+    _cancelling: int = field(init=False)
 
     def __enter__(self) -> None:
         self._drain.enter(self)
