@@ -255,7 +255,7 @@ class Race(Generic[R, P]):
         if self.lanes:
             failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
             left = [racer for racer in left if racer.id not in failed]
-        if self.schedule.fair(len(left)):
+        if len(left) > 1 and self.schedule.fair(len(left)):
             # Tasks run in the order they were made in: a draw, so that no place in
             # the client's list is worth a head start.
             random.shuffle(left)

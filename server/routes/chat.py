@@ -6,6 +6,7 @@ from server.answering import answer
 from server.keys import VISIT
 from server.wire.chat import CHAT, parse
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -14,6 +15,6 @@ routes = web.RouteTableDef()
 @routes.post("/chat/completions")
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
-    chat, selection = parse(await request.read(), providers_in_path(request))
+    chat, selection = parse(await body_of(request), providers_in_path(request))
     lineup = catalog.lineup(chat, selection, request[VISIT].client)
     return await answer(request, chat, lineup, CHAT)

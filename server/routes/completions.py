@@ -7,6 +7,7 @@ from server.batch import batched
 from server.keys import VISIT
 from server.wire.completions import form_of, parse
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -15,7 +16,7 @@ routes = web.RouteTableDef()
 @routes.post("/completions")
 async def create_completion(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
-    asked, selection = parse(await request.read(), providers_in_path(request))
+    asked, selection = parse(await body_of(request), providers_in_path(request))
     chats = asked.chats()
     lineup = catalog.lineup(chats[0], selection, request[VISIT].client)
     racers = batched(lineup, chats, asked.each)

@@ -10,6 +10,7 @@ from server.keys import VISIT
 from server.media import TYPES
 from server.wire.images import in_answer, parse, render
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -27,7 +28,7 @@ HEADERS = {
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
     gateway = request[VISIT].gateway
-    asked, selection = parse(await request.read(), providers_in_path(request))
+    asked, selection = parse(await body_of(request), providers_in_path(request))
     lineup = gateway.catalog.lineup(asked, selection, request[VISIT].client)
     images, winner, headers = await first_piece(request, asked, lineup)
     urls = None

@@ -8,6 +8,7 @@ from server.wire.messages import FORMAT
 from server.wire.messages_count import estimate, render
 from server.wire.messages_request import parse, parse_count
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -19,7 +20,7 @@ ESTIMATED = {"X-Token-Count": "estimate"}
 async def create_message(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
-    chat, selection = parse(await request.read(), path, request.headers)
+    chat, selection = parse(await body_of(request), path, request.headers)
     lineup = catalog.lineup(chat, selection, request[VISIT].client)
     return await answer(request, chat, lineup, FORMAT)
 
@@ -34,7 +35,7 @@ async def count_tokens(request: web.Request) -> web.Response:
     """
     catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
-    chat, selection = parse_count(await request.read(), path, request.headers)
+    chat, selection = parse_count(await body_of(request), path, request.headers)
     lineup = catalog.counters(chat, selection, request[VISIT].client)
     tokens: int | None = None
     headers: dict[str, str] = {}

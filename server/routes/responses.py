@@ -30,6 +30,7 @@ from server.wire.responses import (
 from server.wire.responses.history import reference_in, thought_in
 from server.wire.responses.request import OPAQUE
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ routes = web.RouteTableDef()
 @routes.post("/responses")
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
-    asked, selection = parse(await request.read(), providers_in_path(request))
+    asked, selection = parse(await body_of(request), providers_in_path(request))
     earlier = await _earlier(store, owner, asked)
     items = await _items(store, owner, asked)
     chat = asked.chat(earlier, items)

@@ -13,6 +13,7 @@ from server.keys import VISIT
 from server.lineup import Selection
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
+from .bodies import body_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -22,13 +23,13 @@ Form = Mapping[str, str | bytes | bytearray | FileField]
 
 @routes.post("/embeddings")
 async def create_embeddings(request: web.Request) -> web.Response:
-    parsed = parse_embeddings(await request.read(), providers_in_path(request))
+    parsed = parse_embeddings(await body_of(request), providers_in_path(request))
     return await _answer(request, *parsed)
 
 
 @routes.post("/audio/speech")
 async def create_speech(request: web.Request) -> web.Response:
-    parsed = parse_speech(await request.read(), providers_in_path(request))
+    parsed = parse_speech(await body_of(request), providers_in_path(request))
     return await _answer(request, *parsed)
 
 

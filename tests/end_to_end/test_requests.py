@@ -1,5 +1,6 @@
 """What a client may ask, and what it is told when it asks wrongly: contract §3."""
 
+import gzip
 from hashlib import sha256
 from typing import Any
 
@@ -89,6 +90,22 @@ async def test_wrong_paths_methods_and_sizes(serve: Serve) -> None:
     assert_error(large, 413, "body_too_large", None)
     nobody = await client.chat()
     assert_error(nobody, 404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/images/generate"])
+async def test_compressed_bodies(serve: Serve, path: str) -> None:
+    """A body may be compressed; one that is not, but says so, is the client's fault."""
+    client = await serve()
+    says_gzip = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+
+    good = await client.request(
+        "POST", path, data=gzip.compress(b"[]"), headers=says_gzip
+    )
+    bad = await client.request("POST", path, data=b"[]", headers=says_gzip)
+
+    assert (good.status, bad.status) == (400, 400)
+    assert "must be a JSON object" in good.error["message"]
+    assert "Content-Encoding" in bad.error["message"]
 
 
 async def test_keys_open_the_api_and_nothing_else_does(serve: Serve) -> None:
