@@ -139,6 +139,8 @@ class ChatStream:
     def close(self) -> None:
         """Hang up, or leave the connection to the pool if the answer is whole."""
         if self._closed:
+            if self._error is not None:  # nobody will read it: it is not to keep this
+                self._error.__traceback__ = None
             return
         self._closed, self._left = True, None
         if self._timer is not None:

@@ -1,12 +1,14 @@
 """The transport, on real sockets: what is sent, and what arrives."""
 
 import asyncio
+import gc
+import weakref
 import zlib
 
 import pytest
 from attrs import evolve
 
-from providers import ProviderError, chunks_of
+from providers import ChatStream, ProviderError, chunks_of
 from providers.dialects import Call
 from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
@@ -284,3 +286,37 @@ async def test_heads_of_calls(connect: Connect) -> None:
         provider.head(Call("https://b.test/chat"))
     with pytest.raises(ValueError, match="line break"):
         provider.head(Call("chat", headers={"X-Theirs": "1\r\nX-Key: 2"}))
+
+
+async def test_error_that_nobody_reads(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """A stream that can't be shown, to a reader that leaves just then, is let go."""
+    gate = asyncio.Event()
+    upstream = await make_upstream([HEAD, A, gate, delta(content="b"), ...])
+
+    async def stream_is_read() -> None:
+        raise AssertionError
+
+    async def left() -> weakref.ref[ChatStream]:
+        stream = start(connect(upstream.url))
+
+        def show(_: object) -> bool:
+            reading.cancel()
+            raise ConnectionResetError
+
+        assert await token(stream) == "a"
+        reading = asyncio.ensure_future(stream.pour(show, stream_is_read))
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        stream.close()
+        return weakref.ref(stream)
+
+    gc.disable()
+    try:
+        kept = await left()
+        await soon(upstream.hung_up)
+        assert kept() is None
+    finally:
+        gc.enable()
