@@ -19,17 +19,7 @@ from typing import Any, cast
 import uvloop
 from attrs import define, field
 
-from .wire import (
-    EVENTS,
-    HEAD,
-    ORDER,
-    ROLE,
-    Order,
-    burst,
-    ending,
-    json_answer,
-    whole,
-)
+from .wire import EVENTS, HEAD, ORDER, ROLE, Order, burst, ending, json_answer, whole
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 RACE = re.compile(rb'"user": ?"race-(\d+)"')

@@ -1,6 +1,7 @@
 """What the server may know of the providers: these names, and no module of theirs."""
 
-from .attempt import Attempt
+from .calls.chat import ChatStream
+from .calls.task import TaskStream
 from .chat import (
     COMPLETIONS,
     MESSAGES,
@@ -21,7 +22,6 @@ from .chat import (
     chunks_of,
     with_text,
 )
-from .chat_stream import ChatStream
 from .dialects import is_gradio_model, kinds
 from .errors import (
     Phase,
@@ -31,13 +31,13 @@ from .errors import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from .http import open_session
-from .local import Endpoint, Engine, Engines, engine_missing
+from .http.attempt import Attempt
+from .http.session import open_session
+from .local.engine import Endpoint, Engine, Engines, engine_missing
 from .models import ModelList
 from .packages import BrokenPackage, load_packages
 from .provider import Provider
 from .settings import CAPABILITIES, Limits, ProviderSettings, vendors
-from .task_stream import TaskStream
 from .tasks import (
     Blob,
     EmbeddingsRequest,

@@ -12,9 +12,10 @@ from attrs import evolve
 from multidict import CIMultiDict
 from yarl import URL
 
-from .attempt import Attempt
+from .calls.chat import ChatStream
+from .calls.task import TaskStream
+from .calls.whole import WholeAnswer
 from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest
-from .chat_stream import ChatStream
 from .dialects import (
     COUNTERS,
     DIALECTS,
@@ -31,8 +32,9 @@ from .errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from .exchange import MAX_SENT, Exchange, Line, request_head
-from .http import (
+from .http.attempt import Attempt
+from .http.exchange import MAX_SENT, Exchange, Line, request_head
+from .http.session import (
     check_status,
     is_public,
     proxy_from_environment,
@@ -40,9 +42,7 @@ from .http import (
     what_broke,
 )
 from .settings import Limits, ProviderSettings
-from .task_stream import TaskStream
 from .tasks import IMAGE_FIELDS, TaskRequest
-from .whole_answer import WholeAnswer
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TIMEOUT = 15.0

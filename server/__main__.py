@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 from . import logs
-from .config import STRATEGIES, Config, LogSettings, RaceSettings
-from .loading import ConfigError, config_path, load
+from .config.loading import ConfigError, config_path, load
+from .config.settings import STRATEGIES, Config, LogSettings, RaceSettings
 
 FILE = click.option(
     "--config",
@@ -58,7 +58,7 @@ def main(context: click.Context, /, file: Path | None, **options: Any) -> None:
 @click.pass_obj
 def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
     """Validate the configuration, and show the providers: on or off, and why."""
-    from .check import show  # noqa: PLC0415 - rich is slow to import, and only for this
+    from .process.check import show  # noqa: PLC0415 - rich is slow to import, and only for this
 
     path = config_path(file or outer, os.environ)
     config = _or_exit(partial(load, path))
@@ -81,8 +81,8 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
 @click.option("--seed", type=int, default=0, help="For what the log does not tell.")
 def replay(files: tuple[Path, ...], delay: str, seed: int, **options: Any) -> None:
     """Run the races in FILES again, on paper, with another policy."""
-    from .replay import Policy  # noqa: PLC0415 - only for this
-    from .replay_table import show  # noqa: PLC0415 - rich is slow to import
+    from .record.replay import Policy  # noqa: PLC0415 - only for this
+    from .record.replay_table import show  # noqa: PLC0415 - rich is slow to import
 
     logs.configure(LogSettings(level="error"))
     show(files, Policy(delay=_delay(delay), **options), seed)
@@ -118,9 +118,9 @@ def key(name: str) -> None:
 
 
 def _serve(config: Config, reading: partial[Config]) -> None:
-    from .response_store import try_store  # noqa: PLC0415 - `check` has no use for it
-    from .serve import listen, serve_alone  # noqa: PLC0415 - likewise
-    from .workers import SOCKET, supervise, work  # noqa: PLC0415 - likewise
+    from .process.serve import listen, serve_alone  # noqa: PLC0415 - likewise
+    from .process.workers import SOCKET, supervise, work  # noqa: PLC0415 - likewise
+    from .stores.responses import try_store  # noqa: PLC0415 - `check` has no use for it
 
     logs.configure(config.log)
     if inherited := os.environ.pop(SOCKET, None):

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from . import routes
 from .gateway import Gateway
-from .keys import RESPONSES
-from .middlewares import middlewares, on_prepare
-from .response_store import ResponseStore
+from .stores.responses import ResponseStore
+from .web import routes
+from .web.context import RESPONSES
+from .web.middlewares import middlewares, on_prepare
 
 
 def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:

@@ -10,14 +10,14 @@ import structlog
 
 from providers import Limits, ModelList, Provider, ProviderSettings
 
-from .catalog import Catalog
-from .config import ENGINE, Config, KeySettings, LogSettings
-from .draining import Drain
-from .health import Health
-from .media import MediaStore
-from .racefile import RaceFile
-from .racelog import Entry, RaceLog
-from .schedule import Budget
+from .config.settings import ENGINE, Config, KeySettings, LogSettings
+from .racing.catalog import Catalog
+from .racing.health import Health
+from .racing.schedule import Budget
+from .record.file import RaceFile
+from .record.log import Entry, RaceLog
+from .stores.media import MediaStore
+from .web.draining import Drain
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
-from .config import LogSettings
+from .config.settings import LogSettings
 
 
 class _StandardError:

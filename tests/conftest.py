@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests import client, process
-from tests.space import Space, running, visited
-from tests.upstream import Step, Upstream, upstream
+from .rig import client
+from .rig import server_process as process
+from .rig.gradio_process import Space, running, visited
+from .rig.upstream import Step, Upstream, upstream
 
 MakeUpstream = Callable[..., Awaitable[Upstream]]
 StartServer = Callable[..., Awaitable[process.Server]]

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
-from . import counting, gradio, huggingface_images, openai_tasks, pollinations
-from .anthropic import Anthropic
+from . import counting
+from .anthropic.dialect import Anthropic
 from .base import UNREADABLE, Call, Dialect, WholeDialect, read_error
-from .gemini import Gemini
-from .gradio_spaces import is_gradio_model
-from .ollama import Ollama
-from .openai import OpenAI
+from .gemini.dialect import Gemini
+from .images import gradio, pollinations
+from .images import huggingface as huggingface_images
+from .images.gradio_spaces import is_gradio_model
+from .ollama.dialect import Ollama
+from .openai import tasks as openai_tasks
+from .openai.dialect import OpenAI
 from .talk import Ask, Reply, Result, Talk
 
 __all__ = [

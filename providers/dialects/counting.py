@@ -12,11 +12,12 @@ from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import TokenCount
 
-from . import anthropic, gemini
-from .anthropic_native import passed_body
-from .anthropic_request import message_body
+from .anthropic import dialect as anthropic
+from .anthropic.native import passed_body
+from .anthropic.request import message_body
 from .base import Call
-from .gemini_request import content_body
+from .gemini import dialect as gemini
+from .gemini.request import content_body
 from .talk import Ask, Talk
 
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}

@@ -23,7 +23,7 @@ from providers import (
     with_text,
 )
 from server.errors import GatewayError
-from server.lineup import Selection
+from server.racing.lineup import Selection
 
 from .format import Format
 from .reading import make, read_object, take_selection

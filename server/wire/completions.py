@@ -21,7 +21,7 @@ from providers import (
     chunks_of,
 )
 from server.errors import InvalidRequest
-from server.lineup import Selection
+from server.racing.lineup import Selection
 
 from .chat import DONE, MAX_ANSWER, error_frame, joined, usage_payload
 from .format import Format

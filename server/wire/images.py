@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from providers import ImageRequest, Images
-from server.lineup import Selection
+from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
 

@@ -4,9 +4,9 @@ from typing import Any, TypeVar
 
 import orjson
 
+from server.config.structuring import Structure
 from server.errors import InvalidJSON, InvalidRequest
-from server.lineup import RaceOptions, Selection
-from server.structuring import Structure
+from server.racing.lineup import RaceOptions, Selection
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
 from server.errors import InvalidJSON, InvalidRequest
-from server.lineup import Selection
+from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
 

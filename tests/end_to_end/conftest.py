@@ -13,11 +13,11 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from tests import client
-from tests.dialects import DIALECTS, Speakers, speaker, table
-from tests.process import READY, alone, running
-from tests.tap import Tap, tap
-from tests.upstream import upstream
+from tests.rig import client
+from tests.rig.dialects import DIALECTS, Speakers, speaker, table
+from tests.rig.recording_relay import Tap, tap
+from tests.rig.server_process import READY, alone, running
+from tests.rig.upstream import upstream
 
 NODE = Path(__file__).parents[1] / "node"
 # Short answers: the model writes 30 tokens a second on a busy machine.

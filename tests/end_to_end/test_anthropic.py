@@ -16,10 +16,10 @@ from providers import (
     ProviderSettings,
     open_session,
 )
-from tests import anthropic_events
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import END, HEAD, Step, chunked
+from tests.rig import anthropic_events
+from tests.rig.client import Client
+from tests.rig.upstream import END, HEAD, Step, chunked
 
 MODEL = "claude-haiku-4-5"
 NAMED = {"provider": "Claude"}

@@ -8,19 +8,12 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests import anthropic_events
-from tests.anthropic_events import BEGUN, THEIRS, block, blocks, script
-from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
-from tests.dialects import CALLS, DIALECTS, FINE, PARIS, table
-from tests.upstream import (
-    END,
-    HEAD,
-    Step,
-    answers,
-    delta,
-    says,
-)
+from tests.rig import anthropic_events
+from tests.rig.anthropic_events import BEGUN, THEIRS, block, blocks, script
+from tests.rig.client import Answer, Client
+from tests.rig.dialects import CALLS, DIALECTS, FINE, PARIS, table
+from tests.rig.upstream import END, HEAD, Step, answers, delta, says
 
 MESSAGES = "/v1/messages"
 COUNT = f"{MESSAGES}/count_tokens"

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from tests.conftest import MakeUpstream
-from tests.process import alone
-from tests.upstream import answers, says
+from tests.rig.server_process import alone
+from tests.rig.upstream import answers, says
 
 
 async def test_each_provider_is_asked_and_timed(

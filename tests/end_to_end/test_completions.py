@@ -9,9 +9,9 @@ from typing import Any
 import openai
 import pytest
 
-from tests.client import Client, frames
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import DONE, END, HEAD, Step, answers, delta, event, says
+from tests.rig.client import Client, frames
+from tests.rig.upstream import DONE, END, HEAD, Step, answers, delta, event, says
 
 PATH = "/v1/completions"
 ONE = {"provider": "One"}

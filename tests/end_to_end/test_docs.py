@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from server.openapi import document
-from tests.client import Client
+from server.web.openapi import document
 from tests.conftest import Serve
-from tests.end_to_end.test_requests import key
+from tests.rig.client import Client
+
+from .test_requests import key
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)

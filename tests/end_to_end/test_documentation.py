@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import says
+from tests.rig.client import Client
+from tests.rig.upstream import says
 
 EXAMPLES = Path(__file__).with_name("documented")
 # The second example goes on where the first has imported requests.

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from tests.client import client
 from tests.conftest import MakeUpstream, StartServer
-from tests.processes import children, ended, engines
+from tests.rig.client import client
+from tests.rig.procfs import children, ended, engines
 
 EMBEDDED = "[providers.SmolLM2]\ncontext = 512"
 

@@ -4,9 +4,9 @@ import asyncio
 import random
 from collections import Counter
 
-from tests.chance import CRITICAL, chi_square
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import says
+from tests.rig.chi_square import CRITICAL, chi_square
+from tests.rig.upstream import says
 
 NAMES, RACES = "ABCDEFGH", 320
 

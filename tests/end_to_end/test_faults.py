@@ -8,12 +8,12 @@ from time import perf_counter
 
 import pytest
 
-from tests.client import Answer, Client, client, frames, text
 from tests.conftest import MakeUpstream, StartServer
 from tests.faults.matrix import Matrix, matrix
 from tests.faults.table import http_errors, named
-from tests.footprint import calm
-from tests.upstream import Upstream, says
+from tests.rig.client import Answer, Client, client, frames, text
+from tests.rig.resources import calm
+from tests.rig.upstream import Upstream, says
 
 NAMES = dict.fromkeys(fault.name for fault in [*named(), *http_errors()])
 STREAMS = 50
@@ -58,7 +58,8 @@ def test_faults_leave_nothing_behind(played: Matrix) -> None:
 async def doomed() -> AsyncIterator[tuple[asyncio.subprocess.Process, Upstream]]:
     """Start an upstream in a process of its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.doomed"), stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.rig.killable_upstream"),
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
@@ -105,7 +106,7 @@ async def test_upstream_that_is_killed(
     killed = asyncio.Event()
     other = await make_upstream([killed, *says("Good")])
     tables = dying.table("Doomed"), other.table("Other")
-    server = await start_server(*tables, module="tests.watched")
+    server = await start_server(*tables, module="tests.rig.leak_watch")
 
     def kill() -> None:
         process.kill()

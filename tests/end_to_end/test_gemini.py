@@ -8,9 +8,9 @@ import pytest
 from llmock.pytest_plugin import LLMock
 
 from providers import Limits, Provider, ProviderSettings, open_session
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import END, HEAD, Step, answers, chunked, event, says
+from tests.rig.client import Client
+from tests.rig.upstream import END, HEAD, Step, answers, chunked, event, says
 
 WEATHER: Any = {
     "type": "function",

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
-from tests.pictures import generated, picture
-from tests.space import Space
-from tests.upstream import Step, Upstream, answers
+from tests.rig.client import Answer, Client
+from tests.rig.gradio_process import Space
+from tests.rig.pictures import generated, picture
+from tests.rig.upstream import Step, Upstream, answers
 
 FLUX = "/api/spaces/black-forest-labs/FLUX.1-schnell"
 JSON = ["Content-Type: application/json"]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import DONE, END, HEAD, ROLE, Upstream, answers, delta, says
+from tests.rig.client import Client
+from tests.rig.upstream import DONE, END, HEAD, ROLE, Upstream, answers, delta, says
 
 BROKEN = answers(500, {"error": {"message": "broken"}})
 

@@ -3,10 +3,10 @@
 from base64 import b64encode
 from typing import Any
 
-from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
-from tests.pictures import picture
-from tests.upstream import Step, Upstream, answers, says
+from tests.rig.client import Answer, Client
+from tests.rig.pictures import picture
+from tests.rig.upstream import Step, Upstream, answers, says
 
 RED = picture("JPEG")
 JPEG = answers(200, raw=RED, headers=["Content-Type: image/jpeg"])

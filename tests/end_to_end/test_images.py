@@ -12,10 +12,10 @@ import openai
 import pytest
 from PIL import Image
 
-from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
-from tests.pictures import generated, picture
-from tests.upstream import Step, Upstream, answers
+from tests.rig.client import Answer, Client
+from tests.rig.pictures import generated, picture
+from tests.rig.upstream import Step, Upstream, answers
 
 RED, BLUE = picture(color="red"), picture("WEBP", "blue")
 BIG = picture(side=512)

@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from tests import openai_events
-from tests.dialects import (
+from tests.rig import openai_events
+from tests.rig.dialects import (
     CALLS,
     CITY,
     COMPLETION_TOKENS,
@@ -22,7 +22,7 @@ from tests.dialects import (
     City,
     Speakers,
 )
-from tests.tap import Tap
+from tests.rig.recording_relay import Tap
 
 # Of LangChain's own making: it serializes what the openai package has parsed.
 QUIET = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.client import CHAT, hello
 from tests.conftest import MakeUpstream, StartServer
-from tests.endless import endless
-from tests.footprint import connected, settled, used
-from tests.process import Server
-from tests.raw_client import LEAVINGS, Leaving, RawClient, raw_client
-from tests.upstream import HEAD, ROLE, Step, answers, delta, says
+from tests.rig.client import CHAT, hello
+from tests.rig.endless_upstream import endless
+from tests.rig.raw_client import LEAVINGS, Leaving, RawClient, raw_client
+from tests.rig.resources import connected, settled, used
+from tests.rig.server_process import Server
+from tests.rig.upstream import HEAD, ROLE, Step, answers, delta, says
 
-WATCHED = "tests.watched"
+WATCHED = "tests.rig.leak_watch"
 STREAMED, WHOLE = (True,), (False,)
 Leavers = list[tuple[RawClient, Leaving]]
 

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests import openai_events
-from tests.dialects import CALLS, CITY, FINE, OBJECT, City, Speakers
-from tests.tap import Tap
+from tests.rig import openai_events
+from tests.rig.dialects import CALLS, CITY, FINE, OBJECT, City, Speakers
+from tests.rig.recording_relay import Tap
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests import openai_events
-from tests.dialects import (
+from tests.rig import openai_events
+from tests.rig.dialects import (
     CALLS,
     CITY,
     COMPLETION_TOKENS,
@@ -20,7 +20,7 @@ from tests.dialects import (
     Speakers,
     speaker,
 )
-from tests.tap import Tap
+from tests.rig.recording_relay import Tap
 
 RESPONSE = [
     "response.created",

@@ -17,9 +17,9 @@ import openai
 import pytest
 
 from providers import Limits, Provider, ProviderSettings, open_session
-from tests.client import Client, frames
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import END, HEAD, Step, Upstream, answers, chunked, says
+from tests.rig.client import Client, frames
+from tests.rig.upstream import END, HEAD, Step, Upstream, answers, chunked, says
 
 NAMED = {"provider": "Llama"}
 PIXEL = "iVBORw0KGgo="

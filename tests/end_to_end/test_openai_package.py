@@ -10,10 +10,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests import openai_events
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.dialects import (
+from tests.rig import openai_events
+from tests.rig.client import Client
+from tests.rig.dialects import (
     CALLS,
     CITY,
     DIALECTS,
@@ -23,9 +23,9 @@ from tests.dialects import (
     City,
     Speakers,
 )
-from tests.pictures import generated, picture
-from tests.tap import Tap
-from tests.upstream import DONE, END, HEAD, Step, answers, delta, says
+from tests.rig.pictures import generated, picture
+from tests.rig.recording_relay import Tap
+from tests.rig.upstream import DONE, END, HEAD, Step, answers, delta, says
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 MODEL = "gpt-4o-mini"

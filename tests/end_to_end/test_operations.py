@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client, client
 from tests.conftest import MakeUpstream, StartServer
-from tests.process import READY, Server, alone
-from tests.processes import children
-from tests.upstream import DONE, END, HEAD, Upstream, delta, says
+from tests.rig.client import Client, client
+from tests.rig.procfs import children
+from tests.rig.server_process import READY, Server, alone
+from tests.rig.upstream import DONE, END, HEAD, Upstream, delta, says
 
 
 async def start(

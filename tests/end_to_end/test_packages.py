@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import HEAD, delta, says
+from tests.rig.upstream import HEAD, delta, says
 
 MODULE = """
 from attrs import define

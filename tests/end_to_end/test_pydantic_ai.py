@@ -9,8 +9,8 @@ from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from tests import openai_events
-from tests.dialects import (
+from tests.rig import openai_events
+from tests.rig.dialects import (
     CALLS,
     CITY,
     COMPLETION_TOKENS,
@@ -22,7 +22,7 @@ from tests.dialects import (
     City,
     Speakers,
 )
-from tests.tap import Tap
+from tests.rig.recording_relay import Tap
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 Model = type[OpenAIChatModel | OpenAIResponsesModel]

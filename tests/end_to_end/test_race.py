@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import (
+from tests.rig.client import Client
+from tests.rig.upstream import (
     DONE,
     END,
     HEAD,

@@ -6,17 +6,10 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from tests.client import CHAT, Answer, Client, hello
 from tests.conftest import MakeUpstream, Serve
-from tests.pictures import generated, picture
-from tests.upstream import (
-    HEAD,
-    ROLE,
-    Upstream,
-    answers,
-    delta,
-    says,
-)
+from tests.rig.client import CHAT, Answer, Client, hello
+from tests.rig.pictures import generated, picture
+from tests.rig.upstream import HEAD, ROLE, Upstream, answers, delta, says
 
 JSON = ["Content-Type: application/json"]
 VECTORS = {

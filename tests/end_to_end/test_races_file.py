@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import define
 
-from tests.client import CHAT, Client, client, hello
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.process import Server
-from tests.races import AUTH, heard, key_of, listening
-from tests.upstream import HEAD, answers, delta, says
+from tests.rig.client import CHAT, Client, client, hello
+from tests.rig.race_listener import AUTH, heard, key_of, listening
+from tests.rig.server_process import Server
+from tests.rig.upstream import HEAD, answers, delta, says
 
 WORD = "hushhush"
 

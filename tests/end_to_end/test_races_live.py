@@ -4,10 +4,10 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 
-from tests.client import CHAT, client, hello
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.races import AUTH, KEYS, heard, key_of, listening
-from tests.upstream import says
+from tests.rig.client import CHAT, client, hello
+from tests.rig.race_listener import AUTH, KEYS, heard, key_of, listening
+from tests.rig.upstream import says
 
 
 async def test_keys_see_their_own(serve: Serve, make_upstream: MakeUpstream) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.client import CHAT, Answer, hello
-from tests.client import client as connect
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.raw_client import raw_client
-from tests.upstream import answers, says
+from tests.rig.client import CHAT, Answer, hello
+from tests.rig.client import client as connect
+from tests.rig.raw_client import raw_client
+from tests.rig.upstream import answers, says
 
 PAGE = "http://localhost:5173"
 

@@ -13,11 +13,11 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.client import Client
-from tests.client import client as open_client
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.response_events import read, whole
-from tests.upstream import (
+from tests.rig.client import Client
+from tests.rig.client import client as open_client
+from tests.rig.response_events import read, whole
+from tests.rig.upstream import (
     DONE,
     END,
     HEAD,

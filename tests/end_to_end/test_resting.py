@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from tests.client import Answer, Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import Step, Upstream, answers, says
+from tests.rig.client import Answer, Client
+from tests.rig.upstream import Step, Upstream, answers, says
 
 BROKEN = answers(500, {"error": {"message": "broken"}})
 WRONG = answers(400, {"error": {"message": "no such field"}})

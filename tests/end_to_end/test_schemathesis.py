@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from server.openapi import document
-from tests import dialects
-from tests.client import CHAT, Client, hello
-from tests.client import client as connect
+from server.web.openapi import document
 from tests.conftest import MakeUpstream, StartServer
-from tests.document import operation
-from tests.pictures import generated, picture
-from tests.upstream import Received, Step, answers
+from tests.rig import dialects
+from tests.rig.client import CHAT, Client, hello
+from tests.rig.client import client as connect
+from tests.rig.document import operation
+from tests.rig.pictures import generated, picture
+from tests.rig.upstream import Received, Step, answers
 
 CONFIG = Path(__file__).parent.parent / "schemathesis.toml"
 TYPED = ["Content-Type: application/json"]

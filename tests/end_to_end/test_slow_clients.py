@@ -7,19 +7,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.client import frames, hello, text
 from tests.conftest import MakeUpstream, StartServer
-from tests.endless import Endless, endless
-from tests.footprint import footprint, settled, used
-from tests.process import Server
-from tests.raw_client import RawClient, raw_client, unchunked
-from tests.upstream import says
+from tests.rig.client import frames, hello, text
+from tests.rig.endless_upstream import Endless, endless
+from tests.rig.raw_client import RawClient, raw_client, unchunked
+from tests.rig.resources import footprint, settled, used
+from tests.rig.server_process import Server
+from tests.rig.upstream import says
 
 # So little of an answer waits in the kernel for a client that does not read.
 RECEIVE_BUFFER = 4096
 # What one client that does not read may cost of the server's memory, in KiB.
 EACH = 2 * 1024
-WATCHED = "tests.watched"
+WATCHED = "tests.rig.leak_watch"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.soak import prepared, report
+from tests.soak.__main__ import prepared, report
 
 SECONDS = 8.0
 SEED = 1

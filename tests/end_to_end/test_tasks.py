@@ -7,9 +7,9 @@ import aiohttp
 import openai
 import pytest
 
-from tests.client import Client
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import Step, answers
+from tests.rig.client import Client
+from tests.rig.upstream import Step, answers
 
 JSON = ["Content-Type: application/json"]
 EMBEDDED = {

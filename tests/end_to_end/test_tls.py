@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from tests.conftest import MakeUpstream, Serve
-from tests.pictures import generated, picture
-from tests.upstream import HEAD, ROLE, answers, says
+from tests.rig.pictures import generated, picture
+from tests.rig.upstream import HEAD, ROLE, answers, says
 
 HALF = 500_000
 

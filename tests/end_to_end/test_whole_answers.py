@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from server.times import ENOUGH
-from tests.client import CHAT, Answer, Client
+from server.racing.times import ENOUGH
 from tests.conftest import MakeUpstream, Serve
-from tests.upstream import (
+from tests.rig.client import CHAT, Answer, Client
+from tests.rig.upstream import (
     DONE,
     END,
     HEAD,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from tests.client import Answer, hello, text
+from tests.rig.client import Answer, hello, text
 
 from .scripts import HEALTHY, words_for
 from .table import Fault

@@ -10,9 +10,9 @@ from time import perf_counter
 import aiohttp
 from attrs import define, field
 
-from tests.client import CHAT, Answer
-from tests.footprint import SETTLING, Footprint, calm, settled
-from tests.process import Server, running
+from tests.rig.client import CHAT, Answer
+from tests.rig.resources import SETTLING, Footprint, calm, settled
+from tests.rig.server_process import Server, running
 
 from .judging import SECRET, SHAPES, Cell, Finding, Shape, judge
 from .scripts import HEALTHY
@@ -128,7 +128,7 @@ async def matrix(folder: Path) -> AsyncIterator[Matrix]:
             folder / "config.toml",
             opened.toml(),
             environ={"PYTHONPATH": str(folder)},
-            module="tests.watched",
+            module="tests.rig.leak_watch",
         ) as server,
     ):
         yield Matrix(opened, server)

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.upstream import END, HEAD, Received, Script, Step, answers, chunked
+from tests.rig.upstream import END, HEAD, Received, Script, Step, answers, chunked
 
 from .compression import gzipped
 

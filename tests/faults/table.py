@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
-from tests.upstream import END, HEAD, Step, answers, chunked
+from tests.rig.upstream import END, HEAD, Step, answers, chunked
 
 from .compression import bomb, brotli, deflated, gzipped, zstandard
 from .scripts import (

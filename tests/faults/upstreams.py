@@ -9,21 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from attrs import define, field
 
-from tests.upstream import Received, Script, Upstream, upstream
+from tests.rig.upstream import Received, Script, Upstream, upstream
 
 from .judging import SECRET, Cell, said_by_healthy
-from .scripts import (
-    ALL,
-    DONE,
-    HEALTHY,
-    PAUSE,
-    ROLE,
-    STOP,
-    Asked,
-    chunk,
-    frame,
-    whole,
-)
+from .scripts import ALL, DONE, HEALTHY, PAUSE, ROLE, STOP, Asked, chunk, frame, whole
 from .table import Place
 
 SETTINGS = """

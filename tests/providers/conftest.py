@@ -17,7 +17,7 @@ async def session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Open the providers' session; no connection of it outlives the test."""
-    monkeypatch.setattr("providers.chat_stream.LINGER", 0.0)
+    monkeypatch.setattr("providers.calls.chat.LINGER", 0.0)
     async with open_session() as opened:
         yield opened
 

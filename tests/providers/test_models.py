@@ -11,9 +11,10 @@ from providers import (
 )
 from providers.errors import ProviderDenied, ProviderFailed, ProviderUnreachable
 from tests.conftest import MakeUpstream
-from tests.providers.calls import OVERLOADED
-from tests.providers.conftest import Connect
-from tests.upstream import HEAD, Step, answers, chunked
+from tests.rig.chat_calls import OVERLOADED
+from tests.rig.upstream import HEAD, Step, answers, chunked
+
+from .conftest import Connect
 
 
 async def test_list_models(make_upstream: MakeUpstream, connect: Connect) -> None:

@@ -12,7 +12,7 @@ from providers import ChatStream, ProviderError, chunks_of
 from providers.dialects import Call
 from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
-from tests.providers.calls import (
+from tests.rig.chat_calls import (
     COMPLETION,
     HELLO,
     KEY,
@@ -26,8 +26,7 @@ from tests.providers.calls import (
     text,
     token,
 )
-from tests.providers.conftest import Connect
-from tests.upstream import (
+from tests.rig.upstream import (
     DONE,
     END,
     HEAD,
@@ -39,6 +38,8 @@ from tests.upstream import (
     event,
     says,
 )
+
+from .conftest import Connect
 
 BAD = chunked(b"data: {oops\n\n")
 TICKING: list[Step] = [chunked(b": hm\n\n"), 0.02] * 200
@@ -174,7 +175,7 @@ async def test_last_words_take_no_longer_than_they_may(
     make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Usage and [DONE] are waited for, but not for as long as a token would be."""
-    monkeypatch.setattr("providers.chat_stream.LAST_WORDS", 0.2)
+    monkeypatch.setattr("providers.calls.chat.LAST_WORDS", 0.2)
     upstream = await make_upstream([HEAD, A, STOP, *TICKING, ...])
 
     async with asyncio.timeout(3):
@@ -186,7 +187,7 @@ async def test_last_words_may_wait_for_a_slow_reader(
     make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reader who takes its time misses none of them."""
-    monkeypatch.setattr("providers.chat_stream.LAST_WORDS", 0.1)
+    monkeypatch.setattr("providers.calls.chat.LAST_WORDS", 0.1)
     gate = asyncio.Event()
     script = [HEAD, A, STOP, gate, event({"choices": [], "usage": {"total_tokens": 5}})]
     upstream = await make_upstream([*script, DONE, END])

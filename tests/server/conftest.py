@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from providers import vendors
-from server.config import Config
-from server.loading import load
+from server.config.loading import load
+from server.config.settings import Config
 
 ReadConfig = Callable[..., Config]
 # Turns the built-in providers off: a test names what it needs.

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from server import logs
-from server.config import LogSettings
+from server.config.settings import LogSettings
 
 Configure = Callable[..., Callable[[], list[str]]]
 

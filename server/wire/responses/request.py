@@ -8,7 +8,7 @@ from attrs.validators import ge, in_, le, min_len, optional
 
 from providers import ChatRequest
 from server.errors import InvalidRequest
-from server.lineup import Selection
+from server.racing.lineup import Selection
 from server.wire.reading import make, read_object, take_selection
 
 from .history import Item, messages_of, reference_in, thought_in

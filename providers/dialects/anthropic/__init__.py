@@ -1,0 +1,5 @@
+"""The dialect `anthropic`, and what belongs to it."""
+
+from .dialect import Anthropic
+
+__all__ = ["Anthropic"]

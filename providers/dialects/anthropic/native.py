@@ -1,0 +1,110 @@
+"""Messages that pass as they are, between a client and an upstream of the same API."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from attrs import define, evolve, field
+
+from providers.chat import MESSAGES, Chunk, NativeEvent, NativeRequest
+from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
+
+# What can stand behind `event:`.
+NAME = re.compile(r"[\w.-]+")
+# The fields of a message that a stream tells at its end.
+TOLD_LAST = ("stop_reason", "stop_sequence", "stop_details", "container")
+
+
+def passed_body(request: NativeRequest, model: str) -> dict[str, Any]:
+    """
+    Return what the client said, but for the model, and asking for a stream.
+
+    Thoughts without a signature are left out: they are reasoning of other upstreams,
+    which has none, and the API answers 400 to them.
+    """
+    signed = (_signed(message) for message in request.body["messages"])
+    messages = [message for message in signed if message is not None]
+    return {**request.body, "messages": messages, "model": model, "stream": True}
+
+
+def _signed(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    left = [
+        block
+        for block in content
+        if block.get("type") != "thinking" or block.get("signature")
+    ]
+    if len(left) == len(content):
+        return message
+    return {**message, "content": left} if left else None
+
+
+@define
+class Passage:
+    """
+    Puts an answer's events into its chunks.
+
+    What comes before the first token waits for it, since whatever has no token by then
+    is not kept, and might belong to a racer that loses.
+    """
+
+    _held: list[NativeEvent] = field(factory=list, init=False)
+    _size: int = field(default=0, init=False)
+    _spoke: bool = field(default=False, init=False)
+
+    def carry(
+        self, chunks: list[Chunk], event: Mapping[str, Any], data: bytes
+    ) -> list[Chunk]:
+        """Return *chunks*, what *event* has been read as, with the event in them."""
+        at = 0
+        if not self._spoke:
+            tokens = (i for i, chunk in enumerate(chunks) if chunk.has_token)
+            at = next(tokens, -1)
+            self._hold(event, data)
+            if at < 0:
+                return chunks
+            self._spoke = True
+        else:
+            self._held += _native(event, data)
+        held, self._held = tuple(self._held), []
+        made = chunks or [Chunk()]
+        made[at] = evolve(made[at], native=held)
+        return made
+
+    def _hold(self, event: Mapping[str, Any], data: bytes) -> None:
+        if event.get("type") == "ping":
+            return  # there may be any number of them
+        self._held += _native(event, data)
+        self._size += len(data)
+        if self._size > MAX_EVENT_BYTES:
+            text = f"what comes before the first token is over {MAX_EVENT_BYTES} bytes"
+            raise EventTooLarge(text)
+
+
+def _native(event: Mapping[str, Any], data: bytes) -> list[NativeEvent]:
+    if event.get("type") == "message":
+        return [
+            NativeEvent(MESSAGES, str(each["type"]), orjson.dumps(each))
+            for each in _unrolled(event)
+        ]
+    name = event.get("type")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        return []
+    return [NativeEvent(MESSAGES, name, data)]
+
+
+def _unrolled(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the events of a message that came whole, though it was to be a stream."""
+    begun: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+    usage = message.get("usage") or {"output_tokens": 0}
+    yield {"type": "message_start", "message": {"usage": usage, **message, **begun}}
+    for index, block in enumerate(message.get("content") or ()):
+        of = {"index": index}
+        yield {"type": "content_block_start", **of, "content_block": block}
+        yield {"type": "content_block_stop", **of}
+    last = {name: message[name] for name in TOLD_LAST if name in message}
+    yield {"type": "message_delta", "delta": last, "usage": usage}
+    yield {"type": "message_stop"}

@@ -1,0 +1,5 @@
+"""The dialect `gemini`, and what belongs to it."""
+
+from .dialect import Gemini
+
+__all__ = ["Gemini"]

@@ -1,0 +1,277 @@
+"""Google's Gemini API: streamGenerateContent, each event a response of its own.
+
+Facts: the types of Google's own package (google-genai 3.4) and its documentation at
+ai.google.dev, on thought signatures and on errors.
+
+The gateway keeps nothing between two calls, so the signatures that a model wants back
+with its calls travel with the client: in a tool call's `extra_content`, where Google's
+own OpenAI-shaped API has them too.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from attrs import define, field
+
+from providers.chat import (
+    NOTHING,
+    ChatRequest,
+    Choice,
+    Chunk,
+    Delta,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+)
+from providers.dialects.base import Call, error_in
+from providers.dialects.framing import AnswerDecoder
+from providers.errors import (
+    ProviderError,
+    ProviderFailed,
+    ProviderProtocolError,
+    ProviderRefusedRequest,
+)
+from providers.settings import ProviderSettings
+
+from .request import content_body
+
+HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+# Reasons to end that are the content's; all but these are an end as any other, be it
+# that the model has failed at a call or that the reason is a new one.
+FILTERED = frozenset(
+    (
+        "SAFETY",
+        "RECITATION",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "LANGUAGE",
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
+        "MODEL_ARMOR",
+    )
+)
+
+
+@define
+class Gemini:
+    """One generation: asked for as a stream, read as what comes."""
+
+    settings: ProviderSettings
+    done: bool = field(default=False, init=False)
+    _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
+    _open: set[int] = field(factory=set, init=False)
+    _closed: set[int] = field(factory=set, init=False)
+    _calls: dict[int, int] = field(factory=dict, init=False)
+    _spoke: bool = field(default=False, init=False)
+    _mute: ProviderError | None = field(default=None, init=False)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._closed) and not self._open
+
+    def encode(self, request: ChatRequest, model: str) -> Call:
+        # Without `alt` the stream would be one array of JSON.
+        path = f"{path_of(model)}:streamGenerateContent?alt=sse"
+        body = orjson.dumps(content_body(request, model))
+        return Call(path, body, HEADERS | key_of(self.settings))
+
+    def receive(self, received: bytes) -> Iterator[Chunk]:
+        return self._events(self._body.feed(received))
+
+    def end(self) -> Iterator[Chunk]:
+        try:
+            yield from self._events(self._body.flush())
+        except orjson.JSONDecodeError as exc:
+            if not self.finished:
+                raise ProviderProtocolError("the answer ends inside an event") from exc
+        if not self.finished:
+            raise ProviderProtocolError("the answer ended before its finishReason")
+        if self._mute is not None and not self._spoke:
+            raise self._mute
+        self.done = True
+
+    def list_models(self) -> Call:
+        headers = {"Accept": "application/json"} | key_of(self.settings)
+        return Call("models?pageSize=1000", headers=headers)
+
+    def read_models(self, body: bytes) -> tuple[str, ...]:
+        rows = orjson.loads(body).get("models") or ()
+        return tuple(
+            str(row["name"]).removeprefix("models/")
+            for row in rows
+            if "generateContent" in (row.get("supportedGenerationMethods") or ())
+        )
+
+    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
+        for data in events:
+            if data == b"[DONE]":
+                continue  # the API has no such thing, proxies before it may
+            payload = orjson.loads(data)
+            # Errors may come in a list of one, and a stream without `alt` as one list.
+            listed = payload if isinstance(payload, list) else [payload]
+            for each in listed:
+                yield self._chunk(each)
+
+    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
+        if error := error_in(payload):
+            raise error
+        choices = [self._choice(each) for each in payload.get("candidates") or ()]
+        choices += self._blocked(payload.get("promptFeedback") or NOTHING)
+        counts = payload.get("usageMetadata")
+        return Chunk(
+            id=payload.get("responseId") or None,
+            model=payload.get("modelVersion") or None,
+            choices=tuple(choices),
+            usage=_usage(counts) if counts else None,
+        )
+
+    def _blocked(self, feedback: Mapping[str, Any]) -> list[Choice]:
+        """End an answer whose prompt is blocked, however late that is seen."""
+        reason = feedback.get("blockReason")
+        if not reason:
+            return []
+        if not self._spoke:
+            why = feedback.get("blockReasonMessage") or reason
+            raise _filtered(f"the prompt was blocked: {why}", reason)
+        ended = sorted(self._open)
+        self._closed |= self._open
+        self._open.clear()
+        return [Choice(index=i, finish_reason="content_filter") for i in ended]
+
+    def _choice(self, candidate: Mapping[str, Any]) -> Choice:
+        index = candidate.get("index") or 0
+        parts = (candidate.get("content") or NOTHING).get("parts") or ()
+        delta = self._delta(parts, index)
+        self._spoke = self._spoke or delta.has_token or bool(delta.extra)
+        reason = candidate.get("finishReason")
+        if reason:
+            self._open.discard(index)
+            self._closed.add(index)
+            self._mute = self._mute or _muted(reason, candidate.get("finishMessage"))
+        elif index not in self._closed:
+            self._open.add(index)
+        logprobs = candidate.get("logprobsResult")
+        return Choice(
+            index=index,
+            delta=delta,
+            finish_reason=self._finish(reason, index) if reason else None,
+            logprobs=_logprobs(logprobs) if logprobs else None,
+        )
+
+    def _finish(self, reason: str, index: int) -> FinishReason:
+        if reason in FILTERED:
+            return "content_filter"
+        if reason == "MAX_TOKENS":
+            return "length"
+        return "tool_calls" if index in self._calls else "stop"
+
+    def _delta(self, parts: Sequence[Mapping[str, Any]], choice: int) -> Delta:
+        said: list[str] = []
+        thought: list[str] = []
+        calls, images = [], []
+        for part in parts:
+            if called := part.get("functionCall"):
+                calls.append(self._call(called, part.get("thoughtSignature"), choice))
+            elif text := part.get("text"):
+                (thought if part.get("thought") else said).append(text)
+            elif (data := part.get("inlineData")) and not part.get("thought"):
+                images += _image(data)
+        return Delta(
+            content="".join(said) or None,
+            reasoning_content="".join(thought) or None,
+            tool_calls=tuple(calls),
+            extra={"images": images} if images else NOTHING,
+        )
+
+    def _call(
+        self, called: Mapping[str, Any], signature: str | None, choice: int
+    ) -> ToolCallDelta:
+        """Read a call, which comes whole; one without an id gets its id further in."""
+        arguments = called.get("args") or {}
+        if not isinstance(called["name"], str) or not isinstance(arguments, dict):
+            raise TypeError("a functionCall has a name and an object of args")
+        index = self._calls.get(choice, 0)
+        self._calls[choice] = index + 1
+        signed = {"extra_content": {"google": {"thought_signature": signature}}}
+        return ToolCallDelta(
+            index=index,
+            id=called.get("id") or None,
+            type="function",
+            name=called["name"],
+            arguments=orjson.dumps(arguments).decode(),
+            extra=signed if signature else NOTHING,
+        )
+
+
+def path_of(model: str) -> str:
+    """Return the resource that a model is, whether or not its name says `models/`."""
+    return f"models/{quote(model.removeprefix('models/'), safe='')}"
+
+
+def key_of(settings: ProviderSettings) -> dict[str, str]:
+    """Return the header that the key comes in."""
+    return {"x-goog-api-key": settings.api_key} if settings.api_key else {}
+
+
+def _filtered(message: str, reason: str) -> ProviderError:
+    """Make the error for content that the API does not let pass."""
+    return ProviderRefusedRequest(message, status=400, upstream_code=reason)
+
+
+def _muted(reason: str, message: str | None) -> ProviderError:
+    """Make the error for an answer that ends for *reason* with nothing said."""
+    said = f": {message}" if message else ""
+    text = f"it said nothing and gave the finishReason {reason}{said}"
+    if reason in FILTERED:
+        return _filtered(text, reason)
+    return ProviderFailed(text, upstream_code=reason)
+
+
+def _image(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return an image as the part of a message; there is none for other media."""
+    if not data["mimeType"].startswith("image/"):
+        return []
+    url = f"data:{data['mimeType']};base64,{data['data']}"
+    return [{"type": "image_url", "image_url": {"url": url}}]
+
+
+def _usage(counts: Mapping[str, Any]) -> Usage:
+    """Add up what the API counts apart: thoughts are no part of the candidates."""
+    prompt = counts.get("promptTokenCount") or 0
+    prompt += counts.get("toolUsePromptTokenCount") or 0
+    thoughts = counts.get("thoughtsTokenCount")
+    completion = (counts.get("candidatesTokenCount") or 0) + (thoughts or 0)
+    cached = counts.get("cachedContentTokenCount")
+    extra: dict[str, Any] = {}
+    if cached is not None:
+        extra["prompt_tokens_details"] = {"cached_tokens": cached}
+    if thoughts is not None:
+        extra["completion_tokens_details"] = {"reasoning_tokens": thoughts}
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=counts.get("totalTokenCount") or prompt + completion,
+        extra=extra or NOTHING,
+    )
+
+
+def _logprobs(result: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = [_logprob(each) for each in result.get("chosenCandidates") or ()]
+    tops = result.get("topCandidates") or ()
+    for row, top in zip(chosen, tops, strict=False):
+        row["top_logprobs"] = [_logprob(each) for each in top.get("candidates") or ()]
+    rows = [{"top_logprobs": [], **row} for row in chosen]
+    return {"content": rows, "refusal": None}
+
+
+def _logprob(candidate: Mapping[str, Any]) -> dict[str, Any]:
+    token = candidate.get("token") or ""
+    return {
+        "token": token,
+        "logprob": candidate.get("logProbability") or 0.0,
+        "bytes": list(token.encode()),
+    }

@@ -1,0 +1,1 @@
+"""Image services whose API is like no other."""

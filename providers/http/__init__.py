@@ -1,0 +1,1 @@
+"""HTTP towards providers: aiohttp's connections, and what passes by its session."""

@@ -1,0 +1,290 @@
+"""The embedded engines: llama.cpp child processes, afterwards ordinary upstreams."""
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import random
+import secrets
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+import structlog
+from attrs import define, evolve, field, frozen
+
+from providers.settings import ProviderSettings
+
+log = structlog.get_logger(__name__)
+
+CHILD = Path(__file__).with_name("child.py")
+# Below the range that Linux gives to outgoing connections, so that a restarted engine
+# finds its port free.
+PORTS = range(20_000, 32_768)
+START_TIMEOUT = 300.0
+STOP_TIMEOUT = 2.0
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 30.0
+# Up to so many cores, each is taken for a real one.
+SMALL = 4
+# An engine that ran for so long had started well: its next failure is a new one.
+STEADY = 60.0
+
+
+class NoModelFile(ValueError):
+    """The configured model file can't be found; the message says why."""
+
+
+@frozen
+class Endpoint:
+    """Where an engine listens and with which key: the same for all of its life."""
+
+    port: int
+    api_key: str = field(repr=False)
+    problem: ClassVar[str] = ""  # whoever has no more than the address sees none
+
+    @classmethod
+    def new(cls) -> "Endpoint":
+        return cls(_free_port(), secrets.token_urlsafe(24))
+
+    def upstream(self, settings: ProviderSettings) -> ProviderSettings:
+        """Return the settings of the ordinary upstream that the engine is."""
+        return evolve(
+            settings,
+            kind="openai",
+            completions=True,
+            # It takes one, and does as if there were none.
+            unsupported_fields=(*settings.unsupported_fields, "suffix"),
+            base_url=f"http://127.0.0.1:{self.port}/v1",
+            api_key=self.api_key,
+            # It announces keep-alive, and closes after every streamed answer.
+            headers={"Connection": "close", **settings.headers},
+        )
+
+
+@define
+class Engine:
+    """One model's child process, restarted with a growing delay if it dies."""
+
+    settings: ProviderSettings
+    endpoint: Endpoint = field(factory=Endpoint.new)
+    problem: str = "its engine is starting"
+    settled: asyncio.Event = field(factory=asyncio.Event)
+
+    def upstream(self, settings: ProviderSettings) -> ProviderSettings:
+        return self.endpoint.upstream(settings)
+
+    async def keep_running(self) -> None:
+        """Run the engine for ever; cancelled, it is gone with its process."""
+        loop = asyncio.get_running_loop()
+        delay = FIRST_DELAY
+        while True:
+            started = loop.time()
+            self.problem = await self._run()
+            self.settled.set()
+            if loop.time() - started > STEADY:
+                delay = FIRST_DELAY
+            log.error(
+                "engine stopped",
+                provider=self.settings.id,
+                reason=self.problem,
+                restart_in=delay,
+            )
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    async def _run(self) -> str:
+        """Start the process, wait for its end, and return why it ended."""
+        try:
+            options = json.dumps(self._options()).encode() + b"\n"
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",  # nothing of the user's environment but its packages
+                str(CHILD),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the server, which drains first
+            )
+        except NoModelFile as exc:
+            return str(exc)
+        except OSError as exc:
+            return f"its engine can't be started: {exc.strerror}"
+        try:
+            told = await self._ready(process, options)
+            if error := told.get("error"):
+                return f"its engine can't load {self.settings.model_file}: {error}"
+            if "address" in told:
+                self.problem = ""
+                self.settled.set()
+                log.info("engine ready", provider=self.settings.id, pid=process.pid)
+            return f"its engine ended with status {await process.wait()}"
+        finally:
+            await _stop(process)
+
+    async def _ready(
+        self, process: asyncio.subprocess.Process, options: bytes
+    ) -> dict[str, str]:
+        """Tell the process what to serve; return what it says when it is ready."""
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("the process was started with pipes")
+        try:
+            process.stdin.write(options)
+            async with asyncio.timeout(START_TIMEOUT):
+                line = await process.stdout.readline()
+            told: dict[str, str] = json.loads(line) if line else {}
+        except TimeoutError:
+            return {"error": f"not ready after {START_TIMEOUT:g} s"}
+        except ValueError:
+            return {"error": "it says what can't be understood"}
+        return told
+
+    def _options(self) -> dict[str, object]:
+        settings = self.settings
+        return {
+            "model_file": str(model_file(settings.model_file)),
+            "alias": settings.default_model,
+            "context": settings.context,
+            "parallel": settings.parallel,
+            "threads": settings.threads or threads_for(len(os.sched_getaffinity(0))),
+            "port": self.endpoint.port,
+            "api_key": self.endpoint.api_key,
+            "parent": os.getpid(),
+        }
+
+
+class Engines:
+    """All embedded engines; *adopt* makes them those of a configuration."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, tuple[Engine, asyncio.Task[None]]] = {}
+        self._retired: set[asyncio.Task[None]] = set()
+
+    async def adopt(
+        self, wanted: Iterable[ProviderSettings], retire_after: float
+    ) -> dict[str, Engine]:
+        """
+        Start the engines of *wanted* that do not run yet, and wait until each is ready
+        or has failed once; return them all by provider id.
+
+        The others end *retire_after* seconds later, when no stream of theirs can be
+        left.
+        """
+        kept, old = {}, []
+        for settings in wanted:
+            engine, task = self._running.pop(settings.id, (None, None))
+            if engine is None or task is None or engine.settings != settings:
+                if task is not None:
+                    old.append(task)
+                engine = Engine(settings)
+                name = f"engine:{settings.id}"
+                task = asyncio.create_task(engine.keep_running(), name=name)
+            kept[settings.id] = (engine, task)
+        old += [task for _, task in self._running.values()]
+        self._running = kept
+        try:
+            for engine, _ in kept.values():
+                await engine.settled.wait()
+        finally:
+            # Until now, nobody could be told of those that follow them.
+            for task in old:
+                self._retire(task, retire_after)
+        return {name: engine for name, (engine, _) in kept.items()}
+
+    async def aclose(self) -> None:
+        """Stop every engine and wait until its process is gone."""
+        tasks = {task for _, task in self._running.values()} | self._retired
+        self._running.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _retire(self, task: asyncio.Task[None], after: float) -> None:
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+        asyncio.get_running_loop().call_later(after, task.cancel)
+
+
+def model_file(name: str) -> Path:
+    """
+    Return the path of a model file: `package:NAME/FILE` lies in an installed package.
+
+    Raises NoModelFile. The package is not imported: the one with SmolLM2 would want
+    packages that nobody needs here.
+    """
+    if not name.startswith("package:"):
+        path = Path(name).expanduser()
+    else:
+        package, _, inside = name.removeprefix("package:").partition("/")
+        path = _package_folder(package) / inside
+    try:
+        found = path.is_file()
+    except OSError:  # a name that no file can have
+        found = False
+    if not found:
+        raise NoModelFile(f"there is no file {name}")
+    return path
+
+
+def _package_folder(package: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise NoModelFile(f"the package {package.replace('_', '-')} is missing")
+    return Path(spec.submodule_search_locations[0])
+
+
+def engine_missing(settings: ProviderSettings) -> str:
+    """Return why an engine with *settings* can't be started here; "" if it can."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return "the package xllamacpp is missing (make install brings it)"
+    try:
+        model_file(settings.model_file)
+    except NoModelFile as exc:
+        return str(exc)
+    return ""
+
+
+def threads_for(cores: int) -> int:
+    """
+    Return how many threads generate best: one on a small machine.
+
+    Threads wait for each other by spinning, so that two on two cores fall to a tenth
+    of their speed as soon as the server itself needs one; hence one core is left free.
+    """
+    # Beyond a few, half of the cores are threads of the other half.
+    physical = cores if cores <= SMALL else max(cores // 2, SMALL)
+    return max(physical - 1, 1)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End the process: kindly, by the end of its input, then by force."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await process.wait()
+    except TimeoutError:
+        log.warning("engine killed", pid=process.pid)
+    finally:
+        # Also where whoever waits is told not to wait any longer.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port for an embedded engine")

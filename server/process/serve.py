@@ -1,0 +1,218 @@
+"""One serving process: its sockets, its signals, its reloads, its end."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from operator import attrgetter
+
+import structlog
+from aiohttp import web
+from attrs import frozen
+
+from providers import Engines, open_session
+from server.app import create_app
+from server.config.loading import ConfigError
+from server.config.settings import Config
+from server.gateway import Engine, Gateway
+from server.stores.responses import ResponseStore, open_store
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE = 75.0
+BACKLOG = 1024
+# Seconds for which a client may take nothing of what is sent to it.
+SEND_TIMEOUT = 120.0
+# Seconds that connections have to take their last bytes once everything is cut off.
+# Objects, and collections of the younger ones, before a collection of garbage.
+COLLECT_AFTER = (5000, 20, 20)
+LAST_WORDS = 2.0
+# What is fixed when the process starts, so that a reload can't change it.
+FIXED = (
+    "server.host",
+    "server.port",
+    "server.workers",
+    "server.max_body_bytes",
+    "responses.path",
+)
+
+Load = Callable[[], Config]
+Change = tuple[Config, Mapping[str, Engine]]
+
+
+@frozen
+class Worker:
+    """One of several serving processes: its number, and the file that all keep."""
+
+    number: int
+    responses: str
+
+
+def listen(config: Config) -> socket.socket:
+    """
+    Return a socket that listens where *config* says.
+
+    Raises OSError if the address can't be had.
+    """
+    host, port = config.server.host, config.server.port
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.create_server(
+        address[:2], family=family, backlog=BACKLOG, reuse_port=False
+    )
+    # Every connection inherits it, whatever is answered over it. A client that stops
+    # reading holds nothing but its connection and some buffers where the system does
+    # not have it: its upstream is let go after the race's total_timeout.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_TIMEOUT * 1000)
+        )
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
+    """
+    Serve in this process alone, embedded engines and all, until a signal says stop.
+
+    *load* reads the configuration again, on SIGHUP.
+    """
+    engines = Engines()
+    hang_ups = on_hang_up()
+
+    async def changes() -> AsyncIterator[Change]:
+        current = config
+        async for _ in hang_ups:
+            if (new := reread(current, load)) is not None:
+                retire_after = current.race.total_timeout
+                yield new, await engines.adopt(new.engines(), retire_after)
+                current = new
+
+    try:
+        running = await engines.adopt(config.engines(), 0.0)
+        await serve(config, running, sock, changes())
+    finally:
+        await engines.aclose()
+
+
+async def serve(
+    config: Config,
+    engines: Mapping[str, Engine],
+    sock: socket.socket,
+    changes: AsyncIterator[Change],
+    worker: Worker | None = None,
+) -> None:
+    """
+    Serve on *sock* until a signal says stop, or until *changes* end.
+
+    Each of *changes* is the configuration to go on with, and the engines it wants.
+    *worker* is what this process is, if it is one of several.
+    """
+    async with (
+        open_session() as session,
+        open_session(public=True) as public_session,
+        open_store(config.responses, worker.responses if worker else None) as responses,
+    ):
+        gateway = Gateway(session, public_session, worker.number if worker else None)
+        gateway.adopt(config, engines)
+        stop = _on_stop_signals(gateway)
+        following = asyncio.create_task(_follow(changes, gateway, responses, stop))
+        # By default aiohttp lets a handler run on when its client has hung up, and the
+        # providers would go on being paid for.
+        runner = web.AppRunner(
+            create_app(gateway, responses),
+            handler_cancellation=True,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE,
+            shutdown_timeout=LAST_WORDS,
+        )
+        try:
+            await runner.setup()
+            site = web.SockSite(runner, sock, backlog=BACKLOG)
+            await site.start()
+            _collect_less_garbage()
+            log.info("serving", url=url_of(sock), pid=os.getpid())
+            await stop.wait()
+            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
+            await site.stop()
+            gateway.races.close()
+            await gateway.drain.finish(gateway.config.server.shutdown_timeout)
+        finally:
+            following.cancel()
+            await runner.cleanup()
+            await gateway.aclose()
+    log.info("stopped")
+
+
+def reread(old: Config, load: Load) -> Config | None:
+    """Return the configuration as it is now; None, and a report, if it is broken."""
+    try:
+        new = load()
+    except ConfigError as exc:
+        for problem in exc.problems:
+            log.warning("reload failed, nothing changes", problem=problem)
+        return None
+    for key in FIXED:
+        in_force = attrgetter(key)
+        if in_force(new) != in_force(old):
+            log.warning("needs a restart to change", key=key)
+    log.info("reloaded")
+    return new
+
+
+def on_hang_up() -> AsyncIterator[None]:
+    """Catch SIGHUP from now on; iterate over its arrivals."""
+    arrived = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, arrived.set)
+
+    async def arrivals() -> AsyncIterator[None]:
+        while True:
+            await arrived.wait()
+            arrived.clear()
+            yield
+
+    return arrivals()
+
+
+def _collect_less_garbage() -> None:
+    """
+    Have no collection look at what is there now and stays to the end, and have few of
+    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+
+
+async def _follow(
+    changes: AsyncIterator[Change],
+    gateway: Gateway,
+    responses: ResponseStore,
+    stop: asyncio.Event,
+) -> None:
+    async for config, engines in changes:
+        gateway.adopt(config, engines)
+        responses.settings = config.responses
+    stop.set()
+
+
+def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
+    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    stop = asyncio.Event()
+
+    def stopping() -> None:
+        if stop.is_set():
+            gateway.drain.cut()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopping)
+    return stop

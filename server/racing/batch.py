@@ -1,0 +1,142 @@
+"""Several chats in one race: each racer is asked all of them, side by side."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from providers import Attempt, ChatPiece, ChatRequest, Chunk, Phase, Usage, chunks_of
+
+from .lineup import Entrant, Lineup
+from .race import Stream
+
+# So many of a racer's streams are open at a time; the next waits for one to end.
+AT_A_TIME = 8
+
+
+def batched(lineup: Lineup, chats: tuple[ChatRequest, ...], each: int) -> Lineup:
+    """
+    Return *lineup* with racers that answer all of *chats*, *each* choices for one.
+
+    The choices of each chat are numbered on from the last one's; a racer that fails at
+    one of them is out.
+    """
+    if len(chats) == 1:
+        return lineup
+    batch = [
+        Batch(e.provider, e.model, e.limits, e.hurried, chats=chats, each=each)
+        for e in lineup.entrants
+    ]
+    return evolve(lineup, entrants=tuple(batch))
+
+
+@frozen
+class Batch(Entrant):
+    chats: tuple[ChatRequest, ...] = field(kw_only=True)
+    each: int = field(kw_only=True)
+
+    def stream(self, _: Any) -> "BatchStream":
+        """Return the stream of the answers to all chats, whatever is asked for."""
+        start: Callable[..., Any] = partial(
+            self.provider.stream, model=self.model, limits=self.limits
+        )
+        return BatchStream(start, deque(enumerate(self.chats)), self.each)
+
+
+@define(eq=False)
+class BatchStream(Stream[Chunk]):
+    """
+    The chunks of several answers, as they come, and the sum of their usage at the end.
+
+    *close* hangs up on all of them at once. *attempt* counts what all of them got.
+    """
+
+    _start: Callable[[ChatRequest], Stream[ChatPiece]]
+    _waiting: deque[tuple[int, ChatRequest]]
+    _each: int
+    attempt: Attempt = field(factory=Attempt, init=False)
+    _attempts: list[Attempt] = field(factory=list, init=False)
+    _reading: dict[asyncio.Task[Any], tuple[int, Stream[ChatPiece]]] = field(
+        factory=dict, init=False
+    )
+    _usages: dict[int, Usage] = field(factory=dict, init=False)
+
+    @property
+    def phase(self) -> Phase:
+        streams = [stream for _, stream in self._reading.values()]
+        return streams[0].phase if streams else "stream"
+
+    def __aiter__(self) -> "BatchStream":
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        while self._waiting and len(self._reading) < AT_A_TIME:
+            number, chat = self._waiting.popleft()
+            stream = self._start(chat)
+            self._attempts.append(stream.attempt)
+            self._read(number, stream)
+        if not self._reading:
+            return self._summed()
+        try:
+            done, _ = await asyncio.wait(
+                self._reading, return_when=asyncio.FIRST_COMPLETED
+            )
+            self._count()
+            return [chunk for task in done for chunk in self._taken(task)]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._waiting.clear()
+        for task, (_, stream) in self._reading.items():
+            task.cancel()  # also one that has failed: another one's error is told
+            stream.close()
+        self._reading.clear()
+        self._count()
+
+    def _count(self) -> None:
+        """Sum up what the calls have received; the first of them tells the times."""
+        for name in ("received", "chunks", "tokens"):
+            setattr(self.attempt, name, sum(getattr(a, name) for a in self._attempts))
+        for name in ("connected", "headers"):
+            times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
+            setattr(self.attempt, name, min(times, default=None))
+
+    def _read(self, number: int, stream: Stream[ChatPiece]) -> None:
+        task = asyncio.ensure_future(stream.__anext__())
+        self._reading[task] = (number, stream)
+
+    def _taken(self, task: asyncio.Task[Any]) -> Iterator[Chunk]:
+        number, stream = self._reading.pop(task)
+        try:
+            pieces = task.result()
+        except StopAsyncIteration:
+            return
+        except BaseException:
+            stream.close()
+            raise
+        self._read(number, stream)
+        for chunk in chunks_of(pieces):
+            if chunk.usage is not None:
+                self._usages[number] = chunk.usage
+            moved = [
+                evolve(c, index=c.index + number * self._each) for c in chunk.choices
+            ]
+            yield evolve(chunk, choices=tuple(moved), usage=None)
+
+    def _summed(self) -> list[Chunk]:
+        """Return the last chunk, once; its details are each upstream's own affair."""
+        if not self._usages:
+            raise StopAsyncIteration
+        usages = list(self._usages.values())
+        self._usages.clear()
+        total = Usage(
+            prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+            completion_tokens=sum(usage.completion_tokens for usage in usages),
+            total_tokens=sum(usage.total_tokens for usage in usages),
+        )
+        return [Chunk(usage=total)]

@@ -1,0 +1,1 @@
+"""What is told of races: their stories, the log of them, their file, and the replay."""

@@ -1,0 +1,69 @@
+"""One race run again on paper: the schedules of real races, on a clock of numbers."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from attrs import define, field, frozen
+
+from server.racing.schedule import Schedule
+
+
+@frozen
+class Take:
+    """How many seconds a racer took to its first token, or, *failed*, to be out."""
+
+    seconds: float
+    failed: bool = False
+
+
+@define(eq=False)
+class Leg:
+    """One racer's part of it, in seconds after the race's start."""
+
+    id: str
+    started: float
+    take: Take
+    running: bool = True
+
+    @property
+    def due(self) -> float:
+        return self.started + self.take.seconds
+
+
+@define
+class Result:
+    """Who won and when, None if nobody did; *legs* are those that started."""
+
+    winner: str | None = None
+    seconds: float = inf
+    legs: list[Leg] = field(factory=list)
+
+
+def simulate(
+    order: Sequence[str], takes: Mapping[str, Take], schedule: Schedule
+) -> Result:
+    """Return what would have come of racers in this *order*, had each its *takes*."""
+    result = Result()
+    legs, waiting, now = result.legs, deque(order), 0.0
+    while True:
+        wake = inf
+        while waiting:
+            due = schedule.next_start(legs, now)
+            if due is None or due > now:
+                wake = inf if due is None else due
+                break
+            if schedule.admit(legs):
+                racer = waiting.popleft()
+                legs.append(Leg(racer, now, takes[racer]))
+        running = [leg for leg in legs if leg.running]
+        first = min(running, key=lambda leg: leg.due, default=None)
+        if first is None or first.due == wake == inf:
+            return result  # everyone has failed, or would be waited for in vain
+        if wake < first.due:
+            now = wake
+            continue
+        now, first.running = first.due, False
+        if not first.take.failed:
+            result.winner, result.seconds = first.id, now
+            return result

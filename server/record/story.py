@@ -1,0 +1,145 @@
+"""The story of one race, as it is logged: who started when, and what became of them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+from attrs import define
+
+from server.racing.lineup import Policy, Skipped
+from server.racing.race import Lane
+from server.racing.schedule import Hedge, Schedule
+
+from .log import Entry
+
+
+@define
+class Ending:
+    """How a race's request ended: *code* is the error's, None if there was none."""
+
+    client_left: bool = False
+    code: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        if self.client_left:
+            return "client left"
+        return "won" if self.code is None else "failed"
+
+
+@define(kw_only=True, eq=False)
+class Story:
+    """
+    What is kept of a race until somebody wants to read it: most are never read.
+
+    *created* is a Unix time, *started* and *ended* are perf_counter's, all in seconds.
+    """
+
+    id: str
+    key: str | None
+    path: str
+    task: str
+    model: str | None
+    stream: bool
+    created: float
+    started: float
+    ended: float
+    lanes: Sequence[Lane]
+    winner: Lane | None
+    policy: Policy
+    schedule: Schedule
+    skipped: Sequence[Skipped]
+    # Of those who never started, the id and the model.
+    waiting: Sequence[tuple[str, str]]
+    ending: Ending
+
+    def entry(self) -> Entry:
+        """Return what is kept of it."""
+        entry = Entry(self.id, self.key, self)
+        if any(lane.error is not None for lane in self.lanes):
+            entry.json()  # an error holds on to all the calls that it came up through
+        return entry
+
+    def json(self) -> bytes:
+        """
+        Return what happened, without a word of what was said.
+
+        Times are milliseconds after the race's start.
+        """
+        policy, schedule = self.policy, self.schedule
+        spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
+        told = {
+            "id": self.id,
+            "object": "race",
+            "created": round(self.created, 3),
+            "key": self.key,
+            "path": self.path,
+            "task": self.task,
+            "model": self.model,
+            "stream": self.stream,
+            "strategy": policy.strategy,
+            "parallel": policy.parallel,
+            "hedge_delay": policy.delay,
+            "hedge_budget": policy.budget,
+            "hedge_refused": isinstance(schedule, Hedge) and schedule.refused,
+            "outcome": self.ending.outcome,
+            "code": self.ending.code,
+            "winner": self.winner.id if self.winner else None,
+            "ttft_ms": self._ms(min(spoke)) if spoke else None,
+            "ms": self._ms(self.ended),
+            "racers": [*map(self._lane, self.lanes), *self._waiting()],
+            "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
+        }
+        return orjson.dumps(told)
+
+    def _lane(self, lane: Lane) -> dict[str, Any]:
+        attempt = lane.attempt
+        told: dict[str, Any] = {
+            "id": lane.id,
+            "model": lane.model,
+            "outcome": lane.outcome,
+            "reason": _reason(lane, self.ending),
+            "start_ms": self._ms(lane.started),
+            "connect_ms": self._ms(attempt.connected),
+            "headers_ms": self._ms(attempt.headers),
+            "first_token_ms": self._ms(lane.spoke),
+            "end_ms": self._ms(lane.ended),
+            "chunks": attempt.chunks,
+            "bytes": attempt.received,
+            **self._delay(lane.id),
+        }
+        if lane.error is not None:
+            told |= {"phase": lane.error.phase, "status": lane.error.status}
+        if lane.beaten_by is not None and lane.ended is not None:
+            decided = lane.beaten_by.first_token or lane.ended
+            told["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+        if lane is not self.winner or self.ending.outcome != "won":
+            told["tokens_wasted_at_least"] = attempt.tokens
+        return told
+
+    def _waiting(self) -> Iterator[dict[str, Any]]:
+        for racer, model in self.waiting:
+            told = {"id": racer, "model": model, "outcome": "waiting"}
+            yield told | self._delay(racer)
+
+    def _delay(self, racer: str) -> dict[str, Any]:
+        schedule = self.schedule
+        delays = schedule.delays if isinstance(schedule, Hedge) else {}
+        return {"delay_ms": _rounded(delays[racer])} if racer in delays else {}
+
+    def _ms(self, moment: float | None) -> float | None:
+        return None if moment is None else _rounded(moment - self.started)
+
+
+def _reason(lane: Lane, ending: Ending) -> str | None:
+    if lane.error is not None:
+        return lane.error.code
+    if lane.outcome != "cut off":
+        return None
+    if lane.beaten_by is not None:
+        return f"{lane.beaten_by.id} was first"
+    return "the client left" if ending.client_left else ending.code
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds * 1000, 2)

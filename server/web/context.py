@@ -1,0 +1,29 @@
+"""The typed keys under which the application and its requests carry things."""
+
+from typing import Any
+
+from aiohttp import web
+from attrs import define
+
+from server.config.settings import KeySettings
+from server.gateway import Gateway
+from server.racing.race import Race
+from server.stores.responses import ResponseStore
+
+RESPONSES = web.AppKey("responses", ResponseStore)
+
+
+@define(eq=False)
+class Visit:
+    """
+    What is known of a request: its id, the gateway that it came to, whose it is, and
+    the race that it began. To look each of them up costs more than to note it.
+    """
+
+    id: str
+    gateway: Gateway
+    client: KeySettings | None = None
+    race: Race[Any, Any] | None = None
+
+
+VISIT = web.RequestKey("visit", Visit)

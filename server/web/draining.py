@@ -1,0 +1,110 @@
+"""The end of serving: what is open may finish for a while, and is cut off then."""
+
+import asyncio
+from types import TracebackType
+from typing import Any
+
+from attrs import define, field
+
+from server.errors import DeadlineExceeded, GatewayError, ServerStopping
+
+
+class Drain:
+    """Knows the open answers of this process; *draining* is true once it stops."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._cut_off = False
+        self._open: set[Scope] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def scope(self, deadline: float | None = None) -> "Scope":
+        """
+        Return the context of one answer, which takes *deadline* seconds at most: it
+        raises DeadlineExceeded then, and ServerStopping when it is cut off.
+        """
+        return Scope(self, deadline)
+
+    def enter(self, scope: "Scope") -> None:
+        if self._cut_off:
+            raise _stopping()
+        self._open.add(scope)
+        self._empty.clear()
+
+    def leave(self, scope: "Scope") -> None:
+        self._open.discard(scope)
+        if not self._open:
+            self._empty.set()
+
+    async def finish(self, patience: float) -> None:
+        """Wait until no answer is open; cut off those that are after *patience* s."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(patience):
+                await self._empty.wait()
+        except TimeoutError:
+            self.cut()
+
+    def cut(self) -> None:
+        """Cut off every open answer, and every one that would still begin."""
+        self._cut_off = True
+        for scope in self._open:
+            scope.end(_stopping())
+
+
+@define(eq=False)
+class Scope:
+    """
+    One open answer: `asyncio.timeout`, less its awaits, which every request would pay
+    for, and with errors that say why.
+    """
+
+    _drain: Drain
+    _deadline: float | None
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    _error: GatewayError | None = field(default=None, init=False)
+    _task: asyncio.Task[Any] = field(init=False)
+    _cancelling: int = field(init=False)
+
+    def __enter__(self) -> None:
+        self._drain.enter(self)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("an answer is made in a task")
+        self._task, self._cancelling = task, task.cancelling()
+        if self._deadline is not None:
+            error = DeadlineExceeded(f"No answer within {self._deadline:g} s.")
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._deadline, self.end, error)
+
+    def end(self, error: GatewayError) -> None:
+        """Cancel what is being done, for *error* to be raised in its place."""
+        if self._error is None:
+            self._error = error
+            self._task.cancel()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._drain.leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._error is None:
+            return
+        # Whoever else has cancelled the task is to see it cancelled.
+        ours = self._task.uncancel() <= self._cancelling
+        if ours and kind is asyncio.CancelledError:
+            raise self._let_go(self._error) from error
+
+    def _let_go(self, error: GatewayError) -> GatewayError:
+        """Forget what will know this."""
+        del self._task, self._error
+        return error
+
+
+def _stopping() -> ServerStopping:
+    return ServerStopping("The server is stopping.")

@@ -1,0 +1,52 @@
+"""What every request passes through, one concern a module."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from server.gateway import Gateway
+from server.web.context import VISIT, Visit
+
+from .auth import require_api_key
+from .browsers import check_browser
+from .cors import add_cors_headers
+from .draining import close_when_draining
+from .errors import render_errors
+from .log import log_access
+from .request_id import HEADER, add_request_id, request_id
+
+__all__ = ["introduce", "middlewares", "on_prepare"]
+
+OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
+
+
+def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
+    """Return them in their order, made for *gateway*: to find it costs each of them."""
+    return (
+        log_access(gateway),
+        render_errors,
+        check_browser(gateway),
+        require_api_key(gateway),
+    )
+
+
+def on_prepare(gateway: Gateway) -> OnPrepare:
+    """Give every answer what it needs before its headers are sent."""
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        try:
+            request[VISIT]
+        except KeyError:  # aiohttp has refused it by itself
+            request[VISIT] = Visit(request_id(request), gateway)
+        introduce(request, response)
+        close_when_draining(request, response)
+
+    return prepare
+
+
+def introduce(request: web.Request, response: web.StreamResponse) -> None:
+    """Say what the answer is to, and who may read it, unless that is done already."""
+    if HEADER not in response.headers:
+        add_request_id(request, response)
+        add_cors_headers(request, response)

@@ -1,0 +1,67 @@
+"""Which pages' scripts may read our answers: CORS, as the Fetch standard has it."""
+
+import re
+from functools import lru_cache
+
+from aiohttp import web
+
+from server.errors import OriginNotAllowed
+from server.web.context import VISIT
+
+EXPOSED = (
+    "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
+    " X-Should-Retry"
+)
+METHODS = "GET, POST, DELETE, OPTIONS"
+PREFLIGHT_SECONDS = "600"
+
+
+def allowed_origin(request: web.Request) -> str | None:
+    """Return the request's Origin if the configuration allows it."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return None
+    patterns = request[VISIT].gateway.config.server.cors_origins
+    return origin if _pattern(patterns).fullmatch(origin) else None
+
+
+def preflight_answer(request: web.Request) -> web.Response | None:
+    """Answer a browser that asks whether a page may send what it is about to send."""
+    if request.method != "OPTIONS" or (
+        "Access-Control-Request-Method" not in request.headers
+    ):
+        return None
+    if allowed_origin(request) is None:
+        raise OriginNotAllowed(
+            "Pages of this origin may not use this server; add the origin to"
+            " server.cors_origins to let them."
+        )
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    headers = {
+        "Access-Control-Allow-Methods": METHODS,
+        "Access-Control-Allow-Headers": wanted or "*",
+        "Access-Control-Max-Age": PREFLIGHT_SECONDS,
+    }
+    if request.headers.get("Access-Control-Request-Private-Network") == "true":
+        headers["Access-Control-Allow-Private-Network"] = "true"
+    return web.Response(status=204, headers=headers)
+
+
+def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let the page read the answer."""
+    response.headers.add("Vary", "Origin")
+    if (origin := allowed_origin(request)) is not None:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
+        response.headers["Timing-Allow-Origin"] = origin
+
+
+@lru_cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile origins in which `*` stands for any port, host or part of one."""
+    return re.compile(
+        "|".join(
+            ".*" if p == "*" else re.escape(p).replace(r"\*", "[^/]*") for p in patterns
+        )
+        or r"(?!)"
+    )

@@ -1,0 +1,83 @@
+"""
+Every error an object in the shape of the API that was asked: ours, aiohttp's, and the
+ones nobody foresaw.
+"""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from server.errors import (
+    BodyTooLarge,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    RouteNotFound,
+)
+from server.web.context import VISIT
+from server.wire.messages.answer import error_answer
+
+from .shape import is_anthropic
+
+log = structlog.get_logger(__name__)
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except GatewayError as exc:
+        return error_response(request, exc)
+    except web.HTTPException as exc:
+        if exc.status < 400:  # noqa: PLR2004 - redirects are answers, not errors
+            raise
+        return error_response(request, _translated(request, exc))
+    except ConnectionError:
+        # The client is gone, and nobody is left to tell. This is how aiohttp ends the
+        # other handlers whose client is gone; of an error, it would log a traceback.
+        raise asyncio.CancelledError from None
+    except Exception as exc:  # noqa: BLE001 - those that nobody foresaw
+        return error_response(request, internal_error(request, exc))
+
+
+def internal_error(request: web.Request, exc: Exception) -> InternalError:
+    """Log an exception that nobody foresaw; return what is told of it."""
+    name = request[VISIT].id
+    log.error("internal error", request_id=name, exc_info=exc)
+    return InternalError(
+        f"The server failed; its log says more under request id {name}."
+    )
+
+
+def error_response(request: web.Request, error: GatewayError) -> web.Response:
+    status, body = error.status, error.body()
+    if is_anthropic(request):
+        status, body = error_answer(error, request[VISIT].id)
+    return web.Response(
+        status=status,
+        body=body,
+        headers=error.headers,
+        content_type="application/json",
+    )
+
+
+def _translated(request: web.Request, exc: web.HTTPException) -> GatewayError:
+    match exc:
+        case web.HTTPNotFound():
+            return RouteNotFound(f"There is no {request.method} {request.path}.")
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(exc.allowed_methods))
+            return MethodNotAllowed(
+                f"{request.path} does not take {request.method}, only {allowed}.",
+                headers={"Allow": allowed},
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return BodyTooLarge(
+                f"The request body is larger than {request.client_max_size} bytes."
+            )
+    error = InvalidRequest(exc.reason)
+    error.status = exc.status
+    return error

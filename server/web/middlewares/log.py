@@ -1,0 +1,68 @@
+"""The access log: one line a request, after its answer's end, without what was said."""
+
+from time import perf_counter
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from server.gateway import Gateway
+from server.logs import AccessLog
+from server.racing.race import Race
+from server.web.context import VISIT, Visit
+
+from .request_id import request_id
+
+# nginx's number for a client that went away before it had its answer.
+CLIENT_GONE = 499
+
+
+def log_access(gateway: Gateway) -> Middleware:
+    """Write a line for each request, once it is answered."""
+    log = AccessLog(gateway.config.log)
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = perf_counter()
+        request[VISIT] = visit = Visit(request_id(request), gateway)
+        status = CLIENT_GONE
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            seconds = perf_counter() - started
+            log.write(_facts(request, visit, status, seconds))
+
+    return middleware
+
+
+def _facts(
+    request: web.Request, visit: Visit, status: int, seconds: float
+) -> dict[str, Any]:
+    facts = {
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "seconds": round(seconds, 4),
+        "request_id": visit.id,
+    }
+    if visit.client is not None:
+        facts["key"] = visit.client.name
+    if visit.race is not None:
+        facts |= _story(visit.race)
+    return facts
+
+
+def _story(race: Race[Any, Any]) -> dict[str, Any]:
+    story: dict[str, Any] = {
+        "racers": " ".join(
+            f"{lane.id}:{lane.error.code if lane.error else lane.outcome}"
+            for lane in race.lanes
+        )
+    }
+    if race.winner is not None:
+        story["winner"] = race.winner.id
+        if race.winner.lane.ttft is not None:
+            story["ttft_ms"] = round(race.winner.lane.ttft * 1000, 1)
+    return story

@@ -1,0 +1,195 @@
+"""Anthropic's Messages in the document."""
+
+from typing import Any
+
+from server.wire.messages.request import CountRequest, CustomTool, MessageRequest
+from server.wire.messages.turns import (
+    Document,
+    Image,
+    Text,
+    Thought,
+    ToolResult,
+    ToolUse,
+)
+
+from .chat import COUNT, EXAMPLE
+from .records import Schema, nullable, schema_of
+from .shared import (
+    ERROR_FIELDS,
+    KEYS,
+    OF_MESSAGES,
+    OF_RACES,
+    TEXT,
+    answer,
+    array,
+    body,
+    errors,
+    in_events,
+    in_json,
+    raced,
+    record,
+    ref,
+)
+
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+BLOCKS: dict[str, type] = {
+    "text": Text,
+    "image": Image,
+    "document": Document,
+    "tool_use": ToolUse,
+    "tool_result": ToolResult,
+    "thinking": Thought,
+}
+SHOWN = ("text", "image", "document")
+
+
+def block(kind: str) -> Schema:
+    schema = schema_of(BLOCKS[kind])
+    properties = {"type": {"type": "string", "const": kind}, **schema["properties"]}
+    if kind == "tool_result":
+        properties["content"] = nullable(content(*SHOWN))
+    required = ["type", *schema["required"]]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def content(*kinds: str) -> Schema:
+    """Return the schema of a text, or of blocks, be they of *kinds* or unknown here."""
+    other: Schema = {
+        "description": "Blocks of other types are for providers that speak this API.",
+        "type": "object",
+        "properties": {"type": {"type": "string", "not": {"enum": list(kinds)}}},
+        "required": ["type"],
+    }
+    return {"anyOf": [TEXT, array({"anyOf": [*map(block, kinds), other]})]}
+
+
+def turn(role: str, *kinds: str) -> Schema:
+    said = content(*kinds)
+    return record({"role": {"type": "string", "const": role}, "content": said})
+
+
+# A tool of the client's own, or one that a provider of this API has.
+CUSTOM = schema_of(CustomTool)
+CUSTOM["properties"]["type"] = {"type": ["string", "null"], "enum": ["custom", None]}
+PROVIDED: Schema = {
+    "description": "Tools of other types are for providers that speak this API.",
+    "type": "object",
+    "properties": {"type": {"not": {"enum": ["custom", None]}}},
+    "required": ["type"],
+}
+
+
+def asked(request: type) -> Schema:
+    """Return the schema of what is asked of both routes, as *request* reads it."""
+    schema = raced(schema_of(request))
+    schema["properties"] |= {
+        "messages": {**array(ref("Turn")), "minItems": 1},
+        "system": nullable(content(*SHOWN)),
+        "tools": nullable(array({"anyOf": [CUSTOM, PROVIDED]})),
+    }
+    return schema
+
+
+OF_ANSWERS = (*OF_RACES, "Request-ID")
+ERRORS = errors(OF_MESSAGES, "MessagesError")
+VERSION = {
+    "name": "anthropic-version",
+    "in": "header",
+    "description": "Passed on to providers that speak this API.",
+    "schema": TEXT,
+    "example": "2023-06-01",
+}
+MESSAGE_FIELDS: dict[str, Schema] = {
+    "id": TEXT,
+    "type": {"type": "string", "const": "message"},
+    "role": {"type": "string", "const": "assistant"},
+    "model": TEXT,
+    "content": array(
+        {"type": "object", "properties": {"type": TEXT}, "required": ["type"]}
+    ),
+    "stop_reason": TEXT_OR_NULL,
+    "stop_sequence": TEXT_OR_NULL,
+    "usage": {
+        "type": "object",
+        "properties": {"input_tokens": COUNT, "output_tokens": COUNT},
+        "required": ["output_tokens"],
+    },
+    "provider": {**TEXT, "description": "The id of the provider that has won."},
+}
+SCHEMAS: dict[str, Schema] = {
+    "MessageRequest": asked(MessageRequest),
+    "CountRequest": asked(CountRequest),
+    "Turn": {
+        "anyOf": [
+            turn("user", *SHOWN, "tool_result"),
+            turn("assistant", "text", "thinking", "tool_use"),
+            turn("system", *SHOWN),
+        ]
+    },
+    "Message": record(MESSAGE_FIELDS),
+    "MessageEvent": {
+        "type": "object",
+        "description": "An event, whose name is its `type`: `message_start`,"
+        " `content_block_start`, `content_block_delta`, `content_block_stop`,"
+        " `message_delta`, `message_stop`, `ping`, `error`, and what else a provider of"
+        " this API sends.",
+        "properties": {
+            "type": TEXT,
+            "message": ref("Message"),
+            "index": COUNT,
+            "content_block": {"type": "object"},
+            "delta": {"type": "object"},
+            "error": record(ERROR_FIELDS, optional=("providers",)),
+        },
+        "required": ["type"],
+    },
+    "TokenCount": record(
+        {"input_tokens": COUNT, "provider": TEXT}, optional=("provider",)
+    ),
+    "MessagesError": record(
+        {
+            "type": {"type": "string", "const": "error"},
+            "error": record(ERROR_FIELDS, optional=("providers",)),
+            "request_id": TEXT,
+        }
+    ),
+}
+PATHS: dict[str, Any] = {
+    "/messages": {
+        "post": {
+            "operationId": "createMessage",
+            "tags": ["Messages"],
+            "summary": "Anthropic's Messages, raced among providers of every dialect",
+            "security": KEYS,
+            "parameters": [VERSION],
+            "requestBody": body(ref("MessageRequest"), {**EXAMPLE, "max_tokens": 64}),
+            "responses": {
+                "200": answer(
+                    "The winner's message; a stream ends with `message_stop`, or with"
+                    " an `error`.",
+                    in_json(ref("Message")) | in_events(ref("MessageEvent")),
+                    OF_ANSWERS,
+                ),
+                **ERRORS,
+            },
+        }
+    },
+    "/messages/count_tokens": {
+        "post": {
+            "operationId": "countTokens",
+            "tags": ["Messages"],
+            "summary": "How many tokens a message has: counted, or else estimated",
+            "security": KEYS,
+            "parameters": [VERSION],
+            "requestBody": body(ref("CountRequest"), EXAMPLE),
+            "responses": {
+                "200": answer(
+                    "The first count that came.",
+                    in_json(ref("TokenCount")),
+                    (*OF_ANSWERS, "X-Token-Count"),
+                ),
+                **ERRORS,
+            },
+        }
+    },
+}

@@ -1,0 +1,251 @@
+"""What the operations of the document share: errors, headers, whom a request names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from server.config.settings import STRATEGIES
+from server.racing.catalog import LONGEST_NAME
+from server.racing.lineup import RaceOptions
+
+from .records import Schema, nullable, schema_of
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+
+ANYONE: list[dict[str, Any]] = []
+# The empty one: a server without keys lets anyone in.
+KEYS: list[dict[str, Any]] = [{"bearer": []}, {"x-api-key": []}, {}]
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key that the configuration names. Wanted if it names any.",
+    },
+    "x-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same key, as Anthropic's clients send it.",
+    },
+}
+
+# Why a request is answered with an error, by the status.
+ERRORS = {
+    400: "The request is wrong: `param` is the field to blame. Or none of its racers"
+    " can serve it, or all have refused it, and `message` is what they said.",
+    401: "No API key is given, or an unknown one.",
+    403: "The key may not use this provider; or a web page of another origin, or a"
+    " foreign host name, was refused.",
+    404: "There is no such thing here: a provider, a model, or what the path names.",
+    413: "The body is larger than `max_body_bytes`, or than an upstream takes.",
+    422: "All racers have refused the request with this status.",
+    429: "All racers have asked to be left alone for a while.",
+    500: "The server failed. Its log has more, under the request's id.",
+    502: "No racer has answered: `providers` has what became of each.",
+    503: "The server is stopping.",
+    504: "No racer has begun to answer in time, or the request's own deadline passed.",
+    529: "All racers have too much to do, or the server is stopping.",
+}
+# What each of a family of routes may answer besides what it is asked for.
+OF_ALL = (403, 500)
+OF_API = (401, *OF_ALL)
+OF_RACE = (400, *OF_API, 404, 413, 422, 429, 502, 503, 504)
+OF_MESSAGES = (400, *OF_API, 404, 413, 429, 504, 529)
+
+TEXT: Schema = {"type": "string"}
+HEADERS: dict[str, Any] = {
+    "X-Request-ID": {
+        "description": "The request's id: the client's own `x-request-id`, or a new"
+        " one. `/v1/races` knows the request's race by it.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    },
+    "Request-ID": {"description": "The same id, by Anthropic's name.", "schema": TEXT},
+    "X-Provider": {
+        "description": "The id of the provider that has won. A stream that was begun"
+        " before there was a winner does not have it.",
+        "schema": TEXT,
+        "example": "HuggingChat",
+    },
+    "Server-Timing": {
+        "description": "What became of each racer, and after how many milliseconds.",
+        "schema": TEXT,
+        "example": 'HuggingChat;dur=412.3;desc="won"',
+    },
+    "X-Should-Retry": {
+        "description": "`false` where another try can't help.",
+        "schema": {"type": "string", "enum": ["false"]},
+    },
+    "Retry-After": {
+        "description": "Seconds after which the first of the racers is to be asked.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "How to come in.", "schema": TEXT},
+    "X-Token-Count": {
+        "description": "`estimate` where no provider has counted.",
+        "schema": {"type": "string", "enum": ["estimate"]},
+    },
+}
+OF_RACES = ("X-Request-ID", "X-Provider", "Server-Timing")
+OF_ERRORS: dict[int, tuple[str, ...]] = {
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "X-Should-Retry", "Server-Timing"),
+    **dict.fromkeys(
+        (400, 404, 413, 422, 502, 504), ("X-Should-Retry", "Server-Timing")
+    ),
+    **dict.fromkeys((500, 503, 529), ("Server-Timing",)),
+}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(properties: Mapping[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of an object that has all *properties*, but for *optional*."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": dict(properties), "required": required}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def answer(
+    description: str,
+    content: Mapping[str, Any] | None = None,
+    names: tuple[str, ...] = ("X-Request-ID",),
+) -> dict[str, Any]:
+    """Return a response with *content*, by media type, and the headers *names*."""
+    made = {"description": description, "headers": headers(*names)}
+    return made if content is None else {**made, "content": dict(content)}
+
+
+def in_json(schema: Schema) -> dict[str, Any]:
+    return {JSON: {"schema": schema}}
+
+
+def in_events(schema: Schema, last: str | None = None) -> dict[str, Any]:
+    """
+    Return the content of a stream whose events' data is JSON of *schema*.
+
+    *last* is the data of an event that is no JSON. As the media type's schema stands
+    that of one event: whole streams have none before OpenAPI 3.2.
+    """
+    data: Schema = {**TEXT, "contentMediaType": JSON, "contentSchema": schema}
+    if last is not None:
+        data = {"anyOf": [{"type": "string", "const": last}, data]}
+    event = record({"event": TEXT, "data": data}, optional=("event",))
+    return {EVENTS: {"schema": {**event, "description": "One event of the stream."}}}
+
+
+def errors(statuses: tuple[int, ...], shape: str = "Error") -> dict[str, Any]:
+    """Return the responses with *statuses*, in the *shape* of the API that is asked."""
+    return {
+        str(status): {"$ref": f"#/components/responses/{shape}{status}"}
+        for status in sorted(statuses)
+    }
+
+
+def error_responses(statuses: tuple[int, ...], shape: str) -> dict[str, Any]:
+    """Return the components that `errors` refers to."""
+    of_shape = ("X-Request-ID",) if shape == "Error" else ("X-Request-ID", "Request-ID")
+    return {
+        f"{shape}{status}": answer(
+            ERRORS[status],
+            in_json(ref(shape)),
+            (*of_shape, *OF_ERRORS.get(status, ())),
+        )
+        for status in sorted(statuses)
+    }
+
+
+def body(schema: Schema, example: Any, media_type: str = JSON) -> dict[str, Any]:
+    """Return the request body of an operation."""
+    return {
+        "required": True,
+        "content": {media_type: {"schema": schema, "example": example}},
+    }
+
+
+def path_parameter(name: str, description: str, example: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "minLength": 1},
+        "example": example,
+    }
+
+
+def raced(schema: Schema) -> Schema:
+    """Return the schema of a request whose racers its client may name."""
+    properties = dict(schema["properties"])
+    if "model" in properties:
+        properties["model"] = {**properties["model"], "maxLength": LONGEST_NAME}
+    return {**schema, "properties": {**properties, **SELECTION}}
+
+
+def _race_options() -> Schema:
+    schema = schema_of(
+        RaceOptions,
+        {
+            "first_token_timeout": "Seconds that each racer has to its first token.",
+            "max_parallel": "How many race at once.",
+            "deadline": "Seconds until all of it must be answered.",
+        },
+    )
+    strategy = nullable({"type": "string", "enum": list(STRATEGIES)})
+    schema["properties"]["strategy"] = strategy
+    return {**schema, "additionalProperties": False}
+
+
+RACE_OPTIONS = _race_options()
+SELECTION: dict[str, Schema] = {
+    "provider": {
+        "description": "Whom to ask: ids of `/v1/providers`, separated by spaces or in"
+        " an array. The first that really speaks answers; the path, if it names"
+        " providers, goes before this. Not sent on.",
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}},
+            {"type": "null"},
+        ],
+        "examples": ["HuggingChat Groq"],
+    },
+    "race": {
+        "description": "Tightens what is configured for this race. Not sent on.",
+        **nullable(RACE_OPTIONS),
+    },
+}
+LOSS = record(
+    {
+        "id": {**TEXT, "description": "The provider's id."},
+        "phase": {
+            "type": "string",
+            "enum": ["connect", "headers", "first_token", "stream"],
+            "description": "How far it has come.",
+        },
+        "status": {"type": ["integer", "null"], "description": "Its HTTP status."},
+        "code": TEXT,
+        "message": TEXT,
+        "ms": {"type": "number", "minimum": 0},
+    }
+)
+ERROR_FIELDS: dict[str, Schema] = {
+    "message": TEXT,
+    "type": TEXT,
+    "param": {"type": ["string", "null"]},
+    "code": {"type": ["string", "null"]},
+    "providers": {
+        "description": "Why each racer is out, where nobody has won.",
+        **array(LOSS),
+    },
+}
+ERROR = record({"error": record(ERROR_FIELDS, optional=("providers",))})
+SCHEMAS = {"Error": ERROR}

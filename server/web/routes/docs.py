@@ -1,0 +1,70 @@
+"""The OpenAPI document, and a page that shows it: all files of it are served here."""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from aiohttp import web
+
+from server.errors import RouteNotFound
+
+routes = web.RouteTableDef()
+
+# Where scripts and styles come from is said, and nothing else may be loaded at all.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    # Asked for again each time, and sent again only if it has changed.
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+}
+OURS = Path(__file__).parents[1] / "openapi" / "page"
+
+
+@routes.get("/openapi.json")
+async def retrieve_document(_: web.Request) -> web.Response:
+    from server.web.openapi import rendered  # noqa: PLC0415 - slow to import
+
+    return web.Response(body=rendered(), content_type="application/json")
+
+
+@routes.get("/docs")
+async def show_document(_: web.Request) -> web.StreamResponse:
+    headers = {
+        **HEADERS,
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": POLICY,
+    }
+    return web.FileResponse(OURS / "index.html", headers=headers)
+
+
+@routes.get("/docs/{name}")
+async def retrieve_file_of_page(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["name"]
+    found = files().get(name)
+    if found is None:
+        raise RouteNotFound("The page has no such file.")
+    path, content_type = found
+    headers = {**HEADERS, "Content-Type": f"{content_type}; charset=utf-8"}
+    return web.FileResponse(path, headers=headers)
+
+
+@cache
+def files() -> dict[str, tuple[Path, str]]:
+    """Return where the page's files lie, by the names under which they are served."""
+    theirs = _package_folder("offapi")
+    return {
+        "page.js": (OURS / "page.js", "text/javascript"),
+        "swagger-ui.css": (theirs / "swagger_style.css", "text/css"),
+        "swagger-ui.js": (theirs / "swagger_bundle.js", "text/javascript"),
+    }
+
+
+def _package_folder(package: str) -> Path:
+    """Return where a package lies: importing this one would read all it has, twice."""
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"the package {package} is missing")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,51 @@
+"""Images: raced, and kept here, so that their URLs are this server's own."""
+
+import asyncio
+
+from aiohttp import web
+
+from server.errors import RouteNotFound
+from server.stores.media import TYPES
+from server.web.answering import first_piece
+from server.web.context import VISIT
+from server.wire.images import in_answer, parse, render
+
+from .bodies import body_of
+from .paths import providers_in_path
+
+routes = web.RouteTableDef()
+media = web.RouteTableDef()
+
+# The name is the hash of the bytes, so they never change; no script runs in them.
+HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@routes.post("/images/generate")
+@routes.post("/images/generations")
+async def create_image(request: web.Request) -> web.StreamResponse:
+    gateway = request[VISIT].gateway
+    asked, selection = parse(await body_of(request), providers_in_path(request))
+    lineup = gateway.catalog.lineup(asked, selection, request[VISIT].client)
+    images, winner, headers = await first_piece(request, asked, lineup)
+    urls = None
+    if not in_answer(asked):
+        names = [
+            await asyncio.to_thread(gateway.media.put, image) for image in images.images
+        ]
+        urls = [str(request.url.origin() / "media" / name) for name in names]
+    body = render(images, winner, urls)
+    return web.Response(body=body, headers=headers, content_type="application/json")
+
+
+@media.get("/media/{name}")
+async def retrieve_image(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["name"]
+    path = await asyncio.to_thread(request[VISIT].gateway.media.find, name)
+    if path is None:
+        raise RouteNotFound("There is no such image here, or no longer.")
+    content_type = TYPES[path.suffix.removeprefix(".")]
+    return web.FileResponse(path, headers={**HEADERS, "Content-Type": content_type})

@@ -1,0 +1,50 @@
+"""Anthropic's Messages, raced as chats are, and the count of their tokens."""
+
+from aiohttp import web
+
+from server.web.answering import answer, first_count
+from server.web.context import VISIT
+from server.wire.messages.answer import FORMAT
+from server.wire.messages.count import estimate, render
+from server.wire.messages.request import parse, parse_count
+
+from .bodies import body_of
+from .paths import providers_in_path
+
+routes = web.RouteTableDef()
+
+ESTIMATED = {"X-Token-Count": "estimate"}
+
+
+@routes.post("/messages")
+async def create_message(request: web.Request) -> web.StreamResponse:
+    catalog = request[VISIT].gateway.catalog
+    path = providers_in_path(request)
+    chat, selection = parse(await body_of(request), path, request.headers)
+    lineup = catalog.lineup(chat, selection, request[VISIT].client)
+    return await answer(request, chat, lineup, FORMAT)
+
+
+@routes.post("/messages/count_tokens")
+async def count_tokens(request: web.Request) -> web.Response:
+    """
+    Ask those of the message's racers who can count, and take the first count.
+
+    Where none of them can or does, an estimate is better than an error: clients want
+    to know how full a conversation is, and whoever answers it may need no count.
+    """
+    catalog = request[VISIT].gateway.catalog
+    path = providers_in_path(request)
+    chat, selection = parse_count(await body_of(request), path, request.headers)
+    lineup = catalog.counters(chat, selection, request[VISIT].client)
+    tokens: int | None = None
+    headers: dict[str, str] = {}
+    if lineup.entrants:
+        tokens, headers = await first_count(request, chat, lineup)
+    if tokens is None:
+        tokens, headers = estimate(chat), headers | ESTIMATED
+    return web.Response(
+        body=render(tokens, headers.get("X-Provider")),
+        headers=headers,
+        content_type="application/json",
+    )

@@ -1,0 +1,51 @@
+"""The models: OpenAI's list, each with the ids of the providers that serve it."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from server.errors import ModelNotFound
+from server.web.context import VISIT
+
+from .paths import providers_in_path
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/models")
+async def list_models(request: web.Request) -> web.Response:
+    models = _models(request)
+    data = [_payload(name, ids) for name, ids in models.items()]
+    return _json({"object": "list", "data": data})
+
+
+@routes.get("/models/{id:.+}")
+async def retrieve_model(request: web.Request) -> web.Response:
+    models = _models(request)
+    name = request.match_info["id"]
+    if name not in models:
+        raise ModelNotFound(
+            f"There is no model {name!r}. GET /v1/models lists them.",
+            param="model",
+        )
+    return _json(_payload(name, models[name]))
+
+
+def _models(request: web.Request) -> dict[str, list[str]]:
+    catalog = request[VISIT].gateway.catalog
+    return catalog.models(request[VISIT].client, providers_in_path(request))
+
+
+def _payload(name: str, providers: list[str]) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": providers[0],
+        "providers": providers,
+    }
+
+
+def _json(payload: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(payload), content_type="application/json")

@@ -1,0 +1,62 @@
+"""The last races: who ran, who won, why the others did not; and the live ones."""
+
+import re
+
+from aiohttp import web
+
+from server.errors import InvalidRequest, RouteNotFound
+from server.record.log import REMEMBERED
+from server.web.context import VISIT
+from server.web.sse import EventStream
+
+routes = web.RouteTableDef()
+
+LISTED = 100
+WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
+
+
+@routes.get("/races")
+async def list_races(request: web.Request) -> web.Response:
+    races = request[VISIT].gateway.races
+    last = races.last(request[VISIT].client, _limit(request))
+    body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
+    return web.Response(body=body, content_type="application/json")
+
+
+@routes.get("/races/events")
+async def stream_races(request: web.Request) -> web.StreamResponse:
+    """Send each race as it ends; a client that stops reading is left in the end."""
+    gateway = request[VISIT].gateway
+    ping_interval = gateway.config.server.ping_interval
+    response = EventStream(request, ping_interval=ping_interval)
+    with gateway.races.listen(request[VISIT].client) as listener:
+        try:
+            await response.begin()
+            async for entry in listener:
+                if response.put(b"data: " + entry.json() + b"\n\n"):
+                    await response.catch_up()
+            await response.finish(b"")
+        finally:
+            response.stop()
+    return response
+
+
+@routes.get("/races/{id}")
+async def retrieve_race(request: web.Request) -> web.Response:
+    races = request[VISIT].gateway.races
+    found = races.find(request.match_info["id"], request[VISIT].client)
+    if found is None:
+        raise RouteNotFound(
+            "There is no race with this request id, or no longer: the last"
+            f" {REMEMBERED} are kept."
+        )
+    return web.Response(body=found, content_type="application/json")
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(LISTED))
+    if not WHOLE.fullmatch(given) or not 1 <= int(given) <= REMEMBERED:
+        raise InvalidRequest(
+            f"'limit' must be a whole number from 1 to {REMEMBERED}.", param="limit"
+        )
+    return int(given)

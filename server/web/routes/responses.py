@@ -1,0 +1,162 @@
+"""The Responses API: raced like a chat, and kept here for the next request."""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import web
+from attrs import evolve
+
+from server.errors import (
+    InvalidRequest,
+    ItemNotFound,
+    NobodyWon,
+    PreviousResponseNotFound,
+    ResponseNotFound,
+)
+from server.stores.responses import ResponseStore
+from server.web.answering import answer
+from server.web.context import RESPONSES, VISIT
+from server.wire.responses import (
+    Rendering,
+    ResponseRequest,
+    input_items,
+    parse,
+    shortened,
+    shown,
+)
+from server.wire.responses.history import reference_in, thought_in
+from server.wire.responses.request import OPAQUE
+
+from .bodies import body_of
+from .paths import providers_in_path
+
+log = structlog.get_logger(__name__)
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/responses")
+async def create_response(request: web.Request) -> web.StreamResponse:
+    store, owner = _store(request), _owner(request)
+    asked, selection = parse(await body_of(request), providers_in_path(request))
+    earlier = await _earlier(store, owner, asked)
+    items = await _items(store, owner, asked)
+    chat = asked.chat(earlier, items)
+    catalog = request[VISIT].gateway.catalog
+    rendering = Rendering(asked, items)
+
+    async def keep() -> None:
+        if not asked.kept:
+            return
+        try:
+            await store.put(owner, rendering.stored())
+        except sqlite3.Error:
+            log.exception("a response can't be stored")
+
+    form = evolve(rendering.form, keep=keep)
+    while True:
+        lineup = catalog.lineup(chat, selection, request[VISIT].client)
+        try:
+            return await answer(request, chat, lineup, form)
+        except NobodyWon as exc:
+            # Nobody says beforehand how much has room in a model's context.
+            truncates = asked.truncation == "auto" and exc.too_long
+            shorter = shortened(chat) if truncates else None
+            if shorter is None:
+                raise
+            chat = shorter
+
+
+@routes.get("/responses/{id}")
+async def retrieve_response(request: web.Request) -> web.Response:
+    if request.query.get("stream") == "true":
+        raise InvalidRequest(
+            "A stored response can't be streamed again; leave 'stream' out.",
+            param="stream",
+        )
+    name = request.match_info["id"]
+    found = await _store(request).get(_owner(request), name)
+    if found is None:
+        raise _unknown(name)
+    # Clients write lists in queries with brackets, or without.
+    include = [v for n in ("include", "include[]") for v in request.query.getall(n, ())]
+    body = shown(*found, opaque=OPAQUE in include)
+    return web.Response(body=body, content_type="application/json")
+
+
+@routes.delete("/responses/{id}")
+async def delete_response(request: web.Request) -> web.Response:
+    name = request.match_info["id"]
+    if not await _store(request).delete(_owner(request), name):
+        raise _unknown(name)
+    return _json({"id": name, "object": "response.deleted", "deleted": True})
+
+
+@routes.get("/responses/{id}/input_items")
+async def list_input_items(request: web.Request) -> web.Response:
+    name = request.match_info["id"]
+    items = await _store(request).input(_owner(request), name)
+    if items is None:
+        raise _unknown(name)
+    return _json(input_items(items, request.query))
+
+
+async def _earlier(
+    store: ResponseStore, owner: str, asked: ResponseRequest
+) -> list[dict[str, Any]]:
+    previous = asked.previous_response_id
+    if previous is None:
+        return []
+    found = await store.history(owner, previous)
+    if found is None:
+        raise PreviousResponseNotFound(
+            f"The response {previous!r}, or one that it goes on from, is not here, or"
+            " no longer.",
+            param="previous_response_id",
+        )
+    return found
+
+
+async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> list[Any]:
+    """
+    Return the input, with what it refers to in the references' places.
+
+    Clients send thoughts back without what an upstream wants with them, unless they
+    have asked for it; it is stored all the same.
+    """
+    names, thoughts = asked.references(), asked.thoughts()
+    wanted = [*names, *thoughts]
+    found = await store.items(owner, wanted) if wanted else {}
+    for name in names:
+        if name not in found:
+            raise ItemNotFound(
+                f"The item {name!r} is not here, or no longer: its response may have"
+                " been sent with 'store' set to false.",
+                param="input",
+            )
+    return [
+        found.get(reference_in(item) or thought_in(item) or "", item)
+        for item in asked.items()
+    ]
+
+
+def _store(request: web.Request) -> ResponseStore:
+    return request.app[RESPONSES]
+
+
+def _owner(request: web.Request) -> str:
+    """Return whose responses these are: nobody else's are seen with this key."""
+    client = request[VISIT].client
+    return "" if client is None else client.name
+
+
+def _unknown(name: str) -> ResponseNotFound:
+    return ResponseNotFound(f"There is no response {name!r} here, or no longer.")
+
+
+def _json(payload: Mapping[str, Any]) -> web.Response:
+    body = orjson.dumps(payload)
+    return web.Response(body=body, content_type="application/json")

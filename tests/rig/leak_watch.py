@@ -1,0 +1,57 @@
+"""
+The real server in a process that says, on SIGUSR1, what is alive in it: a line of JSON
+on standard error, with the numbers of its tasks, by what they run, and of its objects
+that belong to one request, by class. There is no garbage collection: what is over has
+to go by itself, or large bodies would wait for one.
+
+`python -m tests.rig.leak_watch ARGUMENTS` is `python -m server ARGUMENTS` otherwise,
+but for $SEND_TIMEOUT, which is for tests that can't wait for the server's own.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+from aiohttp import ClientResponse, web
+
+from providers import ChatStream
+from server.__main__ import main
+from server.process import serve
+from server.racing.race import Race
+
+# What is made for one request, and must be gone with it.
+TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatStream, Race}
+
+
+def report(_: int, __: FrameType | None) -> None:
+    tasks = asyncio.all_tasks(asyncio.get_running_loop())
+    objects = Counter(map(type, gc.get_objects()))
+    alive = {
+        "tasks": Counter(map(_what, tasks)),
+        "objects": {
+            kind.__name__: number
+            for kind, number in objects.items()
+            # Not issubclass: abstract classes would remember each answer.
+            if not TRANSIENT.isdisjoint(kind.__mro__)
+        },
+    }
+    # Not sys.stderr: the signal may have come while something is written to it.
+    os.write(2, f"alive {json.dumps(alive)}\n".encode())
+
+
+def _what(task: asyncio.Task[Any]) -> str:
+    name = getattr(task.get_coro(), "__qualname__", "")
+    return str(name or task.get_name())
+
+
+if __name__ == "__main__":
+    gc.disable()
+    signal.signal(signal.SIGUSR1, report)
+    if patience := os.environ.get("SEND_TIMEOUT"):
+        serve.SEND_TIMEOUT = float(patience)
+    main(prog_name="python -m server")
