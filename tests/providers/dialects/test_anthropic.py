@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,14 +27,16 @@ from providers.dialects.anthropic.request import DEFAULT_MAX_TOKENS
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.errors import ProviderDenied, ProviderFailed, error_class
 from server.wire.chat import parse
+from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
 
-SAMPLES = Path(__file__).parents[2] / "wire" / "anthropic"
+SAMPLES = WIRE / "anthropic"
 SETTINGS = ProviderSettings(
     id="Test",
     kind="anthropic",
     base_url="https://api.anthropic.com/v1",
     api_key="sk-test-1234",
 )
+
 COUNTED = Usage(prompt_tokens=5, completion_tokens=4, total_tokens=9)
 
 
@@ -200,15 +201,8 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
-    """Read an answer as the transport does, in pieces of *size* bytes."""
-    dialect = Anthropic(SETTINGS)
-    for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
-        if dialect.done:
-            return
-    yield from dialect.end()
-    assert dialect.done
+def read(body: bytes, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
+    return delivered(Anthropic(SETTINGS), body, size)
 
 
 def events(*payloads: dict[str, Any]) -> bytes:

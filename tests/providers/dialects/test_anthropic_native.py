@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,11 +19,13 @@ from providers import (
 from providers.dialects import UNREADABLE
 from providers.dialects.anthropic.dialect import Anthropic
 from providers.dialects.framing import MAX_EVENT_BYTES
+from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
 
-SAMPLES = Path(__file__).parents[2] / "wire" / "anthropic"
+SAMPLES = WIRE / "anthropic"
 SETTINGS = ProviderSettings(
     id="Test", kind="anthropic", base_url="https://x.test/v1", api_key="sk-test-1234"
 )
+
 HELLO = {"role": "user", "content": "hello"}
 BODY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [HELLO]}
 EMPTY = Chunk()
@@ -38,15 +39,11 @@ def asked(
     return ChatRequest(model="m", messages=messages, max_tokens=5, native=native)
 
 
-def read(body: bytes, request: ChatRequest, size: int = 1 << 20) -> Iterator[Chunk]:
+def read(body: bytes, request: ChatRequest, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
     """Read the answer to *request* in pieces of *size* bytes."""
     dialect = Anthropic(SETTINGS)
     dialect.encode(request, "claude")
-    for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
-        if dialect.done:
-            return
-    yield from dialect.end()
+    yield from delivered(dialect, body, size)
 
 
 def events(body: bytes) -> list[NativeEvent]:

@@ -1,6 +1,5 @@
 """Server-sent events from bytes, however the bytes are cut."""
 
-from pathlib import Path
 from time import process_time
 
 import pytest
@@ -11,8 +10,8 @@ from providers.dialects.framing import (
     EventTooLarge,
     SSEDecoder,
 )
+from tests.rig.samples import WIRE
 
-WIRE = Path(__file__).parents[2] / "wire"
 SAMPLES = sorted(str(path.relative_to(WIRE)) for path in WIRE.glob("*/*.sse"))
 EVENTS = {
     "LF": (b"data: a\n\ndata: b\n\n", [b"a", b"b"]),

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,8 +27,9 @@ from providers.dialects.framing import MAX_EVENT_BYTES, SSEDecoder
 from providers.dialects.gemini.dialect import Gemini
 from providers.errors import ProviderDenied, ProviderFailed
 from server.wire import chat
+from tests.rig.samples import WIRE
 
-SAMPLES = Path(__file__).parents[2] / "wire" / "gemini"
+SAMPLES = WIRE / "gemini"
 KEY = "AIza-test-1234"
 SETTINGS = ProviderSettings(id="Test", kind="gemini", api_key=KEY)
 

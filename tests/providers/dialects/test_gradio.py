@@ -4,7 +4,6 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +20,10 @@ from providers.errors import ProviderFailed, ProviderUnreachable
 from tests.conftest import MakeUpstream
 from tests.providers.conftest import Connect
 from tests.rig.pictures import picture
+from tests.rig.samples import WIRE
 from tests.rig.task_calls import drawing, failure, paint
 from tests.rig.upstream import END, HEAD, Step, Upstream, answers, chunked, event
 
-WIRE = Path(__file__).parents[2] / "wire"
 # Where the recorded apps were, and the prefixes of their paths.
 RECORDED = b"http://127.0.0.1:7860"
 PREFIXES = {"gradio4": "", "gradio5": "/gradio_api"}

@@ -1,7 +1,6 @@
 """Where Spaces are, what is wrong with those that don't answer, who gets the key."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,13 @@ from providers.errors import ProviderDenied, ProviderFailed
 from tests.conftest import MakeUpstream
 from tests.providers.conftest import Connect
 from tests.rig.pictures import picture
+from tests.rig.samples import WIRE
 from tests.rig.task_calls import drawing, failure, paint
 from tests.rig.upstream import END, HEAD, Step, Upstream, answers, event
 
-WIRE = Path(__file__).parents[2] / "wire" / "gradio5"
+GRADIO5 = WIRE / "gradio5"
 CONFIG, INFO = (
-    json.loads((WIRE / f"{n}.json").read_text()) for n in ("config", "info")
+    json.loads((GRADIO5 / f"{n}.json").read_text()) for n in ("config", "info")
 )
 JSON = ["Content-Type: application/json"]
 HTML = ["Content-Type: text/html; charset=utf-8"]

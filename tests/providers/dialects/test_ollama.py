@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +25,9 @@ from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
 from providers.dialects.ollama.dialect import Ollama
 from providers.errors import ProviderDenied, ProviderFailed
 from server.wire.chat import parse
+from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
 
-SAMPLES = Path(__file__).parents[2] / "wire" / "ollama"
+SAMPLES = WIRE / "ollama"
 SETTINGS = ProviderSettings(id="Test", kind="ollama")
 HELLO = [{"role": "user", "content": "Hello"}]
 ADD = {"type": "function", "function": {"name": "add"}}
@@ -151,15 +151,8 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
-    """Read an answer as the transport does, in pieces of *size* bytes."""
-    dialect = Ollama(SETTINGS)
-    for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
-        if dialect.done:
-            return
-    yield from dialect.end()
-    assert dialect.done
+def read(body: bytes, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
+    return delivered(Ollama(SETTINGS), body, size)
 
 
 def line(message: Any = None, **more: Any) -> bytes:

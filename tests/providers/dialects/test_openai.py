@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -20,14 +19,14 @@ from providers import (
     ProviderSettings,
     ToolCallDelta,
     Usage,
-    chunks_of,
 )
 from providers.dialects import UNREADABLE
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.dialects.openai.dialect import OpenAI
 from providers.errors import ProviderDenied, ProviderFailed
+from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
 
-SAMPLES = Path(__file__).parents[2] / "wire" / "openai"
+SAMPLES = WIRE / "openai"
 SETTINGS = ProviderSettings(id="Test", kind="openai", api_key="sk-test-1234")
 COUNTED = Usage(prompt_tokens=3, completion_tokens=1, total_tokens=4)
 WHOLE: dict[str, Any] = {
@@ -261,15 +260,8 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
-    """Read an answer as the transport does, in pieces of *size* bytes."""
-    dialect = OpenAI(SETTINGS)
-    for start in range(0, len(body), size):
-        yield from chunks_of(dialect.receive(body[start : start + size]))
-        if dialect.done:
-            return
-    yield from chunks_of(dialect.end())
-    assert dialect.done
+def read(body: bytes, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
+    return delivered(OpenAI(SETTINGS), body, size)
 
 
 def event(payload: Any) -> bytes:
