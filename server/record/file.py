@@ -50,6 +50,12 @@ class RaceFile:
 
 
 class _File(RotatingFileHandler):
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+        """Never rotate a pipe or a device: Python 3.13 asks even those how full."""
+        return Path(self.baseFilename).is_file() and bool(
+            super().shouldRollover(record)
+        )
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
         self.report(str(sys.exc_info()[1]))
 
