@@ -3,31 +3,31 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field
-from yarl import URL
 
 from providers import (
     BrokenPackage,
     ProviderSettings,
     engine_missing,
-    is_gradio_model,
-    kinds,
     load_packages,
     vendors,
 )
 
-from .settings import ENGINE, STRATEGIES, Config, Sections, is_loopback, same_id
+from .checks import (
+    ENV,
+    bad_references,
+    contradictions,
+    kind_problems,
+    provider_problems,
+    unknown_model,
+)
+from .settings import ENGINE, Config, Sections
 from .structuring import Structure
 
-# A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
-ENV = re.compile(r"env:(\w+)(.*)")
-# The kind whose models are addresses, so that no client may say which.
-GRADIO = "gradio"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -111,7 +111,7 @@ class _Loader:
             providers=providers,
             off=self.off,
         )
-        self.problems += _contradictions(config)
+        self.problems += contradictions(config)
         return config
 
     def _wrong(self, path: str, message: str) -> None:
@@ -167,11 +167,11 @@ class _Loader:
             base_url=self._value(settings.base_url),
             headers={name: self._value(v) for name, v in settings.headers.items()},
             label=settings.label or settings.id,
-            unknown_model=settings.unknown_model or _unknown_model(settings),
+            unknown_model=settings.unknown_model or unknown_model(settings),
         )
-        problems = [*_bad_references(settings), *_kind_problems(resolved)]
+        problems = [*bad_references(settings), *kind_problems(resolved)]
         if not missing:
-            problems += _provider_problems(resolved)
+            problems += provider_problems(resolved)
         for key, message in problems:
             # What a variable should have said can't be judged while it is not set.
             if key != "base_url" or not missing:
@@ -211,119 +211,3 @@ def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
         if isinstance(ours, dict) and isinstance(theirs, dict):
             merged[key] = {**ours, **theirs}
     return merged
-
-
-def _bad_references(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    values = {"api_key": settings.api_key or "", "base_url": settings.base_url}
-    values |= {f"headers.{name}": value for name, value in settings.headers.items()}
-    for key, value in values.items():
-        if value.startswith("env:") and not ENV.fullmatch(value):
-            yield (
-                key,
-                f"env: wants the name of a variable right after it, not {value!r}",
-            )
-
-
-def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    known = (*kinds(), ENGINE)
-    if settings.kind not in known:
-        yield "kind", f"must be one of {', '.join(known)}, not {settings.kind!r}"
-    elif settings.kind == ENGINE:
-        yield from _missing(settings, model_file="which GGUF file is the model?")
-        yield from _missing(settings, default_model="what is the model called?")
-    elif not _is_http(settings.base_url):
-        yield "base_url", "must be an http:// or https:// URL"
-    if settings.kind == GRADIO:
-        yield from _app_problems(settings)
-
-
-def _app_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a provider whose models are addresses."""
-    yield from _missing(settings, models="which Spaces or Gradio apps are there?")
-    if settings.unknown_model == "pass":
-        yield "unknown_model", "'pass' would let clients name addresses of their own"
-    addresses = {f"models.{name}": model for name, model in settings.models.items()}
-    if settings.default_model not in ("", *settings.models):
-        addresses["default_model"] = settings.default_model
-    for key, model in addresses.items():
-        if not is_gradio_model(model):
-            yield key, f"must be owner/Space#/endpoint or URL#/endpoint, not {model!r}"
-
-
-def _unknown_model(settings: ProviderSettings) -> str:
-    """Return what a provider does with a model not listed, where nothing is said."""
-    if settings.default_model:
-        return "default"
-    return "reject" if settings.kind == GRADIO else "pass"
-
-
-def _provider_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    if settings.unknown_model == "default" and not settings.default_model:
-        yield "unknown_model", "'default' needs a default_model"
-    for name, value in settings.headers.items():
-        if not (name + value).isprintable():
-            yield f"headers.{name}", "must not have control characters"
-    if not (settings.api_key or "").isprintable():
-        yield "api_key", "must not have control characters"
-
-
-def _missing(settings: ProviderSettings, **asked: str) -> Iterator[tuple[str, str]]:
-    for key, question in asked.items():
-        if not getattr(settings, key):
-            yield key, f"is missing: {question}"
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parsed = URL(url)
-    except ValueError:
-        return False
-    return parsed.scheme in {"http", "https"} and bool(parsed.host)
-
-
-def _contradictions(config: Config) -> Iterator[str]:
-    """Yield what is wrong between two keys that are each right."""
-    yield from _key_problems(config)
-    yield from _id_problems(config)
-    yield from _log_problems(config)
-    strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
-    for path, strategy in {"race": config.race.strategy, **strategies}.items():
-        if strategy is not None and strategy not in STRATEGIES:
-            options = ", ".join(STRATEGIES)
-            yield f"{path}.strategy: must be one of {options}, not {strategy!r}"
-
-
-def _log_problems(config: Config) -> Iterator[str]:
-    path = config.log.races_path(None)
-    if path is not None and not os.access(path.parent, os.W_OK):
-        yield f"log.races_file: {path.parent} is no folder that can be written to"
-
-
-def _key_problems(config: Config) -> Iterator[str]:
-    keys = config.auth.keys
-    if not keys and not is_loopback(config.server.host):
-        yield (
-            f"server.host: {config.server.host} can be reached by other machines, so"
-            " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
-        )
-    if len({key.name for key in keys}) < len(keys):
-        yield "auth.keys: two keys have the same name"
-
-
-def _id_problems(config: Config) -> Iterator[str]:
-    known = {same_id(name): name for name in config.providers}
-    for name in config.providers:
-        if known[same_id(name)] != name:
-            twin = known[same_id(name)]
-            yield f"providers.{name}: the id differs from {twin!r} in case, - or _ only"
-    named = {"race.default_providers": config.race.default_providers}
-    for name, model in config.models.items():
-        named[f"models.{name}.providers"] = model.providers
-    for i, key in enumerate(config.auth.keys):
-        named[f"auth.keys[{i}].providers"] = key.providers
-    for path, ids in named.items():
-        for name in ids:
-            if same_id(name) not in known and (name != "*" or "auth" not in path):
-                close = get_close_matches(name, config.providers, n=1)
-                guess = f" (did you mean {close[0]!r}?)" if close else ""
-                yield f"{path}: there is no provider {name!r}{guess}"
