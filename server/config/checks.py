@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 from yarl import URL
 
@@ -36,11 +37,13 @@ def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
     known = (*kinds(), ENGINE)
     if settings.kind not in known:
         yield "kind", f"must be one of {', '.join(known)}, not {settings.kind!r}"
-    elif settings.kind == ENGINE:
+    if settings.kind == ENGINE:
         yield from _missing(settings, model_file="which GGUF file is the model?")
         yield from _missing(settings, default_model="what is the model called?")
-    elif not _is_http(settings.base_url):
-        yield "base_url", "must be an http:// or https:// URL"
+    elif (problem := _url_problem(settings.base_url)) and (
+        settings.kind in known or settings.base_url
+    ):
+        yield "base_url", problem
     if settings.kind == GRADIO:
         yield from _app_problems(settings)
 
@@ -66,10 +69,13 @@ def unknown_model(settings: ProviderSettings) -> str:
 
 
 def provider_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
+    """Yield what is wrong with a provider all of whose variables are set."""
     if settings.unknown_model == "default" and not settings.default_model:
         yield "unknown_model", "'default' needs a default_model"
     for name, value in settings.headers.items():
-        if not (name + value).isprintable():
+        if not HEADER_NAME.fullmatch(name):
+            yield f"headers.{name}", "is no name that a header may have"
+        if not value.isprintable():
             yield f"headers.{name}", "must not have control characters"
     if not (settings.api_key or "").isprintable():
         yield "api_key", "must not have control characters"
@@ -81,19 +87,26 @@ def _missing(settings: ProviderSettings, **questions: str) -> Iterator[KeyProble
             yield key, f"is missing: {question}"
 
 
-def _is_http(url: str) -> bool:
+def _url_problem(text: str) -> str:
+    """Say what is wrong with a base URL; "" if nothing is."""
     try:
-        parsed = URL(url)
+        url = URL(text)
     except ValueError:
-        return False
-    return parsed.scheme in {"http", "https"} and bool(parsed.host)
+        return "must be an http:// or https:// URL"
+    if url.scheme not in {"http", "https"} or not url.host:
+        return "must be an http:// or https:// URL"
+    if not text.isprintable() or " " in text:
+        return "must not have spaces or control characters"
+    if url.fragment:
+        return f"must not have a fragment (#{url.fragment})"
+    return ""
 
 
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
     yield from _key_problems(config)
     yield from _id_problems(config)
-    yield from _log_problems(config)
+    yield from _path_problems(config)
     strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
     for path, strategy in {"race": config.race.strategy, **strategies}.items():
         if strategy is not None and strategy not in STRATEGIES:
@@ -101,10 +114,38 @@ def contradictions(config: Config) -> Iterator[str]:
             yield f"{path}.strategy: must be one of {options}, not {strategy!r}"
 
 
-def _log_problems(config: Config) -> Iterator[str]:
+def _path_problems(config: Config) -> Iterator[str]:
+    paths = {
+        "log.races_file": config.log.races_file,
+        "media.directory": config.media.directory,
+        "responses.path": config.responses.path,
+    }
+    for key, path in paths.items():
+        if not path.isprintable():
+            yield f"{key}: must not have control characters"
+    yield from _folder_problems(config)
+
+
+def _folder_problems(config: Config) -> Iterator[str]:
+    folder = config.media.directory
+    try:
+        Path(folder).expanduser()
+    except RuntimeError:
+        yield f"media.directory: whose home is {folder.split('/')[0]!r}?"
     path = config.log.races_path(None)
-    if path is not None and not os.access(path.parent, os.W_OK):
+    if (
+        path is not None
+        and "\0" not in str(path)
+        and not os.access(path.parent, os.W_OK)
+    ):
         yield f"log.races_file: {path.parent} is no folder that can be written to"
+
+
+def _may_write(folder: Path) -> bool:
+    try:
+        return os.access(folder, os.W_OK)
+    except ValueError:
+        return False  # it has a NUL
 
 
 def _key_problems(config: Config) -> Iterator[str]:

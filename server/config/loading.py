@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .checks import (
     provider_problems,
     unknown_model,
 )
-from .settings import ENGINE, Config, Sections
+from .settings import ENGINE, Config, Sections, same_id
 from .structuring import Structure
 
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -82,6 +82,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: can't be read: {exc.strerror}"]) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
+    except RecursionError as exc:
+        raise ConfigError([f"{path}: not valid TOML: nested too deep"]) from exc
 
 
 @define
@@ -96,7 +98,7 @@ class _Loader:
 
     def load(self) -> Config | None:
         tables = self.raw.pop("providers", {})
-        sections = self._make("", self.raw, Sections)
+        sections = self._sections()
         providers = self._providers(tables)
         if sections is None:
             return None
@@ -117,12 +119,12 @@ class _Loader:
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append(f"{path}: {message}" if path else message)
 
-    def _make(self, path: str, table: Any, cls: type[Any]) -> Any:
+    def _sections(self) -> Sections | None:
         try:
-            return self.structure.make(table, cls)
+            return self.structure.make(self.raw, Sections)
         except Exception:  # noqa: BLE001 - explained by structure.errors
-            for inner, message in self.structure.errors(table, cls):
-                self._wrong(".".join(filter(None, (path, inner))), message)
+            for path, message in self.structure.errors(self.raw, Sections):
+                self._wrong(path, message)
             return None
 
     def _providers(self, tables: Any) -> dict[str, ProviderSettings]:
@@ -130,13 +132,25 @@ class _Loader:
             self._wrong("providers", "must be a table of tables")
             return {}
         built_in = vendors()
-        found = {}
+        tables = self._by_id(tables, {same_id(name): name for name in built_in})
+        providers = {}
         for name in [*tables, *(name for name in built_in if name not in tables)]:
             table = tables.get(name, {})
             if not isinstance(table, dict):
                 self._wrong(f"providers.{name}", "must be a table")
             elif settings := self._provider(name, _over(built_in.get(name, {}), table)):
-                found[name] = settings
+                providers[name] = settings
+        return providers
+
+    def _by_id(self, tables: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+        """Return the tables under the built-in *ids* that theirs are spellings of."""
+        found: dict[str, Any] = {}
+        for name, table in tables.items():
+            known = ids.get(same_id(name), name)
+            if known in found:
+                self._wrong(f"providers.{name}", f"{known} has a table already")
+            else:
+                found[known] = table
         return found
 
     def _provider(self, name: str, table: dict[str, Any]) -> ProviderSettings | None:
@@ -147,11 +161,26 @@ class _Loader:
         if "id" in table:
             self._wrong(f"{path}.id", "unknown key (the table's name is the id)")
             return None
-        settings = self._make(path, {**table, "id": name}, ProviderSettings)
-        return None if settings is None else self._resolved(settings)
+        whole = {**table, "id": name}
+        try:
+            settings = self.structure.make(whole, ProviderSettings)
+        except Exception:  # noqa: BLE001 - explained by structure.salvage
+            # What can be read is looked at, too: all that is wrong is told at once.
+            rest, wrong = self.structure.salvage(whole, ProviderSettings)
+            for key, message in wrong:
+                self._wrong(f"{path}.{key}" if key else path, message)
+            if rest is not None:
+                self._resolved(rest, {key.partition(".")[0] for key, _ in wrong})
+            return None
+        return self._resolved(settings)
 
-    def _resolved(self, settings: ProviderSettings) -> ProviderSettings | None:
-        """Read the environment's values; note what is missing and what is wrong."""
+    def _resolved(
+        self, settings: ProviderSettings, wrong: Collection[str] = ()
+    ) -> ProviderSettings:
+        """
+        Read the environment's values; note what is missing, and what is wrong with
+        keys other than those of which that is known (*wrong*).
+        """
         missing = self._missing(settings)
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
@@ -174,7 +203,7 @@ class _Loader:
             problems += provider_problems(resolved)
         for key, message in problems:
             # What a variable should have said can't be judged while it is not set.
-            if key != "base_url" or not missing:
+            if key not in wrong and (key != "base_url" or not missing):
                 self._wrong(f"providers.{settings.id}.{key}", message)
         return resolved
 

@@ -136,7 +136,10 @@ class ModelSettings:
 
 @frozen(kw_only=True)
 class Sections:
-    """All of the file but its providers, which are merged with the built-in ones."""
+    """
+    All of the file but its providers, which are merged with the built-in ones before
+    they are read.
+    """
 
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
@@ -145,6 +148,7 @@ class Sections:
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
+    providers: None = field(default=None, metadata={"read": False})
 
 
 @frozen(kw_only=True)

@@ -14,6 +14,8 @@ from cattrs.gen import make_dict_structure_fn, override
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
+# Pairs of path and message.
+Problems = list[tuple[str, str]]
 
 NAMES: dict[type, str] = {
     str: "a string",
@@ -26,6 +28,9 @@ NAMES: dict[type, str] = {
 }
 # What attrs' validators say: 'name' must be ...; Length of 'name' must be >= 1: 0
 OF_FIELD = re.compile(r"(?P<length>Length of )?'(?P<name>\w+)' (?P<rest>.*)", re.DOTALL)
+
+# What neither SQLite, JSON's other readers nor the event loop's clock can hold.
+BIGGEST = 2**63
 
 # Ends a message in what cattrs makes of it, since a path may hold anything.
 END = "\2"
@@ -53,20 +58,31 @@ class Structure:
         """Return *value* as a *cls*; raises anything, for `errors` to explain."""
         return self._fast.structure(value, cls)
 
-    def errors(self, value: Any, cls: type) -> list[tuple[str, str]]:
+    def errors(self, value: Any, cls: type) -> Problems:
+        """Return all that is wrong with *value*: pairs of path and message."""
+        return self.salvage(value, cls)[1]
+
+    def salvage(
+        self, value: Any, cls: type[T]
+    ) -> tuple[T | None, list[tuple[str, str]]]:
         """
-        Return all that is wrong with *value*: pairs of path and message.
+        Return what can be made of *value* without what is wrong with it, and what that
+        is: pairs of path and message. None, where nothing can.
 
         A record's validators speak one at a time, and only once its types are right;
         so what is known to be wrong is taken out, and the rest is tried again.
         """
         left = copy.deepcopy(value)
-        found: dict[str, str] = {}
-        while new := [e for e in self._first_errors(left, cls) if e[0] not in found]:
-            found.update(new)
+        problems: dict[str, str] = {}
+        while new := [e for e in self._first_errors(left, cls) if e[0] not in problems]:
+            problems.update(new)
             for path, _ in new:
                 _take_out(left, path)
-        return [(_plain(path), message) for path, message in found.items()]
+        told = [(_plain(path), message) for path, message in problems.items()]
+        try:
+            return self.make(left, cls), told
+        except Exception:  # noqa: BLE001 - what is wrong has been told
+            return None, told
 
     def _first_errors(self, value: Any, cls: type) -> list[tuple[str, str]]:
         try:
@@ -81,8 +97,9 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
     converter = Converter(
         forbid_extra_keys=forbid_extra_keys, detailed_validation=detailed
     )
-    for kind in (str, int, bool):
+    for kind in (str, bool):
         converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(int, _int)
     converter.register_structure_hook(float, _float)
     register = converter.register_structure_hook_factory
 
@@ -131,6 +148,14 @@ def _exactly(kind: type) -> Hook:
     return structure
 
 
+def _int(value: Any, _: Any) -> int:
+    if type(value) is not int:
+        raise Invalid(f"must be {NAMES[int]}, not {_shown(value)}")
+    if abs(value) >= BIGGEST:
+        raise Invalid("must fit into 64 bits")
+    return value
+
+
 def _expecting(kind: type, inner: Hook) -> Hook:
     def structure(value: Any, cls: Any) -> Any:
         if type(value) is not kind:
@@ -143,6 +168,8 @@ def _expecting(kind: type, inner: Hook) -> Hook:
 def _float(value: Any, _: Any) -> float:
     if type(value) is not float and type(value) is not int:
         raise Invalid(f"must be a number, not {_shown(value)}")
+    if abs(value) >= BIGGEST:
+        raise Invalid(f"must be a smaller number than {_shown(value)}")
     return float(value)
 
 

@@ -276,6 +276,7 @@ def test_a_built_in_provider_is_merged(read_config: ReadConfig) -> None:
     assert merged.default_model == plain.default_model
 
 
+BARE = "[providers.Open]\nkind = 'openai'\n"
 WRONG = [
     ("port = 1", "port: unknown key"),
     ("surver = 1", "surver: unknown key (did you mean 'server'?)"),
@@ -381,9 +382,28 @@ WRONG = [
         "providers.A.model_file: is missing",
     ),
     (
-        "[providers.hugging-chat]\nkind = 'openai'\nbase_url = 'http://x'",
-        "providers.hugging-chat: the id differs from 'HuggingChat' in case",
+        f"{OPEN}[providers.o-pen]\nkind = 'openai'\nbase_url = 'http://x'",
+        "providers.Open: the id differs from 'o-pen' in case",
     ),
+    (
+        "[providers.groq]\nlabel = 'a'\n[providers.Groq]\nlabel = 'b'",
+        "providers.Groq: Groq has a table already",
+    ),
+    ("[provider.Open]\nkind = 'openai'", "provider: unknown key (did you mean 'prov"),
+    (f"{BARE}base_url = 'https://x/v1#a'", "providers.Open.base_url: must not have a"),
+    (f"{BARE}base_url = 'https://x/v 1'", "providers.Open.base_url: must not have sp"),
+    (f'{BARE}base_url = "https://x/v1\\n"', "providers.Open.base_url: must not have"),
+    (
+        f"{OPEN}headers = {{ 'X Y' = 'a' }}",
+        "providers.Open.headers.X Y: is no name that a header may have",
+    ),
+    (f"{OPEN}headers = {{ '' = 'a' }}", "providers.Open.headers.: is no name"),
+    (f"[media]\nmax_bytes = {2**63}", "media.max_bytes: must fit into 64 bits"),
+    ("[media]\nmax_age = inf", "media.max_age: must be a smaller number than inf"),
+    ("[race]\ntotal_timeout = 1e19", "race.total_timeout: must be a smaller number"),
+    ("[media]\ndirectory = '~nosuchuser/x'", "media.directory: whose home is"),
+    ('[media]\ndirectory = "a\\u0000b"', "media.directory: must not have control"),
+    ('[responses]\npath = "a\\u0000b"', "responses.path: must not have control"),
     (f"{OPEN}id = 'Open'", "providers.Open.id: unknown key"),
     (f"{OPEN}bas_url = 'x'", "providers.Open.bas_url: unknown key (did you mean"),
     (f"{OPEN}api_key = 5", "providers.Open.api_key: must be a string, not 5"),
@@ -482,6 +502,8 @@ def test_every_problem_is_told(read_config: ReadConfig) -> None:
     "toml",
     [
         "[server]\nport = -1\nworkers = 0",
+        "[providers.A]\nkind = 'x'\nbase_url = 'ftp://x'",
+        "[providers.A]\nkind = 'openai'\nbase_url = 'ftp://x'\nlabel = 1",
         "[server]\nport = -1\nworkers = 'x'",
         f"{OPEN}context = 1\nunknown_model = 'guess'",
         f"{OPEN}context = 1\ncapabilities = 'chat'",
@@ -492,7 +514,17 @@ def test_every_problem_of_a_table_is_told(read_config: ReadConfig, toml: str) ->
     assert len(problems(read_config, toml)) == 2
 
 
-@pytest.mark.parametrize("content", [b"[server", b"a = 1\na = 2", b"\xff"])
+def test_a_built_in_id_in_another_spelling(read_config: ReadConfig) -> None:
+    """A table whose name is a built-in provider's in another case is that provider."""
+    config = read_config("[providers.hugging-chat]\nlabel = 'Ours'")
+
+    assert config.providers["HuggingChat"].label == "Ours"
+    assert "hugging-chat" not in config.providers
+
+
+@pytest.mark.parametrize(
+    "content", [b"[server", b"a = 1\na = 2", b"\xff", b"a = " + b"[" * 5000]
+)
 def test_bad_toml(config_file: Path, content: bytes) -> None:
     """A file that is no TOML is told by its name, in one line."""
     config_file.write_bytes(content)
