@@ -21,6 +21,9 @@ from .web.draining import Drain
 
 log = structlog.get_logger(__name__)
 
+# Seconds before a background task that an unforeseen error has ended starts again.
+AFTER_ERROR = 60.0
+
 
 class Engine(Protocol):
     """An embedded engine, here or in the process that started this one."""
@@ -73,16 +76,17 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
+        # What can fail is made before anything of it is in force.
+        media = MediaStore(config.media, os.environ)
+        catalog = Catalog(config, lists, self.health, self._budget)
         if self._keys != config.auth.keys:
             self.races.dismiss()  # whoever listens may be allowed less now
         self._keys = config.auth.keys
-        self.config = config
-        self.media = MediaStore(config.media, os.environ)
-        self.catalog = Catalog(config, lists, self.health, self._budget)
+        self.config, self.media, self.catalog = config, media, catalog
         self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
-            asyncio.create_task(models.keep_fresh(), name=f"models:{name}")
+            asyncio.create_task(_refreshed(models), name=f"models:{name}")
             for name, models in lists.items()
             if refresh
         ]
@@ -142,6 +146,17 @@ class Gateway:
                 return engine.problem
 
         return Provider(settings, limits, self._session, problem, self._public_session)
+
+
+async def _refreshed(models: ModelList) -> None:
+    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    while True:
+        try:
+            await models.keep_fresh()
+        except Exception as exc:
+            provider = models.provider.id
+            log.exception("no model list", provider=provider, reason=repr(exc))
+            await asyncio.sleep(AFTER_ERROR)
 
 
 def no_problem() -> str:

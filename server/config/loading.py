@@ -49,6 +49,31 @@ def config_path(given: Path | None, environ: Mapping[str, str]) -> Path | None:
     return here if here.exists() else None
 
 
+@define
+class ConfigSource:
+    """
+    Where the configuration comes from, to be read as often as it changes.
+
+    *overrides* are keys from the command line, by section.
+    """
+
+    given: Path | None
+    overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    path: Path | None = field(default=None, init=False)
+
+    def read(self) -> Config:
+        """
+        Return the configuration as it stands now; raises ConfigError.
+
+        The file is looked for each time. One that was there and is not any more is an
+        error: the defaults in its place would serve whoever asks.
+        """
+        path = config_path(self.given, os.environ) or self.path
+        config = load(path, os.environ, self.overrides)
+        self.path = path
+        return config
+
+
 def load(
     path: Path | None,
     environ: Mapping[str, str] = os.environ,

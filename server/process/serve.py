@@ -5,8 +5,8 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from operator import attrgetter
+import sys
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from aiohttp import web
@@ -14,10 +14,11 @@ from attrs import frozen
 
 from providers import Engines, open_session
 from server.app import create_app
-from server.config.loading import ConfigError
 from server.config.settings import Config
 from server.gateway import Engine, Gateway
 from server.stores.responses import ResponseStore, open_store
+
+from .reloading import Load, outlived, reloads
 
 log = structlog.get_logger(__name__)
 
@@ -26,19 +27,9 @@ BACKLOG = 1024
 # Seconds for which a client may take nothing of what is sent to it.
 SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
+LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
-LAST_WORDS = 2.0
-# What is fixed when the process starts, so that a reload can't change it.
-FIXED = (
-    "server.host",
-    "server.port",
-    "server.workers",
-    "server.max_body_bytes",
-    "responses.path",
-)
-
-Load = Callable[[], Config]
 Change = tuple[Config, Mapping[str, Engine]]
 
 
@@ -50,18 +41,31 @@ class Worker:
     responses: str
 
 
-def listen(config: Config) -> socket.socket:
+def listen(config: Config) -> list[socket.socket]:
     """
-    Return a socket that listens where *config* says.
+    Return the sockets that listen where *config* says, one for each worker.
 
-    Raises OSError if the address can't be had.
+    The kernel spreads connections over sockets far more evenly than processes that
+    share one do (`facts/limits.md`, section 7); macOS sends all to one of them, so
+    that there the workers share it. Raises OSError if the address can't be had.
     """
     host, port = config.server.host, config.server.port
+    workers = config.server.workers
+    alone = _listening(host, port, reuse_port=False)
+    if workers == 1 or sys.platform != "linux":
+        return [alone] * workers
+    # Nobody else had the address, or that would have raised.
+    port = alone.getsockname()[1]
+    alone.close()
+    return [_listening(host, port, reuse_port=True) for _ in range(workers)]
+
+
+def _listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     sock = socket.create_server(
-        address[:2], family=family, backlog=BACKLOG, reuse_port=False
+        address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port
     )
     # Every connection inherits it, whatever is answered over it. A client that stops
     # reading holds nothing but its connection and some buffers where the system does
@@ -85,15 +89,14 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
     *load* reads the configuration again, on SIGHUP.
     """
     engines = Engines()
-    hang_ups = on_hang_up()
+    read_again = reloads(config, load)
 
     async def changes() -> AsyncIterator[Change]:
-        current = config
-        async for _ in hang_ups:
-            if (new := reread(current, load)) is not None:
-                retire_after = current.race.total_timeout
+        retire_after = config.race.total_timeout
+        async for new in read_again:
+            with outlived():
                 yield new, await engines.adopt(new.engines(), retire_after)
-                current = new
+                retire_after = new.race.total_timeout
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
@@ -140,8 +143,8 @@ async def serve(
             _collect_less_garbage()
             log.info("serving", url=url_of(sock), pid=os.getpid())
             await stop.wait()
-            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
             await site.stop()
+            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
             gateway.races.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
@@ -149,36 +152,6 @@ async def serve(
             await runner.cleanup()
             await gateway.aclose()
     log.info("stopped")
-
-
-def reread(old: Config, load: Load) -> Config | None:
-    """Return the configuration as it is now; None, and a report, if it is broken."""
-    try:
-        new = load()
-    except ConfigError as exc:
-        for problem in exc.problems:
-            log.warning("reload failed, nothing changes", problem=problem)
-        return None
-    for key in FIXED:
-        in_force = attrgetter(key)
-        if in_force(new) != in_force(old):
-            log.warning("needs a restart to change", key=key)
-    log.info("reloaded")
-    return new
-
-
-def on_hang_up() -> AsyncIterator[None]:
-    """Catch SIGHUP from now on; iterate over its arrivals."""
-    arrived = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, arrived.set)
-
-    async def arrivals() -> AsyncIterator[None]:
-        while True:
-            await arrived.wait()
-            arrived.clear()
-            yield
-
-    return arrivals()
 
 
 def _collect_less_garbage() -> None:
@@ -198,8 +171,10 @@ async def _follow(
     stop: asyncio.Event,
 ) -> None:
     async for config, engines in changes:
-        gateway.adopt(config, engines)
-        responses.settings = config.responses
+        with outlived():
+            gateway.adopt(config, engines)
+            responses.settings = config.responses
+            log.info("reloaded")
     stop.set()
 
 

@@ -1,153 +1,149 @@
-"""Several serving processes behind one socket, and the one that keeps them running."""
+"""Several serving processes, and the one that starts them and gives them orders."""
 
 import asyncio
-import json
 import os
 import signal
-import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import socket
 
 import structlog
 from attrs import define, field
 
-from providers import Endpoint, Engines
+import server
+from providers import Engine, Engines
 from server.config.settings import Config
 from server.stores.responses import open_store
 
-from .serve import Change, Load, Worker, on_hang_up, reread, serve
+from .reloading import Load, outlived, reloads
+from .worker import Order
 
 log = structlog.get_logger(__name__)
 
-# Tells a worker, in its environment, which descriptor it inherits as its socket.
-SOCKET = "INTERFERENCE_WORKER_SOCKET"
-# Likewise, its number, from 1, and where the responses are that all workers share.
-NUMBER = "INTERFERENCE_WORKER_NUMBER"
-RESPONSES = "INTERFERENCE_WORKER_RESPONSES"
+# Seconds before a worker follows one that died soon after its start: the first time,
+# nobody waits.
 RESTART_DELAY = 1.0
+# Seconds after which a worker's start is over.
+STEADY = 5.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
+# The folder that the packages of this process are in.
+PACKAGES = Path(server.__path__[0]).parent
 
-Endpoints = Mapping[str, Endpoint]
 
-
-async def supervise(
-    config: Config, load: Load, sock: socket.socket, arguments: Sequence[str]
-) -> None:
+async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> None:
     """
-    Run `config.server.workers` processes, each of them this command with *arguments*,
-    and the embedded engines and responses that they share, until a signal says stop.
+    Run one worker for each of *sockets*, and the embedded engines and responses that
+    they share, until a signal says stop.
+
+    Only this process reads the configuration: all workers serve with the last one that
+    was accepted, whenever they start.
     """
     with tempfile.TemporaryDirectory(prefix="interference-") as folder:
+        own = "" if config.responses.path else folder
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
-            await _supervise(config, load, _Crew(sock, arguments, path, patience))
+            await _supervise(config, load, _Crew(sockets, path, own, patience))
     log.info("stopped")
 
 
 async def _supervise(config: Config, load: Load, crew: "_Crew") -> None:
     engines = Engines()
-    hang_ups = on_hang_up()
-    running = await engines.adopt(config.engines(), 0.0)
-    crew.endpoints = {name: engine.endpoint for name, engine in running.items()}
+    read_again = reloads(config, load)
+    crew.order = _order(config, await engines.adopt(config.engines(), 0.0))
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, crew.stop)
 
     async def follow() -> None:
-        current = config
-        async for _ in hang_ups:
-            if (new := reread(current, load)) is not None:
-                retire_after = current.race.total_timeout
+        retire_after = config.race.total_timeout
+        async for new in read_again:
+            with outlived():
                 adopted = await engines.adopt(new.engines(), retire_after)
-                crew.tell({name: engine.endpoint for name, engine in adopted.items()})
-                current = new
+                crew.tell(_order(new, adopted))
+                retire_after = new.race.total_timeout
+                log.info("reloaded")
 
     following = asyncio.create_task(follow())
     try:
-        await crew.run(config.server.workers)
+        await crew.run()
     finally:
         following.cancel()
         await engines.aclose()
 
 
-async def work(config: Config, load: Load, sock: socket.socket) -> None:
-    """Serve as one of the workers; standard input brings orders, its end the end."""
-    loop = asyncio.get_running_loop()
-    orders = asyncio.StreamReader()
-    await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
-    )
-    first = _endpoints(await orders.readline())
-
-    async def changes() -> AsyncIterator[Change]:
-        current = config
-        async for line in orders:
-            if (new := reread(current, load)) is not None:
-                yield new, _endpoints(line)
-                current = new
-
-    worker = Worker(int(os.environ[NUMBER]), os.environ[RESPONSES])
-    await serve(config, first, sock, changes(), worker)
-
-
-def _endpoints(line: bytes) -> Endpoints:
-    rows = json.loads(line)
-    return {name: Endpoint(row["port"], row["api_key"]) for name, row in rows.items()}
+def _order(config: Config, engines: Mapping[str, Engine]) -> Order:
+    return Order(config, {name: engine.endpoint for name, engine in engines.items()})
 
 
 @define(eq=False)
 class _Crew:
-    """The worker processes; one that dies is replaced."""
+    """
+    The worker processes; one that dies is replaced.
 
-    sock: socket.socket
-    arguments: Sequence[str]
+    *sockets* stay open here while the crew runs, so that what waits in a dead worker's
+    is answered by the one that follows it. *folder* is what is to be removed if this
+    process is killed.
+    """
+
+    sockets: Sequence[socket]
     responses: str
+    folder: str
     patience: float
-    endpoints: Endpoints = field(factory=dict)
-    _stopping: asyncio.Event = field(factory=asyncio.Event)
-    _running: set[asyncio.subprocess.Process] = field(factory=set)
+    order: Order = field(init=False)
+    _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
 
-    async def run(self, count: int) -> None:
+    async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for number in range(1, count + 1):
-                group.create_task(self._keep_one(number))
+            for number, sock in enumerate(self.sockets, 1):
+                group.create_task(self._keep_one(number, sock))
 
     def stop(self) -> None:
         """Pass a signal on: the first lets workers finish, the second does not."""
         self._stopping.set()
         for process in self._running:
             process.send_signal(signal.SIGTERM)
+        # Whoever connects from now on is refused, and the port is free for another.
+        for sock in self.sockets:
+            sock.close()
 
-    def tell(self, endpoints: Endpoints) -> None:
-        """Have every worker reload, with the engines at *endpoints*."""
-        self.endpoints = endpoints
+    def tell(self, order: Order) -> None:
+        """Have every worker serve as *order* says, and those that follow them."""
+        self.order = order
         for process in self._running:
             self._write(process)
 
-    async def _keep_one(self, number: int) -> None:
+    async def _keep_one(self, number: int, sock: socket) -> None:
+        loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
-            status = await self._run_one(number)
+            started = loop.time()
+            status = await self._run_one(number, sock)
             if not self._stopping.is_set():
                 log.error("worker died, another follows", status=status)
-                await asyncio.wait(
-                    [asyncio.ensure_future(self._stopping.wait())],
-                    timeout=RESTART_DELAY,
-                )
+            if loop.time() - started < STEADY:
+                await self._pause(RESTART_DELAY)
 
-    async def _run_one(self, number: int) -> int:
-        fd = self.sock.fileno()
-        told = {SOCKET: str(fd), NUMBER: str(number), RESPONSES: self.responses}
+    async def _pause(self, seconds: float) -> None:
+        """Wait so many seconds, or until this is to stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _run_one(self, number: int, sock: socket) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing from the current folder, which may have a server.py
             "-m",
-            "server",
-            *self.arguments,
-            env=os.environ | told,
-            pass_fds=(fd,),
+            "server.process.worker",
+            *(str(sock.fileno()), str(number), self.responses, self.folder),
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            pass_fds=(sock.fileno(),),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, who pass it on
         )
@@ -174,9 +170,11 @@ class _Crew:
             ended.cancel()
 
     def _write(self, process: asyncio.subprocess.Process) -> None:
-        rows = {
-            name: {"port": endpoint.port, "api_key": endpoint.api_key}
-            for name, endpoint in self.endpoints.items()
-        }
         if process.stdin is not None:
-            process.stdin.write(json.dumps(rows).encode() + b"\n")
+            process.stdin.write(self.order.line())
+
+
+def _python_path() -> str:
+    """Return where a worker looks for packages: first, where this process has them."""
+    rest = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(PACKAGES), *([rest] if rest else [])])

@@ -54,4 +54,4 @@ if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, report)
     if patience := os.environ.get("SEND_TIMEOUT"):
         serve.SEND_TIMEOUT = float(patience)
-    main(prog_name="python -m server")
+    main("python -m server")

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 from pathlib import Path
 
 
@@ -18,6 +20,19 @@ def engines(pid: int) -> set[int]:
         for child in children(pid)
         if b"local/child.py" in Path(f"/proc/{child}/cmdline").read_bytes()
     }
+
+
+def sockets(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return sum(link.startswith("socket:") for link in links)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Say whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (mask,) = re.findall(r"^SigCgt:\s+(\w+)$", status, re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 async def ended(pid: int) -> None:

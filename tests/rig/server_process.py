@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -89,16 +89,17 @@ async def running(
     *arguments: str,
     environ: Mapping[str, str] | None = None,
     module: str = "server",
+    command: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
     """
     Start a server on a free port with *text* as its configuration file *config*; by
-    another *module*, to watch it.
+    another *module*, to watch it, or by another *command* altogether.
     """
     config.write_text(alone(text))  # noqa: ASYNC240 - small, and nothing else runs yet
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", module, "--config", str(config), "--port", "0", *arguments),
-        env={**_environ(), **(environ or {})},
+        *(command or (sys.executable, "-m", module)),
+        *("--config", str(config), "--port", "0", *arguments),
+        env={**without_keys(), **(environ or {})},
         stderr=asyncio.subprocess.PIPE,
     )
     server = Server(process, config)
@@ -117,7 +118,8 @@ async def running(
         await reading
 
 
-def _environ() -> dict[str, str]:
+def without_keys() -> dict[str, str]:
+    """Return this process's environment, less what would turn providers on."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,0 +1,63 @@
+"""A change of the configuration while the server runs: read it, or keep the old one."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+
+import structlog
+
+from server.config.loading import ConfigError
+from server.config.settings import Config
+
+from .hang_ups import hang_ups
+
+log = structlog.get_logger(__name__)
+
+# What is fixed when the process starts, so that a reload can't change it.
+FIXED = (
+    "server.host",
+    "server.port",
+    "server.workers",
+    "server.max_body_bytes",
+    "responses.path",
+)
+
+Load = Callable[[], Config]
+
+
+async def reloads(started_with: Config, load: Load) -> AsyncIterator[Config]:
+    """
+    Yield the configuration each time that SIGHUP has had it read again.
+
+    One that can't be read is reported, and changes nothing.
+    """
+    async for _ in hang_ups():
+        new = None
+        with outlived():
+            new = reread(started_with, load)
+        if new is not None:
+            yield new
+
+
+@contextmanager
+def outlived() -> Iterator[None]:
+    """Report an error that nobody foresaw, and go on: the next reload must work."""
+    try:
+        yield
+    except Exception as exc:
+        log.exception("reload failed, nothing changes", problem=repr(exc))
+
+
+def reread(started_with: Config, load: Load) -> Config | None:
+    """Return the configuration as it is now; None, and a report, if it is broken."""
+    try:
+        new = load()
+    except ConfigError as exc:
+        for problem in exc.problems:
+            log.warning("reload failed, nothing changes", problem=problem)
+        return None
+    for key in FIXED:
+        in_force = attrgetter(key)
+        if in_force(new) != in_force(started_with):
+            log.warning("needs a restart to change", key=key)
+    return new

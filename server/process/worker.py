@@ -1,0 +1,83 @@
+"""
+One of several serving processes. It reads its orders from standard input, whose end is
+its own.
+"""
+
+import asyncio
+import base64
+import pickle
+import shutil
+import signal
+import socket
+import sys
+from asyncio import StreamReader
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
+
+from attrs import frozen
+
+from providers import Endpoint, load_packages
+from server import logs
+from server.config.settings import Config
+
+from .serve import Change, Worker, serve
+
+# Bytes of an order: a configuration, and all that it was read from the environment.
+LONGEST_ORDER = 64 * 1024 * 1024
+
+
+@frozen
+class Order:
+    """What a worker is to serve with from now on."""
+
+    config: Config
+    engines: Mapping[str, Endpoint]
+
+    def line(self) -> bytes:
+        return base64.b64encode(pickle.dumps(self)) + b"\n"
+
+
+def read_order(line: bytes) -> Order:
+    # The pipe leads from the process that started this one, and nobody else has it.
+    return cast("Order", pickle.loads(base64.b64decode(line)))  # noqa: S301 - as above
+
+
+async def work(worker: Worker, sock: socket.socket, folder: str) -> None:
+    """
+    Serve on *sock*, as the orders say.
+
+    If they end because the process that gave them is gone, its temporary *folder*, if
+    it had one, is removed in its place.
+    """
+    orders = StreamReader(limit=LONGEST_ORDER)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
+    )
+    if not (line := await orders.readline()):
+        return
+    first = read_order(line)
+    logs.configure(first.config.log)
+    await serve(first.config, first.engines, sock, _changes(orders), worker)
+    if orders.at_eof() and folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _changes(orders: StreamReader) -> AsyncIterator[Change]:
+    async for line in orders:
+        order = read_order(line)
+        yield order.config, order.engines
+
+
+def main(descriptor: str, number: str, responses: str, folder: str) -> None:
+    """Work on the listening socket with this descriptor, as this worker."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the one that gives orders
+    import uvloop  # noqa: PLC0415 - not to be had on every system
+
+    load_packages()
+    sock = socket.socket(fileno=int(descriptor))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work(Worker(int(number), responses), sock, folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
