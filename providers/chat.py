@@ -18,8 +18,9 @@ FinishReason = Literal[
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 NOTHING: Mapping[str, Any] = {}
 # The formats that are passed through, besides the one that these records have:
-# Anthropic's Messages API.
+# Anthropic's Messages API, OpenAI's Responses API.
 MESSAGES = "messages"
+RESPONSES = "responses"
 # Of a field that no client sets: it is left out where JSON is read.
 NOT_READ = {"read": False}
 
@@ -220,6 +221,13 @@ class ToolCallDelta:
     arguments: str | None = None
     extra: Mapping[str, Any] = NOTHING
 
+    @property
+    def says(self) -> bool:
+        """Whether it adds to a call, be it of a function or of a custom tool."""
+        if self.name or self.arguments:
+            return True
+        return _says(self.extra.get("custom"), ("name", "input"))
+
 
 # What follows is made for every event, and nobody changes it; attrs' frozen records
 # take three times as long to make.
@@ -250,7 +258,7 @@ class Delta:
             or _says(self.audio, ("data", "transcript"))
             or _says(self.function_call, ("name", "arguments"))
             or self.extra.get("images")
-            or any(call.name or call.arguments for call in self.tool_calls)
+            or any(call.says for call in self.tool_calls)
         )
 
     @property
