@@ -21,6 +21,7 @@ STATUS = {
     "data_residency_mismatch": 400,
     "failed_to_download_image": 400,
     "insufficient_quota": 402,
+    "invalid_api_key": 401,
     "invalid_encrypted_content": 400,
     "invalid_prompt": 400,
     "invalid_request_error": 400,

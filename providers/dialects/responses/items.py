@@ -85,8 +85,8 @@ class OpenItems:
 
     def open(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> OpenItem:
         """Return the item that an event adds; the one there is, if it comes again."""
-        kind, name = _type(item), item.get("id")
-        known = self._by_id.get(name) if type(name) is str and name else None
+        kind, name = _type(item), item.get("id") or item.get("call_id")
+        known = self._by_id.get(name) if type(name) is str else None
         if known is not None and known.type == kind:
             return known
         index = event.get("output_index")
@@ -121,14 +121,16 @@ class OpenItems:
         was no event about it; None where it can't be told which one it is.
         """
         kind, name = _type(item), item.get("id")
-        known = self._named(index, name, kind) or self._called(item)
+        known = self._named(index, name, kind)
         if known is not None:
             return known
         for each in self._items[index : index + 1]:
             if each.type == kind:
                 return each
-        beyond = index >= len(self._items)
-        return self._new(kind, index, name) if beyond or not self._last(kind) else None
+        if index >= len(self._items):  # all that there were stand before it
+            return self._new(kind, index, name)
+        new = None if self._last(kind) else self._new(kind, index, name)
+        return self._called(item) or new
 
     def unnamed(self) -> bool:
         """Whether there is a call whose name has never come."""

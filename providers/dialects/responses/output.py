@@ -45,6 +45,7 @@ class OutputReader:
     provider: str
     items: OpenItems = field(factory=OpenItems, init=False)
     _seals: int = field(default=0, init=False)
+    _call_ids: set[str] = field(factory=set, init=False)
 
     def added(self, event: Event) -> list[Delta]:
         """Open an item; a call's arguments that are in it already come again."""
@@ -137,15 +138,18 @@ class OutputReader:
         return [Delta(reasoning_content=between + delta)]
 
     def _call(self, opened: OpenItem, given: Event, arguments: str = "") -> list[Delta]:
-        """Show a call as soon as its name is known, and then what is new of it."""
+        """Show a call as soon as its name and its id are known; then, what is new."""
         opened.name = opened.name or text_in(given.get("name")) or ""
         opened.call_id = opened.call_id or text_in(given.get("call_id")) or ""
         rest = opened.missing("arguments", arguments)
-        if not opened.name:
-            return []
         if opened.shown:
             return _argued(opened, rest) if rest else []
+        if not opened.name or not (opened.call_id or opened.done):
+            return []
         opened.shown = True
+        if opened.call_id in self._call_ids:
+            opened.call_id = ""  # it gets one of its own further in
+        self._call_ids.add(opened.call_id)
         return _argued(opened, opened.said("arguments"), opened.name)
 
     def _seal(self, item: Event) -> list[Delta]:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from providers.chat import NOTHING
-
 Event = dict[str, Any]
 # What a response has only at its end.
 LATER: Mapping[str, Any] = {
@@ -12,6 +10,14 @@ LATER: Mapping[str, Any] = {
     "output": [],
     "usage": None,
     "incomplete_details": None,
+}
+# What an item has grown to by its end.
+EMPTY: Mapping[str, Any] = {
+    "status": "in_progress",
+    "content": [],
+    "summary": [],
+    "arguments": "",
+    "input": "",
 }
 # How a part of a text grows, by its type: its events' name, its text's.
 PARTS = {
@@ -59,20 +65,19 @@ def _events(response: Mapping[str, Any]) -> Iterator[Event]:
 
 def _empty(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return an item as it is before anything of it has come."""
-    empty: dict[str, Any] = {"content": [], "summary": [], "arguments": "", "input": ""}
-    known = {name: value for name, value in empty.items() if name in item}
     if item.get("type") not in ("message", "reasoning", *CALLS):
         return dict(item)
-    return {**item, **known, **({"status": "in_progress"} if "status" in item else {})}
+    empty = {name: EMPTY[name] for name in EMPTY if name in item}
+    begun = {**item, **empty}
+    begun.pop("encrypted_content", None)
+    return begun
 
 
 def _grown(item: Mapping[str, Any], of: Event) -> Iterator[Event]:
     kind = item.get("type")
     if kind in CALLS:
         name, field = CALLS[kind]
-        text = item.get(field) or ""
-        yield {"type": f"response.{name}.delta", **of, "delta": text}
-        yield {"type": f"response.{name}.done", **of, field: text}
+        yield from _texts(f"response.{name}", field, item.get(field) or "", of)
     if kind == "reasoning":
         for i, part in enumerate(item.get("summary") or ()):
             yield from _summarized(part, {**of, "summary_index": i})
@@ -82,11 +87,9 @@ def _grown(item: Mapping[str, Any], of: Event) -> Iterator[Event]:
 
 
 def _summarized(part: Mapping[str, Any], of: Event) -> Iterator[Event]:
-    text = part.get("text") or ""
     name = "response.reasoning_summary"
     yield {"type": f"{name}_part.added", **of, "part": {**part, "text": ""}}
-    yield {"type": f"{name}_text.delta", **of, "delta": text}
-    yield {"type": f"{name}_text.done", **of, "text": text}
+    yield from _texts(f"{name}_text", "text", part.get("text") or "", of)
     yield {"type": f"{name}_part.done", **of, "part": part}
 
 
@@ -94,14 +97,15 @@ def _said(part: Mapping[str, Any], of: Event) -> Iterator[Event]:
     name, field = PARTS.get(part.get("type") or "", ("", ""))
     if not name:
         return
-    text = part.get(field) or ""
-    more = (
-        {"logprobs": part.get("logprobs") or []} if name == "output_text" else NOTHING
-    )
+    rows = {"logprobs": part.get("logprobs") or []} if name == "output_text" else {}
     begun = {**part, field: ""}
-    if "annotations" in part:
-        begun["annotations"] = []
+    begun |= {each: [] for each in ("annotations", "logprobs") if each in part}
     yield {"type": "response.content_part.added", **of, "part": begun}
-    yield {"type": f"response.{name}.delta", **of, "delta": text, **more}
-    yield {"type": f"response.{name}.done", **of, field: text, **more}
+    yield from _texts(f"response.{name}", field, part.get(field) or "", {**of, **rows})
     yield {"type": "response.content_part.done", **of, "part": part}
+
+
+def _texts(name: str, field: str, text: str, of: Event) -> Iterator[Event]:
+    if text:
+        yield {"type": f"{name}.delta", **of, "delta": text}
+    yield {"type": f"{name}.done", **of, field: text}
