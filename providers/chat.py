@@ -5,7 +5,7 @@ an upstream which speaks it costs nothing to translate; other dialects translate
 from these records.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -333,10 +333,14 @@ class TextRun:
     Most of an answer is such, and need not be taken apart to be shown: *words* are the
     texts as JSON strings, none of them empty; *like* is the chunk without its text. It
     is the same object for as long as the chunks stay alike.
+
+    *native* is the JSON of the events that the texts came in, where these pass as they
+    are: their format and their name are those of the event in *like*.
     """
 
     like: Chunk
     words: list[bytes]
+    native: Sequence[bytes] = ()
     has_token: ClassVar[bool] = True
 
     @property
@@ -349,7 +353,11 @@ class TextRun:
 
     def chunks(self) -> list[Chunk]:
         """Return the chunks that it stands for."""
-        return [with_text(self.like, text) for text in self.texts()]
+        chunks = [with_text(self.like, text) for text in self.texts()]
+        for chunk, data in zip(chunks, self.native, strict=False):
+            (event,) = self.like.native
+            chunk.native = (NativeEvent(event.format, event.name, data),)
+        return chunks
 
 
 @define(eq=False)

@@ -20,6 +20,7 @@ from providers import (
     ProviderSettings,
     ToolCallDelta,
     Usage,
+    chunks_of,
 )
 from providers.dialects import UNREADABLE
 from providers.dialects.responses import Responses
@@ -292,10 +293,10 @@ def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
     """Read an answer as the transport does, in pieces of *size* bytes."""
     dialect = Responses(SETTINGS)
     for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
+        yield from chunks_of(dialect.receive(body[start : start + size]))
         if dialect.done:
             return
-    yield from dialect.end()
+    yield from chunks_of(dialect.end())
     assert dialect.done
 
 
@@ -322,7 +323,7 @@ def test_whole_answers(name: str) -> None:
     """An answer that was asked for in one piece is read as whatever it is."""
     body = (SAMPLES / name).read_bytes()
 
-    assert Responses(SETTINGS).read_whole(body) == ANSWERS[name]
+    assert list(chunks_of(Responses(SETTINGS).read_whole(body))) == ANSWERS[name]
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20])

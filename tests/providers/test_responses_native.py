@@ -15,6 +15,7 @@ from providers import (
     NativeEvent,
     NativeRequest,
     ProviderSettings,
+    chunks_of,
 )
 from providers.chat import RESPONSES
 from providers.dialects import UNREADABLE
@@ -46,10 +47,10 @@ def read(body: bytes, request: ChatRequest, size: int = 1 << 20) -> Iterator[Chu
     dialect = Responses(COPY)
     dialect.encode(request, "gpt")
     for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
+        yield from chunks_of(dialect.receive(body[start : start + size]))
         if dialect.done:
             return
-    yield from dialect.end()
+    yield from chunks_of(dialect.end())
 
 
 def events(body: bytes) -> list[NativeEvent]:
@@ -141,7 +142,7 @@ def test_answer_in_one_piece() -> None:
     dialect = Responses(COPY)
     call = dialect.encode_whole(asked(BODY | {"stream_options": {}}), "gpt")
 
-    chunks = dialect.read_whole(body)
+    chunks = list(chunks_of(dialect.read_whole(body)))
 
     assert json.loads(call.body) == {
         **BODY,
@@ -177,7 +178,7 @@ def test_names_that_are_none() -> None:
     dialect.encode(asked(BODY), "gpt")
     body = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in frames)
 
-    chunks = list(dialect.receive(body))
+    chunks = list(chunks_of(dialect.receive(body)))
 
     names = [event.name for chunk in chunks for event in chunk.native]
     assert names == ["response.output_text.delta", "response.made_up"]

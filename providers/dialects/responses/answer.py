@@ -9,11 +9,12 @@ from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta
 from providers.dialects.base import error_in
 from providers.errors import ProviderProtocolError
 
+from .alike import TEXT
 from .ending import FAILED, failure, finish_reason, usage_of
+from .items import OpenItem
 from .output import OUTPUT, OutputReader, text_in
 
 Event = Mapping[str, Any]
-TEXT = "response.output_text.delta"
 BEGINNINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
 ENDINGS = frozenset(("response.completed", "response.incomplete", "response.done"))
 FAILURES = frozenset(("error", "response.failed", "response.cancelled"))
@@ -25,11 +26,12 @@ class AnswerReader:
     One answer: its events in, chunks out.
 
     *provider* is who gives it, named in what only it can read again. *ended*: its last
-    event has come.
+    event has come. *spoken*: the item that a text was last added to.
     """
 
     provider: str
     ended: bool = field(default=False, init=False)
+    spoken: OpenItem | None = field(default=None, init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
     _created: int | None = field(default=None, init=False)
@@ -65,7 +67,7 @@ class AnswerReader:
         text = text_in(event.get("delta"))
         if text is None:
             return []
-        item = self._output.items.of(event, "message")
+        item = self.spoken = self._output.items.of(event, "message")
         item.add("text", event.get("content_index") or 0, text)
         rows = event.get("logprobs")
         return [self._chunk(Delta(content=text), logprobs=_logprobs(rows))]

@@ -14,17 +14,20 @@ from typing import Any
 import orjson
 from attrs import define, field
 
-from providers.chat import RESPONSES, ChatRequest, Chunk
+from providers.chat import RESPONSES, ChatRequest, Chunk, TextRun
 from providers.dialects.base import Call
 from providers.errors import ProviderProtocolError
 from providers.framing import AnswerDecoder
 from providers.settings import ProviderSettings
 
+from .alike import TEXT, AlikeEvents, learn
 from .answer import AnswerReader
 from .native import EventPassage, passed_body
 from .request import response_body
 from .whole import is_response, last_event, unrolled
 
+# So many may be learned in vain: an upstream that varies another field is not alike.
+LESSONS = 64
 STREAM, JSON = "text/event-stream", "application/json"
 
 
@@ -37,6 +40,8 @@ class Responses:
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _answer: AnswerReader = field(init=False)
     _passage: EventPassage | None = field(default=None, init=False)
+    _alike: AlikeEvents | None = field(default=None, init=False)
+    _lessons: int = field(default=LESSONS, init=False)
 
     @_answer.default
     def _new_answer(self) -> AnswerReader:
@@ -56,10 +61,10 @@ class Responses:
         body.pop("stream_options", None)
         return Call("responses", orjson.dumps(body), self._headers(request, JSON))
 
-    def receive(self, received: bytes) -> Iterator[Chunk]:
+    def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._body.feed(received))
 
-    def end(self) -> Iterator[Chunk]:
+    def end(self) -> Iterator[Chunk | TextRun]:
         try:
             yield from self._events(self._body.flush())
         except orjson.JSONDecodeError as exc:
@@ -68,7 +73,7 @@ class Responses:
             raise ProviderProtocolError("the answer ended before its last event")
         self.done = True
 
-    def read_whole(self, body: bytes) -> list[Chunk]:
+    def read_whole(self, body: bytes) -> list[Chunk | TextRun]:
         return [*self.receive(body), *self.end()]  # whichever of both it is
 
     def list_models(self) -> Call:
@@ -90,17 +95,25 @@ class Responses:
             headers |= request.native.headers
         return headers
 
-    def _events(self, events: list[bytes]) -> Iterator[Chunk]:
-        for data in events:
-            if self.done or data.startswith(b"[DONE]"):
+    def _events(self, events: list[bytes]) -> Iterator[Chunk | TextRun]:
+        at = 0
+        while at < len(events) and not self.done:
+            alike = self._alike
+            if alike is not None and (run := alike.run(events, at)):
+                at += run.count
+                yield run
                 continue
-            if not data:
-                continue
+            data = events[at]
+            at += 1
+            if not data or data.startswith(b"[DONE]"):
+                continue  # the API has no such thing, its copies may
             event = orjson.loads(data)
             if self._body.is_json and is_response(event):
                 yield from self._whole(event)
-            else:
-                yield from self._event(event, data)
+                continue
+            chunks = self._event(event, data)
+            yield from chunks
+            self._learn(event, data, chunks)  # the first token has gone by now
 
     def _event(self, event: Mapping[str, Any], data: bytes) -> list[Chunk]:
         chunks = self._answer.take(event)
@@ -109,7 +122,17 @@ class Responses:
             return self._passage.carry(chunks, event.get("type"), data)
         return chunks
 
-    def _whole(self, response: Mapping[str, Any]) -> Iterator[Chunk]:
+    def _learn(
+        self, event: Mapping[str, Any], data: bytes, chunks: list[Chunk]
+    ) -> None:
+        """Know events like a text's by their bytes, until there is another one."""
+        item, self._alike = self._answer.spoken, None
+        if event.get("type") == TEXT and chunks and item is not None and self._lessons:
+            passes = self._passage is not None
+            self._alike = learn(data, event, chunks[0], item, passes=passes)
+            self._lessons -= 1
+
+    def _whole(self, response: Mapping[str, Any]) -> Iterator[Chunk | TextRun]:
         """Read a response that came whole; who gets its events, gets all of them."""
         if self._passage is None:
             yield from self._answer.take(last_event(response))

@@ -32,14 +32,18 @@ class OpenItem:
 
     def add(self, kind: str, part: int, text: str) -> None:
         """Take in a piece of a text; raises EventTooLarge if there is no end to it."""
-        self._size += len(text)
+        self.extend(kind, part, [text])
+
+    def extend(self, kind: str, part: int, texts: list[str]) -> None:
+        """Take in several of them."""
+        self._size += sum(map(len, texts))
         if self._size > LONGEST_ITEM:
             raise EventTooLarge(f"an item is longer than {LONGEST_ITEM} characters")
         known = self.pieces.get((kind, part))
         if known is None:
-            self.pieces[kind, part] = [text]
+            self.pieces[kind, part] = texts
         else:
-            known.append(text)
+            known += texts
 
     def said(self, kind: str) -> str:
         """Return what has come of a kind, all its parts together."""
