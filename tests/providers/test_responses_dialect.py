@@ -18,6 +18,7 @@ from providers import (
     ProviderProtocolError,
     ProviderRefusedRequest,
     ProviderSettings,
+    TextRun,
     ToolCallDelta,
     Usage,
     chunks_of,
@@ -76,11 +77,15 @@ def thought(text: str) -> Chunk:
     return chunk(reasoning_content=text)
 
 
-def sealed(index: int, seal: str, *summary: str) -> Chunk:
+def seal(index: int, text: str, *summary: str) -> dict[str, Any]:
     parts = [{"type": "summary_text", "text": text} for text in summary]
-    entry = {"provider": "Test", "encrypted_content": seal, "summary": parts}
+    entry = {"provider": "Test", "encrypted_content": text, "summary": parts}
     block = {"index": index, "type": "openai_reasoning", **entry}
-    return chunk(extra={"thinking_blocks": [block]})
+    return {"thinking_blocks": [block]}
+
+
+def sealed(index: int, text: str, *summary: str) -> Chunk:
+    return chunk(extra=seal(index, text, *summary))
 
 
 HI = chunk("Hi")
@@ -156,7 +161,7 @@ ANSWERS: dict[str, list[Chunk]] = {
     ],
     "thoughts.sse": [thought("H"), thought("m."), FOUR, STOP],
     "ollama.sse": [thought("H"), thought("m."), sealed(0, "Hm.", "Hm."), FOUR, STOP],
-    "reasoning_hidden.sse": [sealed(0, "gAAAA1"), FOUR, STOP],
+    "reasoning_hidden.sse": [chunk("Four.", extra=seal(0, "gAAAA1")), STOP],
     "reasoning_in_item.sse": [
         thought("Really."),
         sealed(0, "gAAAA1", "A.", "B."),
@@ -170,8 +175,7 @@ ANSWERS: dict[str, list[Chunk]] = {
         STOP,
     ],
     "reasoning_twice.sse": [
-        sealed(0, "gAAAA1"),
-        ADD,
+        chunk(tool_calls=ADD.choices[0].delta.tool_calls, extra=seal(0, "gAAAA1")),
         argued(0, "{}"),
         sealed(1, "gAAAA2"),
         SUB,
@@ -228,6 +232,19 @@ ANSWERS: dict[str, list[Chunk]] = {
     ],
     "web_search.sse": [HI, CITATION, STOP],
     "mcp.sse": [HI, STOP],
+    "image.sse": [
+        chunk(
+            extra={
+                "images": [
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": "data:image/webp;base64,UklGRg=="},
+                    }
+                ]
+            }
+        ),
+        STOP,
+    ],
     "cut_by_length.sse": [HI, CUT],
     "cut_by_filter.sse": [HI, chunk(finish="content_filter")],
     "cut_for_no_reason.sse": [HI, CUT],
@@ -389,6 +406,7 @@ def first_token(name: str) -> bytes:
         ("custom_call.sse", b'"response.output_item.added"'),
         ("calls_not_added.sse", b'"response.output_item.done"'),
         ("web_search.sse", b'"response.output_text.delta"'),
+        ("image.sse", b'"response.output_item.done"'),
         ("text_in_done.sse", b'"response.output_text.done"'),
         ("text_in_item.sse", b'"response.output_item.done"'),
         ("text_at_the_end.sse", b'"response.completed"'),
@@ -527,3 +545,38 @@ def test_models() -> None:
     assert call.headers["Authorization"] == "Bearer sk-test-1234"
     assert dialect.read_models(b'{"data": [{"id": "a"}, {"id": "b"}]}') == ("a", "b")
     assert dialect.read_models(b'[{"id": "a"}]') == ("a",)
+
+
+def test_seals_before_the_first_token() -> None:
+    """All that comes before the first token and belongs to the answer goes with it."""
+    done = [
+        {
+            "type": "response.output_item.done",
+            "output_index": i,
+            "item": {
+                "type": "reasoning",
+                "id": f"rs_{i}",
+                "encrypted_content": f"g{i}",
+            },
+        }
+        for i in range(2)
+    ]
+    text = {"type": "response.output_text.delta", "output_index": 2, "delta": "Hi"}
+    first, second = Responses(SETTINGS).receive(events(*done, text, text))
+
+    blocks = first.chunks()[0] if isinstance(first, TextRun) else first
+    found = blocks.choices[0].delta.extra["thinking_blocks"]
+    assert [(each["index"], each["encrypted_content"]) for each in found] == [
+        (0, "g0"),
+        (1, "g1"),
+    ]
+    assert all(not each.choices[0].delta.extra for each in chunks_of([second]))
+
+
+@pytest.mark.parametrize("created", [-1, 2**33, 1e300, "now", None, True])
+def test_times_that_are_none(created: Any) -> None:
+    """A time that JSON has no room for, or that is none, is not passed on."""
+    response = {"id": "r", "created_at": created, "output": []}
+    (last,) = read(events({"type": "response.completed", "response": response}))
+
+    assert last.created is None

@@ -1,6 +1,7 @@
 """OpenAI's Responses API: what a chat is asked as."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,13 +9,16 @@ from attrs import evolve
 
 from providers import (
     MESSAGES,
+    ChatPiece,
     ChatRequest,
     NativeRequest,
     ProviderRefusedRequest,
     ProviderSettings,
 )
 from providers.dialects.responses import Responses
-from server.wire.chat import parse
+from server.wire.chat import CHAT, parse
+from server.wire.responses import Rendering
+from server.wire.responses import parse as parse_response
 
 COPY = ProviderSettings(
     id="Test",
@@ -342,6 +346,56 @@ def test_reasoning_goes_back() -> None:
         output_item("c1", "3"),
         {"role": "assistant", "content": "Three."},
     ]
+
+
+def by_chat(said: list[ChatPiece]) -> ChatRequest:
+    """Return the next turn of a client of chat completions."""
+    answer = CHAT.answer(asked(), "Test", "m")
+    answer.add(said)
+    message = json.loads(answer.body())["choices"][0]["message"]
+    return asked(messages=[HELLO, message, result("call_1", "3")])
+
+
+def by_responses(said: list[ChatPiece]) -> ChatRequest:
+    """Return the next turn of a client of the Responses API."""
+    include = ["reasoning.encrypted_content"]
+    body: dict[str, Any] = {"model": "m", "input": "hello", "include": include}
+    request, _ = parse_response(json.dumps(body).encode())
+    answer = Rendering(request, []).form.answer(asked(), "Test", "m")
+    answer.add(said)
+    output = json.loads(answer.body())["output"]
+    back = {"type": "function_call_output", "call_id": "call_1", "output": "3"}
+    body["input"] = [HELLO, *output, back]
+    request, _ = parse_response(json.dumps(body).encode())
+    return request.chat([], request.items())
+
+
+@pytest.mark.parametrize("turn", [by_chat, by_responses])
+def test_reasoning_goes_round(
+    turn: Callable[[list[ChatPiece]], ChatRequest],
+) -> None:
+    """Whichever API a client speaks, it carries what the model has thought."""
+    seals = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [],
+        "encrypted_content": "gA",
+    }
+    call = {"type": "function_call", "id": "fc_1", **call_item("call_1")}
+    response = {"id": "resp_1", "object": "response", "output": [seals, call]}
+    said = Responses(COPY).read_whole(json.dumps(response).encode())
+
+    request = turn(list(said))
+
+    sent = json.loads(Responses(COPY).encode(request, "m").body)["input"]
+    assert sent == [
+        HELLO,
+        {"type": "reasoning", "summary": [], "encrypted_content": "gA"},
+        call_item("call_1"),
+        output_item("call_1", "3"),
+    ]
+    other = json.loads(Responses(evolve(COPY, id="B")).encode(request, "m").body)
+    assert other["input"] == [sent[0], *sent[2:]]
 
 
 def test_tools() -> None:

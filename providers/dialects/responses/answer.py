@@ -1,6 +1,6 @@
 """The events of OpenAI's Responses API as the chunks of a chat."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -12,11 +12,14 @@ from providers.errors import ProviderProtocolError
 from .alike import TEXT
 from .ending import FAILED, failure, finish_reason, usage_of
 from .items import OpenItem
-from .output import OUTPUT, OutputReader, text_in
+from .output import OUTPUT, OutputReader
+from .parts import text_in
 
 Event = Mapping[str, Any]
+# Seconds since 1970; more is no time of this century or the next.
+MAX_TIME = 2**33
 BEGINNINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
-ENDINGS = frozenset(("response.completed", "response.incomplete", "response.done"))
+ENDINGS = frozenset(("response.completed", "response.incomplete"))
 FAILURES = frozenset(("error", "response.failed", "response.cancelled"))
 
 
@@ -35,6 +38,8 @@ class AnswerReader:
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
     _created: int | None = field(default=None, init=False)
+    _spoke: bool = field(default=False, init=False)
+    _kept: Mapping[str, Any] = field(default=NOTHING, init=False)
     _output: OutputReader = field(init=False)
 
     @_output.default
@@ -53,7 +58,7 @@ class AnswerReader:
             return self._say(event)
         read = OUTPUT.get(kind or "")
         if read is not None:
-            return [self._chunk(delta) for delta in read(self._output, event)]
+            return self._chunks(read(self._output, event))
         if kind in ENDINGS:
             return self._end(event)
         if kind in FAILURES or event.get("error") or (not kind and error_in(event)):
@@ -69,8 +74,11 @@ class AnswerReader:
             return []
         item = self.spoken = self._output.items.of(event, "message")
         item.add("text", event.get("content_index") or 0, text)
-        rows = event.get("logprobs")
-        return [self._chunk(Delta(content=text), logprobs=_logprobs(rows))]
+        chunks = self._chunks([Delta(content=text)])
+        if rows := event.get("logprobs"):
+            (choice,) = chunks[0].choices
+            choice.logprobs = _logprobs(rows)
+        return chunks
 
     def _end(self, event: Event) -> list[Chunk]:
         """Read the last event, which has all of the answer in it once more."""
@@ -78,10 +86,9 @@ class AnswerReader:
         if response.get("status") in FAILED:
             raise failure(event)
         self._learn(response)
-        chunks = [
-            self._chunk(delta)
-            for delta in self._output.rest(response.get("output") or ())
-        ]
+        chunks = self._chunks(self._output.rest(response.get("output") or ()))
+        if self._kept:
+            chunks.append(self._chunk(Delta(extra=self._kept)))
         items = self._output.items
         if items.unnamed():
             raise ProviderProtocolError("a tool call came without its name")
@@ -101,22 +108,46 @@ class AnswerReader:
         self._id = name if name and type(name) is str else self._id
         self._model = model if model and type(model) is str else self._model
         created = response.get("created_at")
-        if type(created) is int or type(created) is float:
+        if (type(created) is int or type(created) is float) and 0 <= created < MAX_TIME:
             self._created = int(created)
 
-    def _chunk(self, delta: Delta, logprobs: Mapping[str, Any] | None = None) -> Chunk:
+    def _chunks(self, deltas: Iterable[Delta]) -> list[Chunk]:
+        """
+        Return what *deltas* come in.
+
+        A seal may come before the first token, and goes with it: whatever has no token
+        by then is not kept in a race.
+        """
+        if self._spoke:
+            return [self._chunk(delta) for delta in deltas]
+        chunks = []
+        for delta in deltas:
+            if self._spoke or delta.has_token:
+                delta.extra = _merged(self._kept, delta.extra)
+                self._spoke, self._kept = True, NOTHING
+                chunks.append(self._chunk(delta))
+            else:
+                self._kept = _merged(self._kept, delta.extra)
+        return chunks
+
+    def _chunk(self, delta: Delta) -> Chunk:
         return Chunk(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=(Choice(delta=delta, logprobs=logprobs),),
+            choices=(Choice(delta=delta),),
         )
 
 
-def _logprobs(rows: Any) -> dict[str, Any] | None:
+def _merged(first: Mapping[str, Any], then: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of both, all of which are lists."""
+    if not first:
+        return then
+    return {**first, **{name: [*first.get(name, ()), *then[name]] for name in then}}
+
+
+def _logprobs(rows: Any) -> dict[str, Any]:
     """Return log probabilities as a chat has them: with each token's bytes."""
-    if not rows:
-        return None
     likely = [
         {
             **_likely(row),

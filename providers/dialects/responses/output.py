@@ -9,11 +9,17 @@ from attrs import define, field
 from providers.chat import NOTHING, Delta, ToolCallDelta
 
 from .items import CALLS, OpenItem, OpenItems
+from .parts import (
+    delta_of,
+    image_in,
+    message_rest,
+    separator,
+    text_in,
+    thoughts_of,
+)
 from .reasoning import BLOCKS, entry_of
 
 Event = Mapping[str, Any]
-# Stands between two thoughts that are parts of their own.
-BETWEEN = "\n\n"
 # What an event that ends a part is about: the kind of its text, the type of its item,
 # where the part's index and where its whole text are.
 PARTS = {
@@ -93,9 +99,9 @@ class OutputReader:
         if not whole or type(part) is not int:
             return []  # it is in its item, too
         item = self.items.of(event, type_)
-        between = _between(item, kind, part)
+        between = separator(item, kind, part)
         rest = item.missing(kind, whole, part)
-        return [_said(kind, between + rest)] if rest else []
+        return [delta_of(kind, between + rest)] if rest else []
 
     def call_done(self, event: Event) -> list[Delta]:
         item = self.items.of(event, _call_type(event))
@@ -122,10 +128,12 @@ class OutputReader:
             said = opened.said("arguments")
             return self._call(opened, item, _arguments(item) or said or none)
         if opened.type == "message":
-            return _message(opened, item)
+            return message_rest(opened, item)
+        if opened.type == "image_generation_call" and not known:
+            return image_in(item)
         if opened.type != "reasoning":
             return []
-        thoughts = [] if opened.pieces else _thoughts(opened, item)
+        thoughts = [] if opened.pieces else thoughts_of(opened, item)
         return thoughts if known else thoughts + self._seal(item)
 
     def _think(self, event: Event, kind: str, part: int) -> list[Delta]:
@@ -133,7 +141,7 @@ class OutputReader:
         if not delta:
             return []
         item = self.items.of(event, "reasoning")
-        between = _between(item, kind, part)
+        between = separator(item, kind, part)
         item.add(kind, part, delta)
         return [Delta(reasoning_content=between + delta)]
 
@@ -178,13 +186,6 @@ OUTPUT: Mapping[str, Callable[[OutputReader, Event], list[Delta]]] = {
 }
 
 
-def text_in(value: Any) -> str | None:
-    """Return a text, None for an empty one; raises TypeError for what is none."""
-    if value is None or type(value) is str:
-        return value or None
-    raise TypeError(f"text expected, not {type(value).__name__}")
-
-
 def _call_type(event: Event) -> str:
     custom = "custom_tool_call" in event["type"]
     return "custom_tool_call" if custom else "function_call"
@@ -213,39 +214,3 @@ def _argued(opened: OpenItem, arguments: str, name: str = "") -> list[Delta]:
             index=opened.call, name=name or None, arguments=arguments or None, **begun
         )
     return [Delta(tool_calls=(call,))]
-
-
-def _between(item: OpenItem, kind: str, part: int) -> str:
-    """Return what separates a part from the one before it: thoughts have no markup."""
-    apart = item.type == "reasoning" and item.pieces and (kind, part) not in item.pieces
-    return BETWEEN if apart else ""
-
-
-def _said(kind: str, text: str) -> Delta:
-    if kind == "text":
-        return Delta(content=text)
-    return Delta(refusal=text) if kind == "refusal" else Delta(reasoning_content=text)
-
-
-def _message(opened: OpenItem, item: Event) -> list[Delta]:
-    texts, refusals = [], []
-    for part in item.get("content") or ():
-        match part:
-            case {"type": "output_text" | "text", "text": str(text)}:
-                texts.append(text)
-            case {"type": "refusal", "refusal": str(text)}:
-                refusals.append(text)
-    text = opened.missing("text", "".join(texts))
-    refusal = opened.missing("refusal", "".join(refusals))
-    said = Delta(content=text or None, refusal=refusal or None)
-    return [said] if said.has_token else []
-
-
-def _thoughts(opened: OpenItem, item: Event) -> list[Delta]:
-    """Return what a reasoning item says: itself, or else its summary."""
-    for name in ("content", "summary"):
-        texts = [text_in(part.get("text")) for part in item.get(name) or ()]
-        if whole := BETWEEN.join(text for text in texts if text):
-            opened.add(name, 0, whole)
-            return [Delta(reasoning_content=whole)]
-    return []
