@@ -580,3 +580,112 @@ def test_times_that_are_none(created: Any) -> None:
     (last,) = read(events({"type": "response.completed", "response": response}))
 
     assert last.created is None
+
+
+def item_event(what: str, item: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": f"response.output_item.{what}", "item": item, **more}
+
+
+def piece(name: str, text: Any, **more: Any) -> dict[str, Any]:
+    return {"type": f"response.{name}.delta", "delta": text, **more}
+
+
+SAID = {"type": "message", "content": [{"type": "output_text", "text": "Hi you"}]}
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":1}'}
+NO_CALL = {**CALL, "arguments": ""}
+MORE: dict[str, tuple[list[dict[str, Any]], list[Chunk]]] = {
+    "an item that is added twice": (
+        [
+            item_event("added", {**NO_CALL, "id": "fc"}, output_index=0),
+            item_event("added", {**NO_CALL, "id": "fc"}, output_index=1),
+            item_event("done", {**CALL, "id": "fc"}, output_index=1),
+        ],
+        [called(0, "c", "f"), argued(0, '{"a":1}')],
+    ),
+    "items that have neither index nor id": (
+        [
+            piece("output_text", "Hi"),
+            item_event("done", SAID),
+            item_event("added", {**NO_CALL, "call_id": "b"}),
+            piece("function_call_arguments", '{"a"'),
+            item_event("done", CALL),
+            item_event("added", {**NO_CALL, "call_id": "d"}),
+            piece("function_call_arguments", "{}"),
+        ],
+        [
+            HI,
+            chunk(" you"),
+            called(0, "b", "f"),
+            argued(0, '{"a"'),
+            argued(0, ":1}"),
+            called(1, "d", "f"),
+            argued(1, "{}"),
+        ],
+    ),
+    "pieces with nothing in them": (
+        [
+            piece("output_text", ""),
+            piece("refusal", ""),
+            piece("reasoning_text", None),
+            piece("reasoning_summary_text", ""),
+            piece("function_call_arguments", ""),
+            piece("custom_tool_call_input", None),
+            item_event("done", {"type": "image_generation_call", "result": None}),
+            item_event("done", {"type": "message", "content": [{"type": "made_up"}]}),
+            item_event("done", {"type": "reasoning", "summary": [{"text": ""}]}),
+        ],
+        [],
+    ),
+    "thoughts that are longer at their end": (
+        [
+            piece("reasoning_text", "H", output_index=0, content_index=0),
+            {
+                "type": "response.reasoning_text.done",
+                "output_index": 0,
+                "content_index": 0,
+                "text": "Hm.",
+            },
+            {
+                "type": "response.reasoning_text.done",
+                "output_index": 0,
+                "content_index": 1,
+                "text": "Well.",
+            },
+        ],
+        [thought("H"), thought("m."), thought("\n\nWell.")],
+    ),
+    "an output in another order": (
+        [
+            item_event("added", {**NO_CALL, "id": "fc"}, output_index=0),
+            piece("output_text", "Hi", output_index=1),
+            {
+                "type": "response.completed",
+                "response": {"output": [SAID, {**CALL, "call_id": "c"}]},
+            },
+        ],
+        [
+            called(0, "c", "f"),
+            HI,
+            argued(0, '{"a":1}'),
+            evolve(CALLED, usage=None),
+        ],
+    ),
+    "texts after calls": (
+        [
+            item_event("added", {**NO_CALL, "id": "fc"}, output_index=0),
+            piece("output_text", "Hi", output_index=1),
+            piece("function_call_arguments", '{"a":1}', output_index=0),
+            piece("output_text", " you", output_index=1),
+        ],
+        [called(0, "c", "f"), HI, argued(0, '{"a":1}'), chunk(" you")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("sent", "said"), MORE.values(), ids=MORE)
+def test_more_ways_to_say_it(sent: list[dict[str, Any]], said: list[Chunk]) -> None:
+    """However little its events say of their items, an answer is put together."""
+    begun = {"id": "resp_1", "created_at": 1790000000, "model": "gpt-x"}
+    body = events({"type": "response.created", "response": begun}, *sent)
+
+    assert list(chunks_of(Responses(SETTINGS).receive(body))) == said

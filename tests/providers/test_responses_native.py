@@ -136,6 +136,24 @@ def test_response_instead_of_a_stream() -> None:
     assert summed(fewer) == summed(said)
 
 
+def test_parts_that_are_empty_or_unknown() -> None:
+    """A response that came whole may have parts that say nothing to a chat."""
+    texts = [{"type": "output_text", "text": ""}, {"type": "made_up", "x": 1}]
+    message = {"type": "message", "id": "msg_1", "content": texts}
+    response = {"id": "resp_1", "object": "response", "output": [message]}
+
+    chunks = list(read(json.dumps(response).encode(), asked(BODY)))
+
+    names = [event.name for event in chunks[-1].native]
+    assert names[2:-1] == [
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+    ]
+
+
 def test_answer_in_one_piece() -> None:
     """What was asked for in one piece is there as its last event, whole."""
     body = (SAMPLES / "response_cut.json").read_bytes()

@@ -117,7 +117,14 @@ def test_whole_call() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "role"),
-    [(COPY, "system"), (OPENAI, "developer"), (AZURE, "developer")],
+    [
+        (COPY, "system"),
+        (OPENAI, "developer"),
+        (AZURE, "developer"),
+        (evolve(COPY, base_url="https://eu.api.openai.com/v1"), "developer"),
+        (evolve(COPY, base_url="https://x.test/openai/v1"), "system"),
+    ],
+    ids=["copy", "OpenAI", "Azure", "Europe", "another copy"],
 )
 def test_system(settings: ProviderSettings, role: str) -> None:
     """
@@ -450,6 +457,24 @@ def test_tools() -> None:
             "user_location": {"type": "approximate", "city": "Bonn"},
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "tool"),
+    [
+        ({}, {}),
+        ({"user_location": None}, {}),
+        (
+            {"user_location": {"type": "approximate"}},
+            {"user_location": {"type": "approximate"}},
+        ),
+    ],
+)
+def test_search(options: dict[str, Any], tool: dict[str, Any]) -> None:
+    """A chat that is to search the web has a tool for it here."""
+    tools = body_for(web_search_options=options)["tools"]
+
+    assert tools == [{"type": "web_search", **tool}]
 
 
 @pytest.mark.parametrize(

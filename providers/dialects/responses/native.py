@@ -17,7 +17,7 @@ from .request import OPENAI
 # What is kept at one upstream only, and would be kept by those that lose a race, too.
 KEPT_THERE = ("previous_response_id", "conversation", "background")
 # Hosts that take no reasoning back but what they have sealed.
-SEALING = (*OPENAI, "//api.x.ai/")
+SEALING = (*OPENAI, "api.x.ai/")
 # What can stand behind `event:`.
 NAME = re.compile(r"[\w.-]+")
 KEEPALIVE = "keepalive"

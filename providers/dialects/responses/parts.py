@@ -25,12 +25,14 @@ def separator(item: OpenItem, kind: str, part: int) -> str:
 
 
 def delta_of(kind: str, text: str) -> Delta:
+    """Return what adds a text of a kind: `text`, `refusal`, or a thought."""
     if kind == "text":
         return Delta(content=text)
     return Delta(refusal=text) if kind == "refusal" else Delta(reasoning_content=text)
 
 
 def message_rest(opened: OpenItem, item: Mapping[str, Any]) -> list[Delta]:
+    """Return what of a message has not come in pieces."""
     texts, refusals = [], []
     for part in item.get("content") or ():
         match part:

@@ -49,7 +49,7 @@ LOGPROBS = "message.output_text.logprobs"
 # The smallest bound on an answer that is not refused.
 LEAST_TOKENS = 16
 # OpenAI's own hosts: a developer there is what a system is to its copies.
-OPENAI = ("//api.openai.com/", ".openai.azure.com/")
+OPENAI = ("api.openai.com/", ".openai.azure.com/")
 
 
 def is_openai(settings: ProviderSettings) -> bool:
