@@ -5,7 +5,7 @@ an upstream which speaks it costs nothing to translate; other dialects translate
 from these records.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -18,8 +18,9 @@ FinishReason = Literal[
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 NOTHING: Mapping[str, Any] = {}
 # The formats that are passed through, besides the one that these records have:
-# Anthropic's Messages API.
+# Anthropic's Messages API, OpenAI's Responses API.
 MESSAGES = "messages"
+RESPONSES = "responses"
 # Of a field that no client sets: it is left out where JSON is read.
 NOT_READ = {"read": False}
 
@@ -220,6 +221,13 @@ class ToolCallDelta:
     arguments: str | None = None
     extra: Mapping[str, Any] = NOTHING
 
+    @property
+    def says(self) -> bool:
+        """Whether it adds to a call, be it of a function or of a custom tool."""
+        if self.name or self.arguments:
+            return True
+        return _says(self.extra.get("custom"), ("name", "input"))
+
 
 # What follows is made for every event, and nobody changes it; attrs' frozen records
 # take three times as long to make.
@@ -250,7 +258,7 @@ class Delta:
             or _says(self.audio, ("data", "transcript"))
             or _says(self.function_call, ("name", "arguments"))
             or self.extra.get("images")
-            or any(call.name or call.arguments for call in self.tool_calls)
+            or any(call.says for call in self.tool_calls)
         )
 
     @property
@@ -325,10 +333,14 @@ class TextRun:
     Most of an answer is such, and need not be taken apart to be shown: *words* are the
     texts as JSON strings, none of them empty; *like* is the chunk without its text. It
     is the same object for as long as the chunks stay alike.
+
+    *native* is the JSON of the events that the texts came in, where these pass as they
+    are: their format and their name are those of the event in *like*.
     """
 
     like: Chunk
     words: list[bytes]
+    native: Sequence[bytes] = ()
     has_token: ClassVar[bool] = True
 
     @property
@@ -341,7 +353,11 @@ class TextRun:
 
     def chunks(self) -> list[Chunk]:
         """Return the chunks that it stands for."""
-        return [with_text(self.like, text) for text in self.texts()]
+        chunks = [with_text(self.like, text) for text in self.texts()]
+        for chunk, data in zip(chunks, self.native, strict=False):
+            (event,) = self.like.native
+            chunk.native = (NativeEvent(event.format, event.name, data),)
+        return chunks
 
 
 @define(eq=False)

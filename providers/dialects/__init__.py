@@ -12,6 +12,7 @@ from .images.gradio_spaces import is_gradio_model
 from .ollama.dialect import Ollama
 from .openai import tasks as openai_tasks
 from .openai.dialect import OpenAI
+from .responses import Responses, count_input
 from .talk import Ask, Reply, Result, Talk
 
 __all__ = [
@@ -47,15 +48,20 @@ TALKERS: dict[tuple[str, str], Callable[..., Talk]] = {
 COUNTERS: dict[str, Callable[..., Talk]] = {
     "anthropic": counting.count_messages,
     "gemini": counting.count_content,
+    "responses": count_input,
 }
 DIALECTS: dict[str, type[Dialect]] = {
     "openai": OpenAI,
     "anthropic": Anthropic,
     "gemini": Gemini,
     "ollama": Ollama,
+    "responses": Responses,
 }
 # Those of them whose answers may be asked for in one piece.
-WHOLE_DIALECTS: dict[str, type[WholeDialect]] = {"openai": OpenAI}
+WHOLE_DIALECTS: dict[str, type[WholeDialect]] = {
+    "openai": OpenAI,
+    "responses": Responses,
+}
 
 
 def kinds() -> tuple[str, ...]:
