@@ -20,8 +20,9 @@ from providers import (
     load_packages,
     vendors,
 )
+from server.racing.strategies import STRATEGIES
 
-from .settings import ENGINE, STRATEGIES, Config, Sections, is_loopback, same_id
+from .settings import ENGINE, Config, Sections, is_loopback, same_id
 from .structuring import Structure
 
 # A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1

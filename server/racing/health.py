@@ -5,14 +5,14 @@ from collections import deque
 from collections.abc import Sequence
 from math import inf
 from time import perf_counter, time
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from attrs import define, field
 
 from providers import ProviderError, ProviderTimeout
 
-from .race import Outcome
+from .lanes import Outcome
 from .resting import Rest
 from .times import ENOUGH, Times
 
@@ -28,21 +28,21 @@ MODELS = 64
 UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
-R = TypeVar("R", bound="Named")
+C = TypeVar("C", bound="Callee")
 
 
-class Named(Protocol):
-    """Someone who has a record."""
+class Callee(Protocol):
+    """A provider that has a record, and the model that it is asked for."""
 
     @property
     def id(self) -> str: ...
 
-
-class Start(Named, Protocol):
-    """What became of one start; a race's lane, for one. Seconds, on any one clock."""
-
     @property
     def model(self) -> str: ...
+
+
+class Start(Callee, Protocol):
+    """What became of one start; a race's lane, for one. Seconds, on any one clock."""
 
     @property
     def hurried(self) -> bool:
@@ -192,7 +192,7 @@ class Record:
         failed = 1 - sum(self._recent) / len(self._recent) if self._recent else 0.0
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         left = self.rest.until - perf_counter()
         resting = left > 0
         return {
@@ -219,9 +219,13 @@ class Health:
             record = self._records[provider] = Record()
         return record
 
+    def delay(self, racer: Callee, percent: float) -> float:
+        """Return the seconds in which so many per cent of first tokens have come."""
+        return self.of(racer.id).delay(racer.model, percent)
+
     def add(self, start: Start, now: float | None = None) -> None:
         """
-        Take in a start that has just won, lost or failed. *now* is on its clock.
+        Note a start that has just won, lost or failed. *now* is on its clock.
 
         A time-out that the client has set itself says nothing of the provider.
         """
@@ -229,7 +233,7 @@ class Health:
             return
         self.of(start.id).add(start, perf_counter() if now is None else now)
 
-    def best_first(self, racers: Sequence[R]) -> list[R]:
+    def best_first(self, racers: Sequence[C]) -> list[C]:
         """
         Return *racers* with the best record first; equal ones stay as they are.
 

@@ -6,7 +6,7 @@ from math import inf
 
 from attrs import define, field, frozen
 
-from server.racing.schedule import Schedule
+from server.racing.strategies import Strategy
 
 
 @frozen
@@ -41,7 +41,7 @@ class Result:
 
 
 def simulate(
-    order: Sequence[str], takes: Mapping[str, Take], schedule: Schedule
+    order: Sequence[str], takes: Mapping[str, Take], schedule: Strategy
 ) -> Result:
     """Return what would have come of racers in this *order*, had each its *takes*."""
     result = Result()

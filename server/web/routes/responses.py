@@ -17,7 +17,7 @@ from server.errors import (
     ResponseNotFound,
 )
 from server.stores.responses import ResponseStore
-from server.web.answering import answer
+from server.web.answering import race_chat
 from server.web.context import RESPONSES, VISIT
 from server.wire.responses import (
     Rendering,
@@ -41,15 +41,14 @@ routes = web.RouteTableDef()
 @routes.post("/responses")
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
-    asked, selection = parse(await body_of(request), providers_in_path(request))
-    earlier = await _earlier(store, owner, asked)
-    items = await _items(store, owner, asked)
-    chat = asked.chat(earlier, items)
-    catalog = request[VISIT].gateway.catalog
-    rendering = Rendering(asked, items)
+    wanted, selection = parse(await body_of(request), providers_in_path(request))
+    earlier = await _earlier(store, owner, wanted)
+    items = await _items(store, owner, wanted)
+    chat = wanted.chat(earlier, items)
+    rendering = Rendering(wanted, items)
 
     async def keep() -> None:
-        if not asked.kept:
+        if not wanted.kept:
             return
         try:
             await store.put(owner, rendering.stored())
@@ -58,12 +57,11 @@ async def create_response(request: web.Request) -> web.StreamResponse:
 
     form = evolve(rendering.form, keep=keep)
     while True:
-        lineup = catalog.lineup(chat, selection, request[VISIT].client)
         try:
-            return await answer(request, chat, lineup, form)
+            return await race_chat(request, chat, selection, form)
         except NobodyWon as exc:
-            # Nobody says beforehand how much has room in a model's context.
-            truncates = asked.truncation == "auto" and exc.too_long
+            # No upstream says beforehand how much fits into a model's context.
+            truncates = wanted.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise

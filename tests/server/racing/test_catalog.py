@@ -12,15 +12,18 @@ from providers import ModelList, Provider, ProviderTimeout, open_session
 from server.config.settings import KeySettings
 from server.errors import GatewayError
 from server.racing.catalog import Catalog
+from server.racing.choosing import Chooser
+from server.racing.entrants import Alone
 from server.racing.health import Health
-from server.racing.lineup import Alone, Lineup
-from server.racing.race import Lane
-from server.racing.schedule import Budget, Hedge
+from server.racing.lanes import Lane
+from server.racing.lineup import Lineup
+from server.racing.strategies import Budget, Hedge
 from server.racing.times import ENOUGH
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
 
-MakeCatalog = Callable[..., Catalog]
+AnyLineup = Lineup[Any, Any]
+MakeCatalog = Callable[..., Chooser]
 
 ONLY_A = KeySettings(name="k", sha256="a" * 64, providers=("A",))
 IMAGE = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
@@ -43,7 +46,7 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
 
         def make(
             toml: str, health: Health | None = None, **lists: tuple[str, ...]
-        ) -> Catalog:
+        ) -> Chooser:
             config = read_config(f"{toml}\n{BARE}")
             models = {}
             for name, settings in config.providers.items():
@@ -51,18 +54,19 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
                     limits = settings.limits(config.race)
                     models[name] = ModelList(Provider(settings, limits, session))
                     models[name].models = lists.get(name, ())
-            return Catalog(config, models, health or Health(), Budget())
+            known = health or Health()
+            return Chooser(config, Catalog(config, models, known), known, Budget())
 
         yield make
 
 
 def ask(
-    catalog: Catalog,
+    catalog: Chooser,
     provider: Any = None,
     client: KeySettings | None = None,
     path: tuple[str, ...] | None = None,
     **fields: Any,
-) -> Lineup:
+) -> AnyLineup:
     """Return the line-up for a request's body, as a client sends it."""
     hello = [{"role": "user", "content": "hello"}]
     body = {"model": "m", "messages": hello, **fields}
@@ -78,12 +82,12 @@ def refusal(*args: Any, **more: Any) -> GatewayError:
     return caught.value
 
 
-def asked(lineup: Lineup) -> dict[str, str]:
+def asked(lineup: AnyLineup) -> dict[str, str]:
     """Return the racers of a line-up in their order, with the model of each."""
     return {entrant.id: entrant.model for entrant in lineup.entrants}
 
 
-def at_a_time(lineup: Lineup) -> int:
+def at_a_time(lineup: AnyLineup) -> int:
     """Return how many of a line-up run at a time."""
     return min(lineup.policy.parallel, len(lineup.entrants))
 
@@ -531,10 +535,10 @@ def test_a_requests_own_deadline(
 def test_usable(make_catalog: MakeCatalog) -> None:
     """Those are usable that are on, work, and are allowed."""
     catalog = make_catalog(ABC + has("D", "enabled = false"))
-    catalog.provider("B").problem = lambda: "its engine is starting"
+    catalog.catalog.provider("B").problem = lambda: "its engine is starting"
 
-    assert [provider.id for provider in catalog.usable()] == ["A", "C"]
-    assert [provider.id for provider in catalog.usable(ONLY_A)] == ["A"]
+    assert [provider.id for provider in catalog.catalog.usable()] == ["A", "C"]
+    assert [provider.id for provider in catalog.catalog.usable(ONLY_A)] == ["A"]
 
 
 def test_models(make_catalog: MakeCatalog) -> None:
@@ -548,13 +552,13 @@ def test_models(make_catalog: MakeCatalog) -> None:
         f"{toml}{FAST}[models.off]\nproviders = ['OpenAI']\n", A=("l",), B=("l", "fast")
     )
 
-    assert next(iter(catalog.models(None))) == "fast"
-    models = {name: sorted(ids) for name, ids in catalog.models(None).items()}
+    assert next(iter(catalog.catalog.models(None))) == "fast"
+    models = {name: sorted(ids) for name, ids in catalog.catalog.models(None).items()}
     assert models == {"fast": ["A", "B"], "gpt": ["A"], "d": ["A"], "l": ["A", "B"]}
-    assert list(catalog.models(ONLY_A).values()) == [["A"]] * 4
-    assert catalog.models(None, ("b",)) == {"fast": ["B"], "l": ["B"]}
+    assert list(catalog.catalog.models(ONLY_A).values()) == [["A"]] * 4
+    assert catalog.catalog.models(None, ("b",)) == {"fast": ["B"], "l": ["B"]}
     with pytest.raises(GatewayError) as caught:
-        catalog.models(ONLY_A, ("A", "B"))
+        catalog.catalog.models(ONLY_A, ("A", "B"))
     assert caught.value.code == "provider_not_allowed"
 
 
@@ -570,7 +574,7 @@ def test_details(make_catalog: MakeCatalog, lines: str, vision: list[str]) -> No
     """A provider's page has what the list has, and its models, fields and record."""
     toml = has("A", "label = 'L'", "url = 'https://example.org'", lines)
 
-    details = make_catalog(toml, A=("m",)).details("a", None)
+    details: Any = make_catalog(toml, A=("m",)).catalog.details("a", None)
 
     stats = details.pop("stats")
     assert {"model", "messages", "stream"} <= set(details.pop("params"))
@@ -597,7 +601,7 @@ def test_details_of_what_there_is_not(make_catalog: MakeCatalog) -> None:
         ("B", ONLY_A, 403),
     ):
         with pytest.raises(GatewayError) as caught:
-            catalog.details(name, client)
+            catalog.catalog.details(name, client)
         assert caught.value.status == status
 
 
@@ -624,7 +628,7 @@ def resting(*names: str, over: bool = False, health: Health | None = None) -> He
     return made
 
 
-def skipped(lineup: Lineup) -> dict[str, str]:
+def skipped(lineup: AnyLineup) -> dict[str, str]:
     return {each.id: each.reason for each in lineup.skipped}
 
 
@@ -726,7 +730,7 @@ def test_a_request_that_is_refused_claims_nobody(make_catalog: MakeCatalog) -> N
 HEDGE = "[race]\nstrategy = 'hedge'\n"
 
 
-def hedge_of(lineup: Lineup) -> Hedge:
+def hedge_of(lineup: AnyLineup) -> Hedge:
     assert isinstance(lineup.schedule, Hedge)
     return lineup.schedule
 
@@ -833,7 +837,7 @@ def quick(name: str = "A", seconds: float = 1.0) -> Health:
     return health
 
 
-def in_one_piece(lineup: Lineup) -> list[bool]:
+def in_one_piece(lineup: AnyLineup) -> list[bool]:
     return [isinstance(entrant, Alone) for entrant in lineup.entrants]
 
 
@@ -895,7 +899,7 @@ COUNTING = "".join(
 )
 
 
-def counters(catalog: Catalog, **fields: Any) -> Lineup:
+def counters(catalog: Chooser, **fields: Any) -> AnyLineup:
     hello = [{"role": "user", "content": "hello"}]
     body = {"model": "m", "provider": "A B C", "messages": hello, **fields}
     return catalog.counters(*parse(json.dumps(body).encode()))
@@ -967,7 +971,7 @@ def test_new_models_are_seen(make_catalog: MakeCatalog) -> None:
     catalog = make_catalog(has("A"), A=("x/m",))
     assert ask(catalog, "A").model_of("A") == "x/m"
 
-    catalog.models_list("A").models = ("y/m",)
+    catalog.catalog.models_list("A").models = ("y/m",)
 
     assert ask(catalog, "A").model_of("A") == "y/m"
 

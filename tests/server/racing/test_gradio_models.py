@@ -9,12 +9,13 @@ from providers import ImageRequest, ModelList, Provider, open_session
 from server.config.loading import ConfigError, load
 from server.errors import ModelNotFound
 from server.racing.catalog import Catalog
+from server.racing.choosing import Chooser
 from server.racing.health import Health
 from server.racing.lineup import Selection
-from server.racing.schedule import Budget
+from server.racing.strategies import Budget
 from tests.server.conftest import BARE, ReadConfig
 
-MakeCatalog = Callable[..., Catalog]
+MakeCatalog = Callable[..., Chooser]
 
 APP = "http://127.0.0.1:7860#/infer"
 SPACES = "[providers.Spaces]\nkind = 'gradio'\nbase_url = 'http://127.0.0.1:9'\n"
@@ -36,20 +37,22 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
     """Make the catalog of the provider Spaces, with these lines in its table."""
     async with open_session() as session:
 
-        def make(lines: str = "") -> Catalog:
+        def make(lines: str = "") -> Chooser:
             config = read_config(f"{FLUX}{lines}\n{BARE}")
             settings = config.providers["Spaces"]
             provider = Provider(settings, settings.limits(config.race), session)
             lists = {"Spaces": ModelList(provider)}
-            return Catalog(config, lists, Health(), Budget())
+            health = Health()
+            catalog = Catalog(config, lists, health)
+            return Chooser(config, catalog, health, Budget())
 
         yield make
 
 
-def asked(catalog: Catalog, model: str | None, providers: Any) -> str:
+def asked(catalog: Chooser, model: str | None, providers: Any) -> str:
     """Return what the only racer of a request for an image is asked for."""
     request = ImageRequest(prompt="a red square", model=model)
-    (entrant,) = catalog.lineup(request, Selection(providers=providers)).entrants
+    (entrant,) = catalog.task_lineup(request, Selection(providers=providers)).entrants
     return entrant.model
 
 
