@@ -1,4 +1,4 @@
-"""What a running server holds: the configuration in force, and all made from it."""
+"""What a running server holds: its configuration, and all that depends on it."""
 
 import asyncio
 import os

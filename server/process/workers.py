@@ -140,13 +140,13 @@ class _Crew:
 
     async def _run_one(self, number: int) -> int:
         fd = self.sock.fileno()
-        told = {SOCKET: str(fd), NUMBER: str(number), RESPONSES: self.responses}
+        variables = {SOCKET: str(fd), NUMBER: str(number), RESPONSES: self.responses}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "server",
             *self.arguments,
-            env=os.environ | told,
+            env=os.environ | variables,
             pass_fds=(fd,),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, who pass it on
@@ -155,7 +155,7 @@ class _Crew:
         try:
             self._write(process)
             if self._stopping.is_set():
-                process.terminate()  # the signal came while it was being made
+                process.terminate()  # the signal came while it was started
             return await self._ended(process)
         finally:
             self._running.discard(process)

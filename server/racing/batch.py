@@ -25,10 +25,10 @@ def batched(
     lineup: ChatLineup, chats: tuple[ChatRequest, ...], each: int
 ) -> ChatLineup:
     """
-    Return *lineup* with racers that answer all of *chats*, *each* choices for one.
+    Return *lineup* with racers that answer all of *chats*, each with *each* choices.
 
-    The choices of each chat are numbered on from the last one's; a racer that fails at
-    one of them is out.
+    The choices of a chat are numbered on from those of the chat before; a racer that
+    fails at one chat is out.
     """
     if len(chats) == 1:
         return lineup
@@ -98,13 +98,13 @@ class BatchStream:
     def close(self) -> None:
         self._waiting.clear()
         for task, (_, stream) in self._reading.items():
-            task.cancel()  # also one that has failed: another one's error is told
+            task.cancel()  # also one that has failed: the first error is raised
             stream.close()
         self._reading.clear()
         self._count()
 
     def _count(self) -> None:
-        """Sum up what the calls have received; the first of them tells the times."""
+        """Sum up what the calls have received; the times are the first call's."""
         for name in ("received", "chunks", "tokens"):
             setattr(self.attempt, name, sum(getattr(a, name) for a in self._attempts))
         for name in ("connected", "headers"):

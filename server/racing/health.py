@@ -1,4 +1,4 @@
-"""Each provider's record, from this server's own traffic: what it was asked and did."""
+"""Each provider's record, from this server's own traffic."""
 
 import random
 from collections import deque
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 PERCENTILES = (50, 90, 99)
 # Seconds before a hedge, while a provider has too short a record to tell its own.
 DEFAULT_DELAY = 1.0
-# So many of a provider's models are told apart: their names may be a client's.
+# So many of a provider's models have times of their own: names may be a client's.
 MODELS = 64
 # One in so many answers is asked for as a stream all the same: its first token tells
 # how soon the provider speaks.
@@ -116,7 +116,7 @@ class Record:
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
-        """Take in what became of one start; *now* is on the start's clock."""
+        """Note what became of one start; *now* is on the start's clock."""
         self.requests += 1
         if start.outcome == "won":
             self.wins += 1
@@ -237,7 +237,7 @@ class Health:
         """
         Return *racers* with the best record first; equal ones stay as they are.
 
-        Once in a while another is put first: who is never asked can't get better.
+        Once in a while another is put first: who is never called can't recover.
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
         settled = len(ordered) > 1 and self.of(ordered[0].id).known

@@ -125,8 +125,8 @@ class Race(Course, Generic[R, P]):
             failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
             left = [racer for racer in left if racer.id not in failed]
         if len(left) > 1 and self.schedule.fair(len(left)):
-            # Tasks run in the order they were made in: a draw, so that no place in
-            # the client's list is worth a head start.
+            # Tasks first run in the order of their creation: it is drawn, so that no
+            # place in the client's list is a head start.
             random.shuffle(left)
         self._waiting.extend(left)
         self._round = []

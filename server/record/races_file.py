@@ -1,4 +1,4 @@
-"""The log of races, read again: what it tells of each racer."""
+"""The file of races, read again: what is known of each racer."""
 
 from collections.abc import Iterator, Mapping
 from math import inf
@@ -23,7 +23,7 @@ class UnreadableLog(Exception):
 @frozen(kw_only=True)
 class Known:
     """
-    What a race tells of one of its racers: its *take*, or that it would have taken more
+    What is known of one racer of a race: its *take*, or that it would have taken more
     than *at_least* seconds. *start* is None if it never started.
     """
 
@@ -80,7 +80,7 @@ def _is_known(entry: Mapping[str, Any]) -> bool:
 def _recorded(entry: Mapping[str, Any]) -> Recorded:
     lanes = entry["racers"]
     started = [lane for lane in lanes if "start_ms" in lane]
-    # One that ran twice is told last by how it ended.
+    # Of one that ran twice, the last lane says how it ended.
     latest = {lane["id"]: lane for lane in lanes}
     begun = min((lane["start_ms"] for lane in started), default=0.0)
     ttft = entry["ttft_ms"]

@@ -1,4 +1,4 @@
-"""What another policy would have made of recorded races: how fast, at what price."""
+"""Recorded races, run again with another policy: how fast, for how many calls."""
 
 import random
 from collections import defaultdict
@@ -59,7 +59,7 @@ class Replay:
     """
     Runs *races* again, as *policy* says.
 
-    What a race does not tell (how long a racer that was cut off, or never started,
+    What is not recorded (how long a racer that was cut off, or never started,
     would have taken) is drawn from what the same provider took in other races, by a
     generator with a *seed*; *drawn* counts how often, *known* how often the log has it.
     Providers of which the log knows nothing, *unknown*, are left out.
@@ -109,7 +109,7 @@ class Replay:
         return simulate([racer.id for racer in racers], takes, schedule)
 
     def _is_known(self, racer: Known) -> bool:
-        """Say whether the log tells anything of how long it takes."""
+        """Say whether the log has any time of its provider."""
         itself = racer.take is not None or bool(racer.at_least)
         known = itself or bool(self._takes[racer.id, ""])
         if not known:

@@ -38,7 +38,7 @@ def _footnote(replay: Replay) -> str:
     every = replay.known + replay.drawn
     text = (
         f"{replay.drawn} of {every} times are not in the log, since the racer was cut"
-        " off or never asked: they were drawn from the same provider's other races"
+        " off or never started: they were drawn from the same provider's other races"
         f" (seed {replay.seed}). What always loses may be slower than any of them."
     )
     if replay.unknown:

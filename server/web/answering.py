@@ -1,7 +1,4 @@
-"""From a request to its answer: choose the racers, race them, and show the winner's.
-
-Streamed or whole, in whatever format a route serves.
-"""
+"""From a parsed request to its answer: choose racers, race them, show the winner."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +13,7 @@ from server.racing.race import Race, Winner
 from server.wire.format import Format
 
 from .context import VISIT
-from .recorded import Recorded, decided, race_headers, timing
+from .logged_race import LoggedRace, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
 T = TypeVar("T", bound=Result)
@@ -43,7 +40,7 @@ async def race_chat(
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
-    with Recorded(request, race, lineup) as ending:
+    with LoggedRace(request, race, lineup) as ending:
         if chat.stream:
             return await Streaming(request, race, lineup, form, ending).run()
         return await _whole(request, race, lineup, form)
@@ -63,7 +60,7 @@ async def race_task(
     gateway = visit.gateway
     lineup = gateway.chooser.task_lineup(task, selection, visit.client)
     race = Race(lineup.entrants, task, lineup.schedule, gateway.health.add)
-    with Recorded(request, race, lineup), gateway.drain.scope(lineup.deadline):
+    with LoggedRace(request, race, lineup), gateway.drain.scope(lineup.deadline):
         winner = await decided(race, lineup)
         return _only(winner, kind), race_headers(race, winner)
 
@@ -75,7 +72,7 @@ async def race_count(
     Race for how many tokens *chat* has, and return the number, or None if nobody has
     counted, with the headers that tell of the race.
 
-    It is not recorded: it tells nothing of how soon and how well providers speak.
+    It is not recorded, as it says nothing of how soon and how well providers answer.
     """
     visit = request[VISIT]
     lineup = visit.gateway.chooser.counters(chat, selection, visit.client)

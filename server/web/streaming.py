@@ -14,9 +14,9 @@ from server.record.story import Ending
 from server.wire.format import Format, Stream
 
 from .context import VISIT
+from .logged_race import decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
-from .recorded import decided, race_headers
 from .sse import EventStream
 
 ChatRace = Race[ChatRequest, ChatPiece]

@@ -76,12 +76,12 @@ async def retrieve_response(request: web.Request) -> web.Response:
             param="stream",
         )
     name = request.match_info["id"]
-    found = await _store(request).get(_owner(request), name)
-    if found is None:
+    stored = await _store(request).get(_owner(request), name)
+    if stored is None:
         raise _unknown(name)
     # Clients write lists in queries with brackets, or without.
     include = [v for n in ("include", "include[]") for v in request.query.getall(n, ())]
-    body = shown(*found, opaque=OPAQUE in include)
+    body = shown(*stored, opaque=OPAQUE in include)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -103,41 +103,43 @@ async def list_input_items(request: web.Request) -> web.Response:
 
 
 async def _earlier(
-    store: ResponseStore, owner: str, asked: ResponseRequest
+    store: ResponseStore, owner: str, wanted: ResponseRequest
 ) -> list[dict[str, Any]]:
-    previous = asked.previous_response_id
+    previous = wanted.previous_response_id
     if previous is None:
         return []
-    found = await store.history(owner, previous)
-    if found is None:
+    history = await store.history(owner, previous)
+    if history is None:
         raise PreviousResponseNotFound(
             f"The response {previous!r}, or one that it goes on from, is not here, or"
             " no longer.",
             param="previous_response_id",
         )
-    return found
+    return history
 
 
-async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> list[Any]:
+async def _items(
+    store: ResponseStore, owner: str, wanted: ResponseRequest
+) -> list[Any]:
     """
     Return the input, with what it refers to in the references' places.
 
-    Clients send thoughts back without what an upstream wants with them, unless they
-    have asked for it; it is stored all the same.
+    Clients send reasoning back without its encrypted content, which an upstream wants
+    with it, unless they have asked for that; it is stored all the same.
     """
-    names, thoughts = asked.references(), asked.thoughts()
-    wanted = [*names, *thoughts]
-    found = await store.items(owner, wanted) if wanted else {}
+    names, thoughts = wanted.references(), wanted.thoughts()
+    ids = [*names, *thoughts]
+    stored = await store.items(owner, ids) if ids else {}
     for name in names:
-        if name not in found:
+        if name not in stored:
             raise ItemNotFound(
                 f"The item {name!r} is not here, or no longer: its response may have"
                 " been sent with 'store' set to false.",
                 param="input",
             )
     return [
-        found.get(reference_in(item) or thought_in(item) or "", item)
-        for item in asked.items()
+        stored.get(reference_in(item) or thought_in(item) or "", item)
+        for item in wanted.items()
     ]
 
 
@@ -155,6 +157,6 @@ def _unknown(name: str) -> ResponseNotFound:
     return ResponseNotFound(f"There is no response {name!r} here, or no longer.")
 
 
-def _json(payload: Mapping[str, Any]) -> web.Response:
+def _json(payload: Mapping[str, object]) -> web.Response:
     body = orjson.dumps(payload)
     return web.Response(body=body, content_type="application/json")

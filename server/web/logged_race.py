@@ -21,7 +21,7 @@ from .context import VISIT
 
 
 @define(eq=False)
-class Recorded(Generic[R, P]):
+class LoggedRace(Generic[R, P]):
     """Makes a race known to the logs, and closes it at its end."""
 
     request: web.Request
