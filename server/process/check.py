@@ -101,7 +101,7 @@ async def examine(config: Config, advance: Callable[[], None]) -> Mapping[str, F
 
 
 def show(config: Config, source: str, *, live: bool) -> None:
-    """Print the providers of *config*, which is valid; *live*: and ask them."""
+    """Print the providers of *config*, which is valid; *live*: and call them."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH

@@ -75,7 +75,7 @@ async def _supervise(config: Config, load: Load, crew: "_Crew") -> None:
 
 
 async def work(config: Config, load: Load, sock: socket.socket) -> None:
-    """Serve as one of the workers; standard input brings orders, its end the end."""
+    """Serve as one of the workers, with orders from standard input, until that ends."""
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader()
     await loop.connect_read_pipe(

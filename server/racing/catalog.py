@@ -176,7 +176,7 @@ class Catalog:
         if model in listed:
             return model
         if task != "chat":
-            return None  # what makes images may be an address, to be named as it is
+            return None  # a model for images may be an address, which has to be exact
         alike = (name for name in listed if _bare(name) == _bare(model))
         first = next(alike, None)
         return None if first is None else sent.get(first, first)

@@ -14,6 +14,7 @@ from providers import ProviderError, ProviderTimeout
 
 from .lanes import Outcome
 from .resting import Rest
+from .strategies import Candidate
 from .times import ENOUGH, Times
 
 log = structlog.get_logger(__name__)
@@ -24,24 +25,14 @@ DEFAULT_DELAY = 1.0
 # So many of a provider's models have times of their own: names may be a client's.
 MODELS = 64
 # One in so many answers is asked for as a stream all the same: its first token tells
-# how soon the provider speaks.
+# the provider's time to first token.
 UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
-C = TypeVar("C", bound="Callee")
+C = TypeVar("C", bound=Candidate)
 
 
-class Callee(Protocol):
-    """A provider that has a record, and the model that it is asked for."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def model(self) -> str: ...
-
-
-class Start(Callee, Protocol):
+class Start(Candidate, Protocol):
     """What became of one start; a race's lane, for one. Seconds, on any one clock."""
 
     @property
@@ -62,7 +53,7 @@ class Start(Callee, Protocol):
 
     @property
     def seconds(self) -> float:
-        """How long it took to its first token, or to being out."""
+        """How long it took to its first token, or to its end."""
         ...
 
     @property
@@ -76,7 +67,7 @@ class Start(Callee, Protocol):
 
 @define(eq=False)
 class Pace:
-    """How soon a model speaks, and how soon its last answers were whole."""
+    """A model's times to first token, and to the ends of its last answers."""
 
     times: Times = field(factory=Times)
     _answers: deque[float] = field(factory=lambda: deque(maxlen=ENOUGH))
@@ -219,7 +210,7 @@ class Health:
             record = self._records[provider] = Record()
         return record
 
-    def delay(self, racer: Callee, percent: float) -> float:
+    def delay(self, racer: Candidate, percent: float) -> float:
         """Return the seconds in which so many per cent of first tokens have come."""
         return self.of(racer.id).delay(racer.model, percent)
 

@@ -61,7 +61,7 @@ class Lane:
         return 0.0 if end is None else end - self.started
 
     def fail(self, error: ProviderError) -> None:
-        """Note that it is out, with *error* less its tracebacks."""
+        """Note that it has failed with *error*, which loses its tracebacks."""
         _drop_tracebacks(error)
         self.outcome, self.error, self.ended = "failed", error, now()
 

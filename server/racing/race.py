@@ -175,7 +175,7 @@ class Race(Course, Generic[R, P]):
             raise exc.with_traceback(None) from None
 
     async def _one_by_one(self) -> None:
-        """Run where there is never more than one: no task is needed for that."""
+        """Run where there is never more than one at a time: that needs no task."""
         while self._waiting and self.winner is None:
             racer = self._waiting.popleft()
             await self._compete(racer, self._enter(racer))

@@ -7,7 +7,7 @@ PATIENCE = 3
 # Seconds of the first rest; each that follows without a success is twice as long.
 FIRST = 5.0
 LONGEST = 300.0
-# Where counting ends: the longest rest is long reached.
+# Rests in a row that are counted: the longest one is reached long before.
 MOST_RESTS = 16
 # What a provider may ask for at most: a probe an hour costs nobody anything.
 LONGEST_RETRY_AFTER = 3600.0
@@ -71,6 +71,6 @@ class Probe:
     rest: Rest
 
     def release(self) -> None:
-        """Give it up: the try is over, or has never begun. Twice does no harm."""
+        """Give up the claim: the call is over, or never began. May be called twice."""
         if self.rest.probe is self:
             self.rest.probe = None

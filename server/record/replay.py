@@ -17,7 +17,7 @@ from .simulation import Result, Take, simulate
 
 @frozen
 class _Past:
-    """What became of one start on paper, for the records."""
+    """What became of one simulated start, for the records."""
 
     id: str
     model: str
@@ -78,7 +78,9 @@ class Replay:
 
     def run(self) -> Tally:
         """Return what the policy comes to."""
-        random.seed(self.seed)  # for who is tried out of turn
+        random.seed(
+            self.seed
+        )  # for the order of racers, which Health explores at random
         self._chance = random.Random(self.seed)  # noqa: S311 - no secret
         self._takes = _pool(self.races)
         tally = Tally()
@@ -90,7 +92,7 @@ class Replay:
         return tally
 
     def _same(self, race: Recorded) -> Result:
-        """Run it as it was run: with those that started, when they did."""
+        """Run it as recorded: with those that started, when they did."""
         started = [racer for racer in race.racers if racer.start is not None]
         starts = {racer.id: racer.start or 0.0 for racer in started}
         takes = {racer.id: self._take(racer) for racer in started}
@@ -128,7 +130,7 @@ class Replay:
         return self._chance.choice(longer) if longer else Take(racer.at_least)
 
     def _learn(self, race: Recorded, result: Result) -> None:
-        """Keep the records that the policy would have had to go by."""
+        """Update the records as the policy would have seen them."""
         models = {racer.id: racer.model for racer in race.racers}
         end = result.seconds
         for leg in result.legs:
