@@ -78,9 +78,7 @@ class Replay:
 
     def run(self) -> Tally:
         """Return what the policy comes to."""
-        random.seed(
-            self.seed
-        )  # for the order of racers, which Health explores at random
+        random.seed(self.seed)  # Health explores at random
         self._chance = random.Random(self.seed)  # noqa: S311 - no secret
         self._takes = _pool(self.races)
         tally = Tally()

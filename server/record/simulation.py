@@ -43,7 +43,7 @@ class Result:
 def simulate(
     order: Sequence[str], takes: Mapping[str, Take], schedule: Strategy
 ) -> Result:
-    """Return how a race of racers in this *order* ends if each takes what *takes* says."""
+    """Return how a race in this *order* ends if each racer takes what *takes* says."""
     result = Result()
     legs, waiting, now = result.legs, deque(order), 0.0
     while True:
