@@ -22,7 +22,7 @@ from .chat import (
     chunks_of,
     with_text,
 )
-from .dialects import is_gradio_model, kinds
+from .dialects import Result, is_gradio_model, kinds
 from .errors import (
     Phase,
     ProviderBusy,
@@ -86,6 +86,7 @@ __all__ = [
     "ProviderRefusedRequest",
     "ProviderSettings",
     "ProviderTimeout",
+    "Result",
     "SpeechRequest",
     "TaskRequest",
     "TaskStream",

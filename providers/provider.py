@@ -124,12 +124,8 @@ class Provider:
     def dialect(self) -> Dialect:
         return DIALECTS[self.settings.kind](self.settings)
 
-    def stream(
-        self, request: ChatRequest | TaskRequest, model: str, limits: Limits
-    ) -> "ChatStream | TaskStream":
-        """Prepare to ask *request* of the upstream's *model*; nothing is sent yet."""
-        if isinstance(request, ChatRequest):
-            return self.chat(request, model, limits)
+    def task(self, request: TaskRequest, model: str, limits: Limits) -> TaskStream:
+        """Prepare to ask for what is no chat; nothing is sent yet."""
         talker = TALKERS[self.settings.kind, request.task]
         return TaskStream(self, talker(self.settings, request, model), limits)
 

@@ -16,7 +16,8 @@ import click
 
 from . import logs
 from .config.loading import ConfigError, ConfigSource, config_path, load
-from .config.settings import STRATEGIES, Config, LogSettings, RaceSettings
+from .config.settings import Config, LogSettings, RaceSettings
+from .racing.strategies import STRATEGIES, Policy
 
 FILE = click.option(
     "--config",
@@ -69,7 +70,10 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
     "files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True)
 )
 @click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="hedge", show_default=True
+    "--strategy",
+    type=click.Choice(tuple(STRATEGIES)),
+    default="hedge",
+    show_default=True,
 )
 @click.option("--delay", default="p90", help="Seconds, or a quantile as p90.")
 @click.option(
@@ -79,7 +83,6 @@ def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
 @click.option("--seed", type=int, default=0, help="For what the log does not tell.")
 def replay(files: tuple[Path, ...], delay: str, seed: int, **options: Any) -> None:
     """Run the races in FILES again, on paper, with another policy."""
-    from .record.replay import Policy  # noqa: PLC0415 - only for this
     from .record.replay_table import show  # noqa: PLC0415 - rich is slow to import
 
     logs.configure(LogSettings(level="error"))

@@ -1,4 +1,4 @@
-"""What a running server holds: the configuration in force, and all made from it."""
+"""What a running server holds: its configuration, and all that depends on it."""
 
 import asyncio
 import os
@@ -8,12 +8,13 @@ from typing import Protocol
 import aiohttp
 import structlog
 
-from providers import Limits, ModelList, Provider, ProviderSettings
+from providers import ModelList, Provider, ProviderSettings
 
 from .config.settings import ENGINE, Config, KeySettings, LogSettings
 from .racing.catalog import Catalog
+from .racing.choosing import Chooser
 from .racing.health import Health
-from .racing.schedule import Budget
+from .racing.strategies import Budget
 from .record.file import RaceFile
 from .record.log import Entry, RaceLog
 from .stores.media import MediaStore
@@ -25,8 +26,8 @@ log = structlog.get_logger(__name__)
 AFTER_ERROR = 60.0
 
 
-class Engine(Protocol):
-    """An embedded engine, here or in the process that started this one."""
+class RunningEngine(Protocol):
+    """An embedded engine, run by this process or by the one that started it."""
 
     @property
     def problem(self) -> str: ...
@@ -38,12 +39,13 @@ class Gateway:
     """
     The configuration in force and its providers, swapped as a whole by `adopt`.
 
-    A request takes the catalog that it finds and keeps to it, so that a reload changes
-    nothing for whoever is being answered.
+    A request keeps the racers that were chosen for it, so that a reload changes nothing
+    for whoever is being answered.
     """
 
     config: Config
     catalog: Catalog
+    chooser: Chooser
     media: MediaStore
 
     def __init__(
@@ -64,7 +66,11 @@ class Gateway:
         self._refreshing: list[asyncio.Task[None]] = []
 
     def adopt(
-        self, config: Config, engines: Mapping[str, Engine], *, refresh: bool = True
+        self,
+        config: Config,
+        engines: Mapping[str, RunningEngine],
+        *,
+        refresh: bool = True,
     ) -> None:
         """
         Serve with *config* from now on; *engines* are those that it wants, by id.
@@ -78,11 +84,13 @@ class Gateway:
         }
         # What can fail is made before anything of it is in force.
         media = MediaStore(config.media, os.environ)
-        catalog = Catalog(config, lists, self.health, self._budget)
+        catalog = Catalog(config, lists, self.health)
+        chooser = Chooser(config, catalog, self.health, self._budget)
         if self._keys != config.auth.keys:
             self.races.dismiss()  # whoever listens may be allowed less now
         self._keys = config.auth.keys
-        self.config, self.media, self.catalog = config, media, catalog
+        self.config, self.media = config, media
+        self.catalog, self.chooser = catalog, chooser
         self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
@@ -92,13 +100,13 @@ class Gateway:
         ]
 
     def finished(self, entry: Entry) -> None:
-        """Take in a race that has ended."""
+        """Log a race that has ended."""
         self.races.add(entry)
         if self._races_file is not None:
             self._races_file.write(entry.json())
 
     def _open_file(self, settings: LogSettings) -> None:
-        """Open the file of races, also one that was: it may have been moved away."""
+        """Open the file of races, again if it was open: it may have been moved away."""
         if self._races_file is not None:
             self._races_file.close()
         self._races_file = None
@@ -127,16 +135,9 @@ class Gateway:
         self,
         settings: ProviderSettings,
         config: Config,
-        engines: Mapping[str, Engine],
+        engines: Mapping[str, RunningEngine],
     ) -> Provider:
-        race = config.race
-        shared = Limits(
-            connect_timeout=race.connect_timeout,
-            first_token_timeout=race.first_token_timeout,
-            idle_timeout=race.idle_timeout,
-            total_timeout=race.total_timeout,
-        )
-        limits = settings.limits(shared)
+        limits = settings.limits(config.race)
         problem = no_problem
         if settings.kind == ENGINE:
             engine = engines[settings.id]

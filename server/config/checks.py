@@ -9,8 +9,9 @@ from pathlib import Path
 from yarl import URL
 
 from providers import ProviderSettings, is_gradio_model, kinds
+from server.racing.strategies import STRATEGIES
 
-from .settings import ENGINE, STRATEGIES, Config, is_loopback, same_id
+from .settings import ENGINE, Config, is_loopback, same_id
 
 # A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
 ENV = re.compile(r"env:(\w+)(.*)")

@@ -12,8 +12,6 @@ from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
 from providers import Limits, ProviderSettings
 
 ENGINE = "llamacpp"
-# From the cheapest to the dearest: a request may choose one that costs less.
-STRATEGIES = ("fallback", "hedge", "race")
 QUANTILE = re.compile(r"p([1-9]\d?(?:\.\d+)?)")
 ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
 
@@ -181,11 +179,6 @@ class Config:
             for settings in self.providers.values()
             if settings.kind == ENGINE and settings.id not in self.off
         ]
-
-
-def percent_of(quantile: str) -> float:
-    """Return the 90 of 'p90'."""
-    return float(quantile.removeprefix("p"))
 
 
 def same_id(name: str) -> str:

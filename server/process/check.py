@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from attrs import define, field, frozen
 from rich import box
@@ -16,9 +15,9 @@ from server.config.settings import Config
 from server.errors import NobodyWon
 from server.gateway import Gateway
 from server.racing.catalog import Catalog
-from server.racing.lineup import Entrant
+from server.racing.entrants import ChatEntrant
 from server.racing.race import Race
-from server.racing.schedule import Parallel
+from server.racing.strategies import Fallback
 
 # Wide enough for every line where no terminal says how wide it is.
 WIDTH = 120
@@ -27,7 +26,7 @@ QUESTION = "Answer with one word: hello."
 
 @frozen
 class Finding:
-    """What asking one provider has shown: its models, its time to first token."""
+    """What a call to one provider has shown: its models, its time to first token."""
 
     models: int
     ttft: float | None = None
@@ -54,10 +53,10 @@ class _Examiner:
             self.findings[name] = Finding(0, trouble=trouble)
             return
         self.findings[name] = await self._first_token(
-            Entrant(provider, model, provider.limits), len(listed)
+            ChatEntrant(provider, model, provider.limits), len(listed)
         )
 
-    async def _first_token(self, entrant: Entrant, models: int) -> Finding:
+    async def _first_token(self, entrant: ChatEntrant, models: int) -> Finding:
         question = Message(role="user", content=QUESTION)
         body = {
             "messages": [{"role": "user", "content": QUESTION}],
@@ -69,7 +68,7 @@ class _Examiner:
             max_completion_tokens=16,
             body=body,
         )
-        race: Race[ChatRequest, Any] = Race([entrant], request, Parallel(1))
+        race = Race([entrant], request, Fallback(1))
         try:
             winner = await race.run()
         except NobodyWon as exc:
@@ -102,12 +101,12 @@ async def examine(config: Config, advance: Callable[[], None]) -> Mapping[str, F
 
 
 def show(config: Config, source: str, *, live: bool) -> None:
-    """Print the providers of *config*, which is valid; *live*: and ask them."""
+    """Print the providers of *config*, which is valid; *live*: and call them."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
     console.print(f"Configuration: {escape(source)}. It is valid.")
-    findings = _asked(config, console) if live else None
+    findings = _examined(config, console) if live else None
     console.print(_table(config, findings))
     server = config.server
     keys = len(config.auth.keys)
@@ -117,7 +116,7 @@ def show(config: Config, source: str, *, live: bool) -> None:
     )
 
 
-def _asked(config: Config, console: Console) -> Mapping[str, Finding]:
+def _examined(config: Config, console: Console) -> Mapping[str, Finding]:
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(config.on()))
@@ -154,9 +153,9 @@ def _row(
         if settings.probe and not why:
             why = "listed while it answers"
         return [escape(name), state, settings.kind, str(count or "-"), escape(why)]
-    found = findings.get(name, Finding(count))
-    speed = "-" if found.ttft is None else f"{found.ttft * 1000:.0f} ms"
-    if found.trouble and not why:
+    finding = findings.get(name, Finding(count))
+    speed = "-" if finding.ttft is None else f"{finding.ttft * 1000:.0f} ms"
+    if finding.trouble and not why:
         state = "[yellow]on[/]"
-    row = [escape(name), state, settings.kind, str(found.models or "-"), speed]
-    return [*row, escape(why or found.trouble)]
+    row = [escape(name), state, settings.kind, str(finding.models or "-"), speed]
+    return [*row, escape(why or finding.trouble)]

@@ -15,7 +15,7 @@ from attrs import frozen
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Engine, Gateway
+from server.gateway import Gateway, RunningEngine
 from server.stores.responses import ResponseStore, open_store
 
 from .reloading import Load, outlived, reloads
@@ -30,7 +30,7 @@ SEND_TIMEOUT = 120.0
 LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
-Change = tuple[Config, Mapping[str, Engine]]
+Change = tuple[Config, Mapping[str, RunningEngine]]
 
 
 @frozen
@@ -107,7 +107,7 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
 async def serve(
     config: Config,
-    engines: Mapping[str, Engine],
+    engines: Mapping[str, RunningEngine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
     worker: Worker | None = None,
@@ -127,15 +127,7 @@ async def serve(
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
-        # By default aiohttp lets a handler run on when its client has hung up, and the
-        # providers would go on being paid for.
-        runner = web.AppRunner(
-            create_app(gateway, responses),
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=LAST_WORDS,
-        )
+        runner = _runner(create_app(gateway, responses))
         try:
             await runner.setup()
             site = web.SockSite(runner, sock, backlog=BACKLOG)
@@ -152,6 +144,18 @@ async def serve(
             await runner.cleanup()
             await gateway.aclose()
     log.info("stopped")
+
+
+def _runner(app: web.Application) -> web.AppRunner:
+    # By default aiohttp lets a handler run on when its client has hung up, and the
+    # providers would go on being paid for.
+    return web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE,
+        shutdown_timeout=LAST_WORDS,
+    )
 
 
 def _collect_less_garbage() -> None:

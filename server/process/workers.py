@@ -151,7 +151,7 @@ class _Crew:
         try:
             self._write(process)
             if self._stopping.is_set():
-                process.terminate()  # the signal came while it was being made
+                process.terminate()  # the signal came while it was started
             return await self._ended(process)
         finally:
             self._running.discard(process)

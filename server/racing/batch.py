@@ -1,28 +1,34 @@
-"""Several chats in one race: each racer is asked all of them, side by side."""
+"""Several chats in one race: each racer is asked all of them at a time."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import define, evolve, field, frozen
 
-from providers import Attempt, ChatPiece, ChatRequest, Chunk, Phase, Usage, chunks_of
+from providers import Attempt, ChatPiece, ChatRequest, Chunk, Usage, chunks_of
 
-from .lineup import Entrant, Lineup
-from .race import Stream
+from .entrants import Entrant
+from .lineup import Lineup
+from .streams import RacerStream
 
 # So many of a racer's streams are open at a time; the next waits for one to end.
 AT_A_TIME = 8
 
+Reading = asyncio.Task[Sequence[ChatPiece]]
 
-def batched(lineup: Lineup, chats: tuple[ChatRequest, ...], each: int) -> Lineup:
+
+ChatLineup = Lineup[ChatRequest, ChatPiece]
+
+
+def batched(
+    lineup: ChatLineup, chats: tuple[ChatRequest, ...], each: int
+) -> ChatLineup:
     """
-    Return *lineup* with racers that answer all of *chats*, *each* choices for one.
+    Return *lineup* with racers that answer all of *chats*, each with *each* choices.
 
-    The choices of each chat are numbered on from the last one's; a racer that fails at
-    one of them is out.
+    The choices of a chat are numbered on from those of the chat before; a racer that
+    fails at one chat is out.
     """
     if len(chats) == 1:
         return lineup
@@ -34,40 +40,36 @@ def batched(lineup: Lineup, chats: tuple[ChatRequest, ...], each: int) -> Lineup
 
 
 @frozen
-class Batch(Entrant):
+class Batch(Entrant[ChatRequest, ChatPiece]):
+    """A provider that is asked all *chats*, whichever of them the race is about."""
+
     chats: tuple[ChatRequest, ...] = field(kw_only=True)
     each: int = field(kw_only=True)
 
-    def stream(self, _: Any) -> "BatchStream":
-        """Return the stream of the answers to all chats, whatever is asked for."""
-        start: Callable[..., Any] = partial(
-            self.provider.stream, model=self.model, limits=self.limits
-        )
+    def stream(self, _: ChatRequest) -> "BatchStream":
+        def start(chat: ChatRequest) -> RacerStream[ChatPiece]:
+            return self.provider.chat(chat, self.model, self.limits)
+
         return BatchStream(start, deque(enumerate(self.chats)), self.each)
 
 
 @define(eq=False)
-class BatchStream(Stream[Chunk]):
+class BatchStream:
     """
     The chunks of several answers, as they come, and the sum of their usage at the end.
 
     *close* hangs up on all of them at once. *attempt* counts what all of them got.
     """
 
-    _start: Callable[[ChatRequest], Stream[ChatPiece]]
+    _start: Callable[[ChatRequest], RacerStream[ChatPiece]]
     _waiting: deque[tuple[int, ChatRequest]]
     _each: int
     attempt: Attempt = field(factory=Attempt, init=False)
     _attempts: list[Attempt] = field(factory=list, init=False)
-    _reading: dict[asyncio.Task[Any], tuple[int, Stream[ChatPiece]]] = field(
+    _reading: dict[Reading, tuple[int, RacerStream[ChatPiece]]] = field(
         factory=dict, init=False
     )
     _usages: dict[int, Usage] = field(factory=dict, init=False)
-
-    @property
-    def phase(self) -> Phase:
-        streams = [stream for _, stream in self._reading.values()]
-        return streams[0].phase if streams else "stream"
 
     def __aiter__(self) -> "BatchStream":
         return self
@@ -90,27 +92,30 @@ class BatchStream(Stream[Chunk]):
             self.close()
             raise
 
+    def cut_off(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self._waiting.clear()
         for task, (_, stream) in self._reading.items():
-            task.cancel()  # also one that has failed: another one's error is told
+            task.cancel()  # also one that has failed: the first error is raised
             stream.close()
         self._reading.clear()
         self._count()
 
     def _count(self) -> None:
-        """Sum up what the calls have received; the first of them tells the times."""
+        """Sum up what the calls have received; the times are the first call's."""
         for name in ("received", "chunks", "tokens"):
             setattr(self.attempt, name, sum(getattr(a, name) for a in self._attempts))
         for name in ("connected", "headers"):
             times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
             setattr(self.attempt, name, min(times, default=None))
 
-    def _read(self, number: int, stream: Stream[ChatPiece]) -> None:
+    def _read(self, number: int, stream: RacerStream[ChatPiece]) -> None:
         task = asyncio.ensure_future(stream.__anext__())
         self._reading[task] = (number, stream)
 
-    def _taken(self, task: asyncio.Task[Any]) -> Iterator[Chunk]:
+    def _taken(self, task: Reading) -> Iterator[Chunk]:
         number, stream = self._reading.pop(task)
         try:
             pieces = task.result()

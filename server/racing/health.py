@@ -1,19 +1,20 @@
-"""Each provider's record, from this server's own traffic: what it was asked and did."""
+"""Each provider's record, from this server's own traffic."""
 
 import random
 from collections import deque
 from collections.abc import Sequence
 from math import inf
 from time import perf_counter, time
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from attrs import define, field
 
 from providers import ProviderError, ProviderTimeout
 
-from .race import Outcome
+from .lanes import Outcome
 from .resting import Rest
+from .strategies import Candidate
 from .times import ENOUGH, Times
 
 log = structlog.get_logger(__name__)
@@ -21,28 +22,18 @@ log = structlog.get_logger(__name__)
 PERCENTILES = (50, 90, 99)
 # Seconds before a hedge, while a provider has too short a record to tell its own.
 DEFAULT_DELAY = 1.0
-# So many of a provider's models are told apart: their names may be a client's.
+# So many of a provider's models have times of their own: names may be a client's.
 MODELS = 64
 # One in so many answers is asked for as a stream all the same: its first token tells
-# how soon the provider speaks.
+# the provider's time to first token.
 UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
-R = TypeVar("R", bound="Named")
+C = TypeVar("C", bound=Candidate)
 
 
-class Named(Protocol):
-    """Someone who has a record."""
-
-    @property
-    def id(self) -> str: ...
-
-
-class Start(Named, Protocol):
+class Start(Candidate, Protocol):
     """What became of one start; a race's lane, for one. Seconds, on any one clock."""
-
-    @property
-    def model(self) -> str: ...
 
     @property
     def hurried(self) -> bool:
@@ -62,7 +53,7 @@ class Start(Named, Protocol):
 
     @property
     def seconds(self) -> float:
-        """How long it took to its first token, or to being out."""
+        """How long it took to its first token, or to its end."""
         ...
 
     @property
@@ -76,7 +67,7 @@ class Start(Named, Protocol):
 
 @define(eq=False)
 class Pace:
-    """How soon a model speaks, and how soon its last answers were whole."""
+    """A model's times to first token, and to the ends of its last answers."""
 
     times: Times = field(factory=Times)
     _answers: deque[float] = field(factory=lambda: deque(maxlen=ENOUGH))
@@ -116,7 +107,7 @@ class Record:
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
-        """Take in what became of one start; *now* is on the start's clock."""
+        """Note what became of one start; *now* is on the start's clock."""
         self.requests += 1
         if start.outcome == "won":
             self.wins += 1
@@ -192,7 +183,7 @@ class Record:
         failed = 1 - sum(self._recent) / len(self._recent) if self._recent else 0.0
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> dict[str, object]:
         left = self.rest.until - perf_counter()
         resting = left > 0
         return {
@@ -219,9 +210,13 @@ class Health:
             record = self._records[provider] = Record()
         return record
 
+    def delay(self, racer: Candidate, percent: float) -> float:
+        """Return the seconds in which so many per cent of first tokens have come."""
+        return self.of(racer.id).delay(racer.model, percent)
+
     def add(self, start: Start, now: float | None = None) -> None:
         """
-        Take in a start that has just won, lost or failed. *now* is on its clock.
+        Note a start that has just won, lost or failed. *now* is on its clock.
 
         A time-out that the client has set itself says nothing of the provider.
         """
@@ -229,11 +224,11 @@ class Health:
             return
         self.of(start.id).add(start, perf_counter() if now is None else now)
 
-    def best_first(self, racers: Sequence[R]) -> list[R]:
+    def best_first(self, racers: Sequence[C]) -> list[C]:
         """
         Return *racers* with the best record first; equal ones stay as they are.
 
-        Once in a while another is put first: who is never asked can't get better.
+        Once in a while another is put first: who is never called can't recover.
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
         settled = len(ordered) > 1 and self.of(ordered[0].id).known

@@ -1,16 +1,14 @@
-"""Who races for one request: whom it names, and what becomes of that."""
+"""Who races for one request: whom it names, and who starts for it."""
 
-from typing import Any
+from typing import Generic
 
-from attrs import Factory, define, field, frozen
+from attrs import define, field, frozen
 from attrs.validators import ge, gt, optional
 
-from providers import ChatRequest, Limits, Provider, TaskRequest
-
+from .entrants import Entrant, R
 from .resting import Probe
-from .schedule import Schedule
-
-Request = ChatRequest | TaskRequest
+from .strategies import Policy, Strategy
+from .streams import P
 
 
 @frozen(kw_only=True)
@@ -36,80 +34,24 @@ class Selection:
 
 
 @frozen
-class Entrant:
-    """A provider in one race, with the model that it will be asked for."""
-
-    provider: Provider
-    model: str
-    limits: Limits
-    # Whether the client gives it less time than the configuration does.
-    hurried: bool = False
-    # A race asks for it all the time.
-    id: str = field(
-        default=Factory(lambda self: self.provider.id, takes_self=True), init=False
-    )
-
-    def stream(self, request: Request) -> Any:
-        """Return the stream of what *request* asks for: chunks, images, bytes."""
-        return self.provider.stream(request, self.model, self.limits)
-
-
-@frozen
-class Alone(Entrant):
-    """
-    A provider without a rival, asked for all of an answer at once: nobody has to be cut
-    off at a first token.
-    """
-
-    def stream(self, request: Any) -> Any:
-        return self.provider.whole(request, self.model, self.limits)
-
-
-@frozen
-class Counter(Entrant):
-    """A provider that is asked how many tokens a chat has, in place of an answer."""
-
-    def stream(self, request: Any) -> Any:
-        return self.provider.count(request, self.model, self.limits)
-
-
-@frozen
 class Skipped:
-    """A provider that was asked for and does not start, and why."""
+    """A provider that was meant and does not start, and why."""
 
     id: str
     reason: str
 
 
-@frozen(kw_only=True)
-class Policy:
-    """
-    How a race is run. *delay* is what `hedge_delay` says: seconds, or a quantile of
-    the provider's own times; *budget* the extra calls per request, at most.
-    """
-
-    strategy: str
-    parallel: int
-    delay: float | str
-    budget: float
-
-    @property
-    def at_once(self) -> int:
-        """How many start together, however that goes."""
-        return 1 if self.strategy == "hedge" else self.parallel
-
-
 @define(kw_only=True, eq=False)
-class Lineup:
+class Lineup(Generic[R, P]):
     """
-    The racers of one request in their order, and who of those asked for is not there.
+    The racers of one request in their order, and who of those meant is left out.
 
     *probes* are its claims to those that start at once and whose rest is just over.
     """
 
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[Entrant[R, P], ...]
     policy: Policy
-    schedule: Schedule
+    schedule: Strategy
     deadline: float | None = None
     skipped: tuple[Skipped, ...] = ()
     probes: tuple[Probe, ...] = ()
@@ -122,6 +64,6 @@ class Lineup:
         raise LookupError(racer)
 
     def release(self) -> None:
-        """Let others try those whose rest is over, too: these have been, or won't."""
+        """Let others try those whose rest is over, too: these tries are done."""
         for probe in self.probes:
             probe.release()

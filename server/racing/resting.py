@@ -7,10 +7,10 @@ PATIENCE = 3
 # Seconds of the first rest; each that follows without a success is twice as long.
 FIRST = 5.0
 LONGEST = 300.0
-# Where counting ends: the longest rest is long reached.
+# Rests in a row that are counted: the longest one is reached long before.
 MOST_RESTS = 16
 # What a provider may ask for at most: a probe an hour costs nobody anything.
-LONGEST_ASKED = 3600.0
+LONGEST_RETRY_AFTER = 3600.0
 
 
 @define(eq=False)
@@ -41,20 +41,24 @@ class Rest:
     def succeed(self) -> None:
         self.until, self.probe, self._failed, self._rests = 0.0, None, 0, 0
 
-    def fail(self, started: float, now: float, asked: float | None) -> float:
+    def fail(self, started: float, now: float, retry_after: float | None) -> float:
         """
-        Take in the failure of a call that began at *started*; return the seconds of
+        Note the failure of a call that began at *started*; return the seconds of
         the rest that this begins, if it does.
 
-        *asked* is its own Retry-After, which is reason enough.
+        *retry_after* is what the provider's Retry-After says, which is reason enough.
         """
         if started < self.until:
-            return 0.0  # it began before the rest, or in spite of it: nothing new
+            return 0.0  # it began before the rest, or in spite of it: no news
         self._failed += 1
-        if not asked and not self._rests and self._failed < PATIENCE:
+        if not retry_after and not self._rests and self._failed < PATIENCE:
             return 0.0
         grown = FIRST * 2**self._rests
-        seconds = min(asked, LONGEST_ASKED) if asked else min(grown, LONGEST)
+        seconds = (
+            min(retry_after, LONGEST_RETRY_AFTER)
+            if retry_after
+            else min(grown, LONGEST)
+        )
         self._rests = min(self._rests + 1, MOST_RESTS)
         self.until = now + seconds
         return seconds
@@ -67,6 +71,6 @@ class Probe:
     rest: Rest
 
     def release(self) -> None:
-        """Give it up: the try is over, or has never begun. Twice does no harm."""
+        """Give up the claim: the call is over, or never began. May be called twice."""
         if self.rest.probe is self:
             self.rest.probe = None

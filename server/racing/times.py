@@ -27,7 +27,7 @@ class Times:
     _known: dict[float, float] = field(factory=dict, init=False)
 
     def add(self, ms: float, *, seen: bool) -> None:
-        """Take in a time; not *seen*: the token would have come after it."""
+        """Add a time; not *seen*: the token would have come after it."""
         self._last.append((ms, seen))
         self._known.clear()
 

@@ -1,1 +1,1 @@
-"""What is told of races: their stories, the log of them, their file, and the replay."""
+"""The record of races: their stories, the log of them, its file, and the replay."""

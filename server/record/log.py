@@ -16,8 +16,8 @@ REMEMBERED = 1000
 BEHIND = 1000
 
 
-class Story(Protocol):
-    """What happened in a race."""
+class Writable(Protocol):
+    """What can say in JSON what happened in a race: a Story."""
 
     def json(self) -> bytes: ...
 
@@ -31,10 +31,10 @@ class Entry:
 
     id: str
     owner: str | None
-    _story: Story | bytes = field(repr=False)
+    _story: Writable | bytes = field(repr=False)
 
     def json(self) -> bytes:
-        """Return its story, which is told when it is first asked for: few ever are."""
+        """Return its story, encoded when it is first read, since few ever are."""
         if not isinstance(self._story, bytes):
             # orjson's bytes keep the buffer that they were written to, of several KiB.
             self._story = bytes(bytearray(self._story.json()))
@@ -46,7 +46,7 @@ class Entry:
 
 
 class Listener:
-    """Iterates over the races that end from now on, until it is sent away."""
+    """Iterates over the races that end from now on, until it is dismissed."""
 
     def __init__(self, client: KeySettings | None) -> None:
         self._client = client
@@ -54,13 +54,13 @@ class Listener:
         self._over = False
         self._some = asyncio.Event()
 
-    def tell(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> None:
         if entry.shown_to(self._client) and not self._over:
             self._missed.append(entry)
             self._some.set()
 
-    def send_away(self) -> None:
-        """End the iteration, once all that was told has been heard."""
+    def dismiss(self) -> None:
+        """End the iteration, once all entries so far have been read."""
         self._over = True
         self._some.set()
 
@@ -87,7 +87,7 @@ class RaceLog:
     def add(self, entry: Entry) -> None:
         self._last.append(entry)
         for listener in self._listeners:
-            listener.tell(entry)
+            listener.put(entry)
 
     def last(self, client: KeySettings | None, limit: int) -> list[bytes]:
         """Return the last races that *client* may see, the newest first."""
@@ -96,19 +96,19 @@ class RaceLog:
 
     def find(self, request_id: str, client: KeySettings | None) -> bytes | None:
         """Return the last race of the request with this id, if *client* may see it."""
-        found = (
+        entries = (
             entry.json()
             for entry in reversed(self._last)
             if entry.id == request_id and entry.shown_to(client)
         )
-        return next(found, None)
+        return next(entries, None)
 
     @contextmanager
     def listen(self, client: KeySettings | None) -> Iterator[Listener]:
-        """Yield what tells of each race that ends and that *client* may see."""
+        """Yield an iterator over the races that end and that *client* may see."""
         listener = Listener(client)
         if self._closed:
-            listener.send_away()  # browsers do come again
+            listener.dismiss()  # browsers do come again
         self._listeners.add(listener)
         try:
             yield listener
@@ -116,11 +116,11 @@ class RaceLog:
             self._listeners.discard(listener)
 
     def dismiss(self) -> None:
-        """Send all listeners away: those who still may will come back."""
+        """Dismiss all listeners: those who still may listen will come back."""
         for listener in self._listeners:
-            listener.send_away()
+            listener.dismiss()
 
     def close(self) -> None:
-        """Send all listeners away, now and from now on: the server stops."""
+        """Dismiss all listeners, now and from now on: the server stops."""
         self._closed = True
         self.dismiss()

@@ -8,7 +8,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from .replay import Policy, Recorded, Replay, Tally, UnreadableLog, read
+from server.racing.strategies import STRATEGIES, Policy
+
+from .races_file import Recorded, UnreadableLog, read
+from .replay import Replay, Tally
 
 # Wide enough for every line where no terminal says how wide it is.
 WIDTH = 120
@@ -23,10 +26,11 @@ def show(files: Sequence[Path], policy: Policy, seed: int) -> None:
     if not races:
         sys.exit("There is no chat in it whose race was decided.")
     replay = Replay(races, policy, seed)
-    told = replay.run()
+    tally = replay.run()
     recorded = _recorded(races)
+    name = STRATEGIES[policy.strategy].title(policy)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
-    console.print(_table({"as recorded": recorded, _name(policy): told}, recorded))
+    console.print(_table({"as recorded": recorded, name: tally}, recorded))
     console.print(_footnote(replay), highlight=False)
 
 
@@ -34,11 +38,11 @@ def _footnote(replay: Replay) -> str:
     every = replay.known + replay.drawn
     text = (
         f"{replay.drawn} of {every} times are not in the log, since the racer was cut"
-        " off or never asked: they were drawn from the same provider's other races"
+        " off or never started: they were drawn from the same provider's other races"
         f" (seed {replay.seed}). What always loses may be slower than any of them."
     )
-    if replay.unheard:
-        names = ", ".join(sorted(replay.unheard))
+    if replay.unknown:
+        names = ", ".join(sorted(replay.unknown))
         text += f" Left out, as the log has no answer of theirs: {names}."
     return text
 
@@ -48,12 +52,6 @@ def _recorded(races: Sequence[Recorded]) -> Tally:
     for race in races:
         tally.add(race.winner, race.seconds, race.calls)
     return tally
-
-
-def _name(policy: Policy) -> str:
-    if policy.strategy != "hedge":
-        return policy.strategy
-    return f"hedge, delay {policy.delay}, budget {policy.budget:g}"
 
 
 def _table(rows: dict[str, Tally], recorded: Tally) -> Table:

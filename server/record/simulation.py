@@ -1,4 +1,4 @@
-"""One race run again on paper: the schedules of real races, on a clock of numbers."""
+"""One race simulated: the schedules of real races, on simulated time."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -6,12 +6,12 @@ from math import inf
 
 from attrs import define, field, frozen
 
-from server.racing.schedule import Schedule
+from server.racing.strategies import Strategy
 
 
 @frozen
 class Take:
-    """How many seconds a racer took to its first token, or, *failed*, to be out."""
+    """How many seconds a racer took to its first token or, if *failed*, to fail."""
 
     seconds: float
     failed: bool = False
@@ -19,7 +19,7 @@ class Take:
 
 @define(eq=False)
 class Leg:
-    """One racer's part of it, in seconds after the race's start."""
+    """One racer's part of a simulated race, in seconds after the race's start."""
 
     id: str
     started: float
@@ -41,9 +41,9 @@ class Result:
 
 
 def simulate(
-    order: Sequence[str], takes: Mapping[str, Take], schedule: Schedule
+    order: Sequence[str], takes: Mapping[str, Take], schedule: Strategy
 ) -> Result:
-    """Return what would have come of racers in this *order*, had each its *takes*."""
+    """Return how a race in this *order* ends if each racer takes what *takes* says."""
     result = Result()
     legs, waiting, now = result.legs, deque(order), 0.0
     while True:
@@ -59,7 +59,7 @@ def simulate(
         running = [leg for leg in legs if leg.running]
         first = min(running, key=lambda leg: leg.due, default=None)
         if first is None or first.due == wake == inf:
-            return result  # everyone has failed, or would be waited for in vain
+            return result  # all have failed, or will never answer
         if wake < first.due:
             now = wake
             continue

@@ -1,14 +1,13 @@
 """The story of one race, as it is logged: who started when, and what became of them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import orjson
 from attrs import define
 
-from server.racing.lineup import Policy, Skipped
-from server.racing.race import Lane
-from server.racing.schedule import Hedge, Schedule
+from server.racing.lanes import Lane
+from server.racing.lineup import Skipped
+from server.racing.strategies import Policy, Strategy
 
 from .log import Entry
 
@@ -47,7 +46,7 @@ class Story:
     lanes: Sequence[Lane]
     winner: Lane | None
     policy: Policy
-    schedule: Schedule
+    schedule: Strategy
     skipped: Sequence[Skipped]
     # Of those who never started, the id and the model.
     waiting: Sequence[tuple[str, str]]
@@ -57,7 +56,7 @@ class Story:
         """Return what is kept of it."""
         entry = Entry(self.id, self.key, self)
         if any(lane.error is not None for lane in self.lanes):
-            entry.json()  # an error holds on to all the calls that it came up through
+            entry.json()  # an error would keep its causes, and they their requests
         return entry
 
     def json(self) -> bytes:
@@ -68,7 +67,7 @@ class Story:
         """
         policy, schedule = self.policy, self.schedule
         spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
-        told = {
+        story = {
             "id": self.id,
             "object": "race",
             "created": round(self.created, 3),
@@ -81,7 +80,7 @@ class Story:
             "parallel": policy.parallel,
             "hedge_delay": policy.delay,
             "hedge_budget": policy.budget,
-            "hedge_refused": isinstance(schedule, Hedge) and schedule.refused,
+            "hedge_refused": schedule.refused,
             "outcome": self.ending.outcome,
             "code": self.ending.code,
             "winner": self.winner.id if self.winner else None,
@@ -90,11 +89,11 @@ class Story:
             "racers": [*map(self._lane, self.lanes), *self._waiting()],
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
-        return orjson.dumps(told)
+        return orjson.dumps(story)
 
-    def _lane(self, lane: Lane) -> dict[str, Any]:
+    def _lane(self, lane: Lane) -> dict[str, object]:
         attempt = lane.attempt
-        told: dict[str, Any] = {
+        entry: dict[str, object] = {
             "id": lane.id,
             "model": lane.model,
             "outcome": lane.outcome,
@@ -109,22 +108,21 @@ class Story:
             **self._delay(lane.id),
         }
         if lane.error is not None:
-            told |= {"phase": lane.error.phase, "status": lane.error.status}
+            entry |= {"phase": lane.error.phase, "status": lane.error.status}
         if lane.beaten_by is not None and lane.ended is not None:
             decided = lane.beaten_by.first_token or lane.ended
-            told["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+            entry["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
         if lane is not self.winner or self.ending.outcome != "won":
-            told["tokens_wasted_at_least"] = attempt.tokens
-        return told
+            entry["tokens_wasted_at_least"] = attempt.tokens
+        return entry
 
-    def _waiting(self) -> Iterator[dict[str, Any]]:
+    def _waiting(self) -> Iterator[dict[str, object]]:
         for racer, model in self.waiting:
-            told = {"id": racer, "model": model, "outcome": "waiting"}
-            yield told | self._delay(racer)
+            entry = {"id": racer, "model": model, "outcome": "waiting"}
+            yield entry | self._delay(racer)
 
-    def _delay(self, racer: str) -> dict[str, Any]:
-        schedule = self.schedule
-        delays = schedule.delays if isinstance(schedule, Hedge) else {}
+    def _delay(self, racer: str) -> dict[str, object]:
+        delays = self.schedule.delays
         return {"delay_ms": _rounded(delays[racer])} if racer in delays else {}
 
     def _ms(self, moment: float | None) -> float | None:

@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiosqlite
 import orjson
@@ -53,7 +53,17 @@ DELETE FROM responses WHERE id IN (
     ) WHERE place > ? OR total > ?
 )
 """
-Items = list[dict[str, Any]]
+Item = dict[str, Any]
+Items = list[Item]
+Row = tuple[Any, ...]
+
+
+class Execute(Protocol):
+    """Runs one statement within a transaction; returns the rows that it yields."""
+
+    async def __call__(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[Row]: ...
 
 
 @asynccontextmanager
@@ -81,7 +91,7 @@ def try_store(settings: ResponseSettings) -> None:
 
 
 def _place(path: str) -> Path | str:
-    """Return where SQLite keeps what is named so; a file is made, for its user only."""
+    """Return the place as SQLite names it; a file is created, for its user only."""
     if not path:
         return ":memory:"
     place = Path(path).expanduser()
@@ -122,21 +132,21 @@ class ResponseStore:
                 await execute("INSERT INTO items VALUES (?, ?, ?, ?, ?)", row)
             await execute(OUT_OF_BOUNDS, bounds)
 
-    async def get(self, owner: str, name: str) -> tuple[dict[str, Any], Items] | None:
+    async def get(self, owner: str, name: str) -> tuple[Item, Items] | None:
         """Return a response's body and its output, if it is there."""
         async with self._transaction() as execute:
-            found = await execute(
+            responses = await execute(
                 "UPDATE responses SET used = ? WHERE id = ? AND owner = ?"
                 " RETURNING body",
                 (time.time(), name, owner),
             )
-            if not found:
+            if not responses:
                 return None
             rows = await execute(
                 "SELECT body FROM items WHERE response = ? AND answered ORDER BY place",
                 (name,),
             )
-        return orjson.loads(found[0][0]), [orjson.loads(row[0]) for row in rows]
+        return orjson.loads(responses[0][0]), [orjson.loads(row[0]) for row in rows]
 
     async def input(self, owner: str, name: str) -> Items | None:
         """Return the items that a response answers, if it is there."""
@@ -155,11 +165,11 @@ class ResponseStore:
     async def delete(self, owner: str, name: str) -> bool:
         """Remove a response; return whether it was there."""
         async with self._transaction() as execute:
-            found = await execute(
+            deleted = await execute(
                 "DELETE FROM responses WHERE id = ? AND owner = ? RETURNING id",
                 (name, owner),
             )
-        return bool(found)
+        return bool(deleted)
 
     async def history(self, owner: str, name: str) -> Items | None:
         """
@@ -170,7 +180,7 @@ class ResponseStore:
             chain = await execute(CHAIN, {"id": name, "owner": owner})
             if not chain or chain[-1][1] is not None:
                 return None
-            rows: list[Any] = []
+            rows: list[Row] = []
             for response, _ in reversed(chain):
                 await execute(
                     "UPDATE responses SET used = ? WHERE id = ?",
@@ -183,9 +193,9 @@ class ResponseStore:
                 )
         return [orjson.loads(row[0]) for row in rows]
 
-    async def items(self, owner: str, names: Iterable[str]) -> dict[str, Any]:
+    async def items(self, owner: str, names: Iterable[str]) -> dict[str, Item]:
         """Return those of the items with these ids that are there."""
-        found: dict[str, Any] = {}
+        items: dict[str, Item] = {}
         async with self._transaction() as execute:
             for name in names:
                 rows = await execute(
@@ -195,15 +205,18 @@ class ResponseStore:
                     (name, owner),
                 )
                 if rows:
-                    found[name] = orjson.loads(rows[0][0])
-        return found
+                    items[name] = orjson.loads(rows[0][0])
+        return items
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
+    async def _transaction(self) -> AsyncIterator[Execute]:
         """Do all of the block or nothing of it; what is too old is gone by then."""
 
-        async def execute(sql: str, values: Any = ()) -> Sequence[Any]:
-            return list(await self._connection.execute_fetchall(sql, values))
+        async def execute(
+            sql: str, values: Sequence[object] | Mapping[str, object] = ()
+        ) -> list[Row]:
+            rows = await self._connection.execute_fetchall(sql, values)
+            return [tuple(row) for row in rows]
 
         async with self._lock:
             try:
@@ -213,6 +226,6 @@ class ResponseStore:
                 yield execute
                 await execute("COMMIT")
             except BaseException:
-                # What was cancelled may still be done before this; nothing after it.
+                # A cancelled statement may still run before this, but none after.
                 await self._connection.rollback()
                 raise

@@ -1,13 +1,11 @@
 """The typed keys under which the application and its requests carry things."""
 
-from typing import Any
-
 from aiohttp import web
 from attrs import define
 
 from server.config.settings import KeySettings
 from server.gateway import Gateway
-from server.racing.race import Race
+from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
 
 RESPONSES = web.AppKey("responses", ResponseStore)
@@ -17,13 +15,14 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 class Visit:
     """
     What is known of a request: its id, the gateway that it came to, whose it is, and
-    the race that it began. To look each of them up costs more than to note it.
+    the course of the race that it began. One lookup for all of them costs less than one
+    for each.
     """
 
     id: str
     gateway: Gateway
     client: KeySettings | None = None
-    race: Race[Any, Any] | None = None
+    race: Course | None = None
 
 
 VISIT = web.RequestKey("visit", Visit)

@@ -2,7 +2,6 @@
 
 import asyncio
 from types import TracebackType
-from typing import Any
 
 from attrs import define, field
 
@@ -64,7 +63,7 @@ class Scope:
     _deadline: float | None
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _error: GatewayError | None = field(default=None, init=False)
-    _task: asyncio.Task[Any] = field(init=False)
+    _task: asyncio.Task[object] = field(init=False)
     _cancelling: int = field(init=False)
 
     def __enter__(self) -> None:
@@ -101,7 +100,7 @@ class Scope:
             raise self._let_go(self._error) from error
 
     def _let_go(self, error: GatewayError) -> GatewayError:
-        """Forget what will know this."""
+        """Drop the references to the task and the error, which will refer to this."""
         del self._task, self._error
         return error
 

@@ -38,7 +38,7 @@ def start(
     provider: Provider, request: ChatRequest = HELLO, **limits: float
 ) -> ChatStream:
     tightened = provider.limits.tightened(**limits)
-    stream = provider.stream(request, "upstream-model", tightened)
+    stream = provider.chat(request, "upstream-model", tightened)
     assert isinstance(stream, ChatStream)
     return stream
 

@@ -16,7 +16,6 @@ from providers import (
     Phase,
     ProviderProtocolError,
 )
-from server.racing.race import Stream
 
 # Seconds after which a test that nothing ends has failed, instead of waiting on.
 PATIENCE = 10.0
@@ -42,7 +41,7 @@ async def happened(event: asyncio.Event) -> None:
 
 
 @define(eq=False)
-class ScriptedStream(Stream[Chunk]):
+class ScriptedStream:
     """One playing of a script. It never closes itself: its opener has to."""
 
     racer: "ScriptedRacer"
@@ -67,6 +66,9 @@ class ScriptedStream(Stream[Chunk]):
         if self.phase != "stream":
             raise ProviderProtocolError("the answer ended without a token")
         raise StopAsyncIteration
+
+    def cut_off(self) -> None:
+        self.close()
 
     def close(self) -> None:
         self.closed = True

@@ -30,7 +30,7 @@ async def result(
     provider: Provider, request: TaskRequest, model: str = MODEL
 ) -> Images | Blob | TokenCount:
     limits = provider.limits_for(request.task)
-    stream = provider.stream(request, model, limits)
+    stream = provider.task(request, model, limits)
     assert isinstance(stream, TaskStream)
     async with asyncio.timeout(20):
         (found,) = await anext(stream)

@@ -1,14 +1,13 @@
 """The access log: one line a request, after its answer's end, without what was said."""
 
 from time import perf_counter
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from server.gateway import Gateway
 from server.logs import AccessLog
-from server.racing.race import Race
+from server.racing.lanes import Course
 from server.web.context import VISIT, Visit
 
 from .request_id import request_id
@@ -39,8 +38,8 @@ def log_access(gateway: Gateway) -> Middleware:
 
 def _facts(
     request: web.Request, visit: Visit, status: int, seconds: float
-) -> dict[str, Any]:
-    facts = {
+) -> dict[str, object]:
+    facts: dict[str, object] = {
         "method": request.method,
         "path": request.path,
         "status": status,
@@ -54,15 +53,16 @@ def _facts(
     return facts
 
 
-def _story(race: Race[Any, Any]) -> dict[str, Any]:
-    story: dict[str, Any] = {
+def _story(race: Course) -> dict[str, object]:
+    story: dict[str, object] = {
         "racers": " ".join(
             f"{lane.id}:{lane.error.code if lane.error else lane.outcome}"
             for lane in race.lanes
         )
     }
-    if race.winner is not None:
-        story["winner"] = race.winner.id
-        if race.winner.lane.ttft is not None:
-            story["ttft_ms"] = round(race.winner.lane.ttft * 1000, 1)
+    lane = race.winning_lane
+    if lane is not None:
+        story["winner"] = lane.id
+        if lane.ttft is not None:
+            story["ttft_ms"] = round(lane.ttft * 1000, 1)
     return story

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.config.settings import STRATEGIES
+from server.racing.strategies import STRATEGIES
 from server.record.log import REMEMBERED
 
 from .chat import COUNT

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from server.config.settings import STRATEGIES
 from server.racing.catalog import LONGEST_NAME
 from server.racing.lineup import RaceOptions
+from server.racing.strategies import STRATEGIES
 
 from .records import Schema, nullable, schema_of
 

@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from server.web.answering import answer
-from server.web.context import VISIT
+from server.web.answering import race_chat
 from server.wire.chat import CHAT, parse
 
 from .bodies import body_of
@@ -14,7 +13,5 @@ routes = web.RouteTableDef()
 
 @routes.post("/chat/completions")
 async def create_chat_completion(request: web.Request) -> web.StreamResponse:
-    catalog = request[VISIT].gateway.catalog
     chat, selection = parse(await body_of(request), providers_in_path(request))
-    lineup = catalog.lineup(chat, selection, request[VISIT].client)
-    return await answer(request, chat, lineup, CHAT)
+    return await race_chat(request, chat, selection, CHAT)

@@ -2,9 +2,8 @@
 
 from aiohttp import web
 
-from server.racing.batch import batched
-from server.web.answering import answer
-from server.web.context import VISIT
+from server.racing.batch import ChatLineup, batched
+from server.web.answering import race_chat
 from server.wire.completions import form_of, parse
 
 from .bodies import body_of
@@ -15,10 +14,11 @@ routes = web.RouteTableDef()
 
 @routes.post("/completions")
 async def create_completion(request: web.Request) -> web.StreamResponse:
-    catalog = request[VISIT].gateway.catalog
-    asked, selection = parse(await body_of(request), providers_in_path(request))
-    chats = asked.chats()
-    lineup = catalog.lineup(chats[0], selection, request[VISIT].client)
-    racers = batched(lineup, chats, asked.each)
-    form = form_of(asked, include_usage=chats[0].include_usage)
-    return await answer(request, chats[0], racers, form)
+    completion, selection = parse(await body_of(request), providers_in_path(request))
+    chats = completion.chats()
+    form = form_of(completion, include_usage=chats[0].include_usage)
+
+    def batch(lineup: ChatLineup) -> ChatLineup:
+        return batched(lineup, chats, completion.each)
+
+    return await race_chat(request, chats[0], selection, form, batch)

@@ -43,10 +43,10 @@ async def show_document(_: web.Request) -> web.StreamResponse:
 @routes.get("/docs/{name}")
 async def retrieve_file_of_page(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
-    found = files().get(name)
-    if found is None:
+    file = files().get(name)
+    if file is None:
         raise RouteNotFound("The page has no such file.")
-    path, content_type = found
+    path, content_type = file
     headers = {**HEADERS, "Content-Type": f"{content_type}; charset=utf-8"}
     return web.FileResponse(path, headers=headers)
 

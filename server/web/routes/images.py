@@ -4,9 +4,10 @@ import asyncio
 
 from aiohttp import web
 
+from providers import Images
 from server.errors import RouteNotFound
 from server.stores.media import TYPES
-from server.web.answering import first_piece
+from server.web.answering import race_task
 from server.web.context import VISIT
 from server.wire.images import in_answer, parse, render
 
@@ -27,17 +28,16 @@ HEADERS = {
 @routes.post("/images/generate")
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
-    gateway = request[VISIT].gateway
-    asked, selection = parse(await body_of(request), providers_in_path(request))
-    lineup = gateway.catalog.lineup(asked, selection, request[VISIT].client)
-    images, winner, headers = await first_piece(request, asked, lineup)
+    media_store = request[VISIT].gateway.media
+    task, selection = parse(await body_of(request), providers_in_path(request))
+    images, headers = await race_task(request, task, selection, Images)
     urls = None
-    if not in_answer(asked):
+    if not in_answer(task):
         names = [
-            await asyncio.to_thread(gateway.media.put, image) for image in images.images
+            await asyncio.to_thread(media_store.put, image) for image in images.images
         ]
         urls = [str(request.url.origin() / "media" / name) for name in names]
-    body = render(images, winner, urls)
+    body = render(images, headers["X-Provider"], urls)
     return web.Response(body=body, headers=headers, content_type="application/json")
 
 

@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from server.web.answering import answer, first_count
-from server.web.context import VISIT
+from server.web.answering import race_chat, race_count
 from server.wire.messages.answer import FORMAT
 from server.wire.messages.count import estimate, render
 from server.wire.messages.request import parse, parse_count
@@ -18,11 +17,9 @@ ESTIMATED = {"X-Token-Count": "estimate"}
 
 @routes.post("/messages")
 async def create_message(request: web.Request) -> web.StreamResponse:
-    catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
     chat, selection = parse(await body_of(request), path, request.headers)
-    lineup = catalog.lineup(chat, selection, request[VISIT].client)
-    return await answer(request, chat, lineup, FORMAT)
+    return await race_chat(request, chat, selection, FORMAT)
 
 
 @routes.post("/messages/count_tokens")
@@ -33,14 +30,9 @@ async def count_tokens(request: web.Request) -> web.Response:
     Where none of them can or does, an estimate is better than an error: clients want
     to know how full a conversation is, and whoever answers it may need no count.
     """
-    catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
     chat, selection = parse_count(await body_of(request), path, request.headers)
-    lineup = catalog.counters(chat, selection, request[VISIT].client)
-    tokens: int | None = None
-    headers: dict[str, str] = {}
-    if lineup.entrants:
-        tokens, headers = await first_count(request, chat, lineup)
+    tokens, headers = await race_count(request, chat, selection)
     if tokens is None:
         tokens, headers = estimate(chat), headers | ESTIMATED
     return web.Response(

@@ -1,6 +1,6 @@
 """The models: OpenAI's list, each with the ids of the providers that serve it."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 from aiohttp import web
@@ -37,7 +37,7 @@ def _models(request: web.Request) -> dict[str, list[str]]:
     return catalog.models(request[VISIT].client, providers_in_path(request))
 
 
-def _payload(name: str, providers: list[str]) -> dict[str, Any]:
+def _payload(name: str, providers: list[str]) -> dict[str, object]:
     return {
         "id": name,
         "object": "model",
@@ -47,5 +47,5 @@ def _payload(name: str, providers: list[str]) -> dict[str, Any]:
     }
 
 
-def _json(payload: Any) -> web.Response:
+def _json(payload: Mapping[str, object]) -> web.Response:
     return web.Response(body=orjson.dumps(payload), content_type="application/json")

@@ -44,13 +44,13 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
 @routes.get("/races/{id}")
 async def retrieve_race(request: web.Request) -> web.Response:
     races = request[VISIT].gateway.races
-    found = races.find(request.match_info["id"], request[VISIT].client)
-    if found is None:
+    story = races.find(request.match_info["id"], request[VISIT].client)
+    if story is None:
         raise RouteNotFound(
             "There is no race with this request id, or no longer: the last"
             f" {REMEMBERED} are kept."
         )
-    return web.Response(body=found, content_type="application/json")
+    return web.Response(body=story, content_type="application/json")
 
 
 def _limit(request: web.Request) -> int:

@@ -17,7 +17,7 @@ from server.errors import (
     ResponseNotFound,
 )
 from server.stores.responses import ResponseStore
-from server.web.answering import answer
+from server.web.answering import race_chat
 from server.web.context import RESPONSES, VISIT
 from server.wire.responses import (
     Rendering,
@@ -41,15 +41,14 @@ routes = web.RouteTableDef()
 @routes.post("/responses")
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
-    asked, selection = parse(await body_of(request), providers_in_path(request))
-    earlier = await _earlier(store, owner, asked)
-    items = await _items(store, owner, asked)
-    chat = asked.chat(earlier, items)
-    catalog = request[VISIT].gateway.catalog
-    rendering = Rendering(asked, items)
+    wanted, selection = parse(await body_of(request), providers_in_path(request))
+    earlier = await _earlier(store, owner, wanted)
+    items = await _items(store, owner, wanted)
+    chat = wanted.chat(earlier, items)
+    rendering = Rendering(wanted, items)
 
     async def keep() -> None:
-        if not asked.kept:
+        if not wanted.kept:
             return
         try:
             await store.put(owner, rendering.stored())
@@ -58,12 +57,11 @@ async def create_response(request: web.Request) -> web.StreamResponse:
 
     form = evolve(rendering.form, keep=keep)
     while True:
-        lineup = catalog.lineup(chat, selection, request[VISIT].client)
         try:
-            return await answer(request, chat, lineup, form)
+            return await race_chat(request, chat, selection, form)
         except NobodyWon as exc:
-            # Nobody says beforehand how much has room in a model's context.
-            truncates = asked.truncation == "auto" and exc.too_long
+            # No upstream says beforehand how much fits into a model's context.
+            truncates = wanted.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise
@@ -78,12 +76,12 @@ async def retrieve_response(request: web.Request) -> web.Response:
             param="stream",
         )
     name = request.match_info["id"]
-    found = await _store(request).get(_owner(request), name)
-    if found is None:
+    stored = await _store(request).get(_owner(request), name)
+    if stored is None:
         raise _unknown(name)
     # Clients write lists in queries with brackets, or without.
     include = [v for n in ("include", "include[]") for v in request.query.getall(n, ())]
-    body = shown(*found, opaque=OPAQUE in include)
+    body = shown(*stored, opaque=OPAQUE in include)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -105,41 +103,43 @@ async def list_input_items(request: web.Request) -> web.Response:
 
 
 async def _earlier(
-    store: ResponseStore, owner: str, asked: ResponseRequest
+    store: ResponseStore, owner: str, wanted: ResponseRequest
 ) -> list[dict[str, Any]]:
-    previous = asked.previous_response_id
+    previous = wanted.previous_response_id
     if previous is None:
         return []
-    found = await store.history(owner, previous)
-    if found is None:
+    history = await store.history(owner, previous)
+    if history is None:
         raise PreviousResponseNotFound(
             f"The response {previous!r}, or one that it goes on from, is not here, or"
             " no longer.",
             param="previous_response_id",
         )
-    return found
+    return history
 
 
-async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> list[Any]:
+async def _items(
+    store: ResponseStore, owner: str, wanted: ResponseRequest
+) -> list[Any]:
     """
     Return the input, with what it refers to in the references' places.
 
-    Clients send thoughts back without what an upstream wants with them, unless they
-    have asked for it; it is stored all the same.
+    Clients send reasoning back without its encrypted content, which an upstream wants
+    with it, unless they have asked for that; it is stored all the same.
     """
-    names, thoughts = asked.references(), asked.thoughts()
-    wanted = [*names, *thoughts]
-    found = await store.items(owner, wanted) if wanted else {}
+    names, thoughts = wanted.references(), wanted.thoughts()
+    ids = [*names, *thoughts]
+    stored = await store.items(owner, ids) if ids else {}
     for name in names:
-        if name not in found:
+        if name not in stored:
             raise ItemNotFound(
                 f"The item {name!r} is not here, or no longer: its response may have"
                 " been sent with 'store' set to false.",
                 param="input",
             )
     return [
-        found.get(reference_in(item) or thought_in(item) or "", item)
-        for item in asked.items()
+        stored.get(reference_in(item) or thought_in(item) or "", item)
+        for item in wanted.items()
     ]
 
 
@@ -157,6 +157,6 @@ def _unknown(name: str) -> ResponseNotFound:
     return ResponseNotFound(f"There is no response {name!r} here, or no longer.")
 
 
-def _json(payload: Mapping[str, Any]) -> web.Response:
+def _json(payload: Mapping[str, object]) -> web.Response:
     body = orjson.dumps(payload)
     return web.Response(body=body, content_type="application/json")

@@ -1,16 +1,14 @@
 """Speech, transcriptions and embeddings: raced, and passed on as they come."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 from aiohttp.web_request import FileField
 
-from providers import TaskRequest
+from providers import Blob, TaskRequest
 from server.errors import InvalidRequest
 from server.racing.lineup import Selection
-from server.web.answering import first_piece
-from server.web.context import VISIT
+from server.web.answering import race_task
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
 from .bodies import body_of
@@ -64,12 +62,9 @@ async def _form(request: web.Request) -> Form:
 
 
 async def _answer(
-    request: web.Request, asked: TaskRequest, selection: Selection
+    request: web.Request, task: TaskRequest, selection: Selection
 ) -> web.Response:
-    catalog = request[VISIT].gateway.catalog
-    lineup = catalog.lineup(asked, selection, request[VISIT].client)
-    blob: Any
-    blob, _, headers = await first_piece(request, asked, lineup)
+    blob, headers = await race_task(request, task, selection, Blob)
     charset = "utf-8" if blob.content_type.startswith("text/") else None
     return web.Response(
         body=blob.data,

@@ -9,16 +9,15 @@ import pytest
 from PIL import Image
 
 from providers import (
-    ImageRequest,
     Images,
     Provider,
     ProviderBusy,
     ProviderProtocolError,
 )
 from providers.errors import ProviderError, ProviderFailed
-from server.racing.lineup import Entrant
+from server.racing.entrants import TaskEntrant
 from server.racing.race import Race
-from server.racing.schedule import Parallel
+from server.racing.strategies import Parallel
 from tests.conftest import MakeUpstream
 from tests.providers.conftest import Connect
 from tests.rig.gradio_process import API, Space
@@ -230,10 +229,10 @@ async def test_loser_leaves_the_queue(
     upstream = await make_upstream([answered, *answers(200, generated(picture()))])
     waiting, model = app("infer")
     entrants = [
-        Entrant(provider, model, provider.limits_for("images"))
+        TaskEntrant(provider, model, provider.limits_for("images"))
         for provider in (waiting, connect(upstream.url))
     ]
-    race: Race[ImageRequest, Images] = Race(entrants, drawing(), Parallel(2))
+    race = Race(entrants, drawing(), Parallel(2))
     async with space.held():
         racing = asyncio.create_task(race.run())
         await space.sent("estimation")

@@ -640,7 +640,7 @@ async def test_hanging_up_reaches_the_file_that_is_being_fetched(
     upstream.script = names(f"http://127.0.0.1:{upstream.port}/files/a.png")
     upstream.files["/files/"] = [...]
     provider = connect(upstream.url)
-    stream = provider.stream(ImageRequest(prompt="x"), "m", provider.limits)
+    stream = provider.task(ImageRequest(prompt="x"), "m", provider.limits)
 
     reading = asyncio.ensure_future(anext(stream))
     await upstream.arrived.get()

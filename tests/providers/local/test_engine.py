@@ -102,7 +102,7 @@ def chat(session: aiohttp.ClientSession) -> Chat:
         request = ChatRequest(model="m", messages=(message,), body=body)
         upstream = evolve(engine.upstream(SETTINGS), **changed)
         provider = Provider(upstream, Limits(), session, lambda: engine.problem)
-        stream = provider.stream(request, "any", provider.limits)
+        stream = provider.chat(request, "any", provider.limits)
         assert isinstance(stream, ChatStream)
         chunks = [chunk async for pieces in stream for chunk in chunks_of(pieces)]
         deltas = [choice.delta for chunk in chunks for choice in chunk.choices]

@@ -9,12 +9,13 @@ from providers import ImageRequest, ModelList, Provider, open_session
 from server.config.loading import ConfigError, load
 from server.errors import ModelNotFound
 from server.racing.catalog import Catalog
+from server.racing.choosing import Chooser
 from server.racing.health import Health
 from server.racing.lineup import Selection
-from server.racing.schedule import Budget
+from server.racing.strategies import Budget
 from tests.server.conftest import BARE, ReadConfig
 
-MakeCatalog = Callable[..., Catalog]
+MakeChooser = Callable[..., Chooser]
 
 APP = "http://127.0.0.1:7860#/infer"
 SPACES = "[providers.Spaces]\nkind = 'gradio'\nbase_url = 'http://127.0.0.1:9'\n"
@@ -32,24 +33,26 @@ ADDRESSES = [
 
 
 @pytest.fixture
-async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
-    """Make the catalog of the provider Spaces, with these lines in its table."""
+async def make_chooser(read_config: ReadConfig) -> AsyncIterator[MakeChooser]:
+    """Make the chooser of the provider Spaces, with these lines in its table."""
     async with open_session() as session:
 
-        def make(lines: str = "") -> Catalog:
+        def make(lines: str = "") -> Chooser:
             config = read_config(f"{FLUX}{lines}\n{BARE}")
             settings = config.providers["Spaces"]
             provider = Provider(settings, settings.limits(config.race), session)
             lists = {"Spaces": ModelList(provider)}
-            return Catalog(config, lists, Health(), Budget())
+            health = Health()
+            catalog = Catalog(config, lists, health)
+            return Chooser(config, catalog, health, Budget())
 
         yield make
 
 
-def asked(catalog: Catalog, model: str | None, providers: Any) -> str:
+def asked(chooser: Chooser, model: str | None, providers: Any) -> str:
     """Return what the only racer of a request for an image is asked for."""
     request = ImageRequest(prompt="a red square", model=model)
-    (entrant,) = catalog.lineup(request, Selection(providers=providers)).entrants
+    (entrant,) = chooser.task_lineup(request, Selection(providers=providers)).entrants
     return entrant.model
 
 
@@ -132,21 +135,21 @@ def test_mistakes(read_config: ReadConfig, toml: str, problem: str) -> None:
 @pytest.mark.parametrize("named", [("Spaces",), None])
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_client_can_not_name_an_address(
-    make_catalog: MakeCatalog, address: str, named: Any
+    make_chooser: MakeChooser, address: str, named: Any
 ) -> None:
     """An address that no model is configured as is a model that there is not."""
     with pytest.raises(ModelNotFound):
-        asked(make_catalog(), address, named)
+        asked(make_chooser(), address, named)
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "", None])
 def test_default_takes_the_place_of_an_address(
-    make_catalog: MakeCatalog, address: str | None
+    make_chooser: MakeChooser, address: str | None
 ) -> None:
     """With a default model, whatever is named that is not configured is that one."""
-    catalog = make_catalog("default_model = 'app'")
+    chooser = make_chooser("default_model = 'app'")
 
-    assert asked(catalog, address, ("Spaces",)) == APP
+    assert asked(chooser, address, ("Spaces",)) == APP
 
 
 @pytest.mark.parametrize(
@@ -154,10 +157,10 @@ def test_default_takes_the_place_of_an_address(
     [("flux", "owner/Space#/infer"), (APP, APP), (None, "owner/Space#/infer")],
 )
 def test_configured_models(
-    make_catalog: MakeCatalog, model: str | None, sent: str
+    make_chooser: MakeChooser, model: str | None, sent: str
 ) -> None:
     """What is configured is asked for by its name; nothing named is the first."""
-    assert asked(make_catalog(), model, ("Spaces",)) == sent
+    assert asked(make_chooser(), model, ("Spaces",)) == sent
 
 
 def test_built_in_spaces() -> None:

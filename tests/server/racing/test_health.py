@@ -18,8 +18,9 @@ from providers import (
     ProviderTimeout,
 )
 from server.racing.health import DEFAULT_DELAY, EXPLORED, MODELS, UNSEEN, Health, Record
-from server.racing.race import Lane, Race
-from server.racing.schedule import Parallel
+from server.racing.lanes import Lane
+from server.racing.race import Race
+from server.racing.strategies import Parallel
 from server.racing.times import ENOUGH, REMEMBERED
 from tests.rig.fakes import HELLO, ScriptedRacer, says
 
@@ -262,7 +263,7 @@ def test_repeated_failures_make_it_rest() -> None:
             broken.started = broken.ended or 0.0
             health.add(broken)
 
-    told = health.of("A").payload()
+    told: Any = health.of("A").payload()
     assert told["status"] == "resting"
     assert 0 < told["resting_until"] - time.time() < 5.01
     (line,) = logged

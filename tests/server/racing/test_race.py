@@ -22,8 +22,9 @@ from providers import (
     Usage,
 )
 from server.errors import NobodyWon
-from server.racing.race import Lane, Race, Winner
-from server.racing.schedule import Parallel
+from server.racing.lanes import Lane
+from server.racing.race import Race, Winner
+from server.racing.strategies import Parallel
 from tests.rig.chi_square import CRITICAL, chi_square
 from tests.rig.fakes import (
     HELLO,
@@ -215,7 +216,7 @@ async def test_one_that_refuses_before_it_is_called_is_out() -> None:
 async def test_nobody_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """NobodyWon names each racer, how far it came and how long that took."""
     times = iter([1.0, 1.25, 3.0, 3.5])
-    monkeypatch.setattr("server.racing.race.perf_counter", lambda: next(times))
+    monkeypatch.setattr("server.racing.lanes.perf_counter", lambda: next(times))
     early = ScriptedRacer("early", [ProviderBusy("no", phase="connect", status=429)])
     late = ScriptedRacer("late", [ROLE, ProviderTimeout("no", phase="first_token")])
 
@@ -445,7 +446,7 @@ async def test_a_victory_taken_back() -> None:
 async def test_lanes_tell_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each lane knows its time to first token, or how long it ran until it was out."""
     times = iter([1.0, 1.5, 2.0, 4.0])
-    monkeypatch.setattr("server.racing.race.perf_counter", lambda: next(times))
+    monkeypatch.setattr("server.racing.lanes.perf_counter", lambda: next(times))
     failing = ScriptedRacer("failing", [ProviderBusy("no")])
     steady = ScriptedRacer("steady", [says("a")])
     race = racing(failing, steady, parallel=1)

@@ -11,7 +11,7 @@ import pytest
 from providers import ChatRequest, Chunk, ProviderBusy, ProviderTimeout
 from server.errors import NobodyWon
 from server.racing.race import Race, Winner
-from server.racing.schedule import Budget, Hedge
+from server.racing.strategies import Budget, Hedge
 from tests.rig.fakes import HELLO, PATIENCE, ROLE, ScriptedRacer, happened, says
 
 ChatRace = Race[ChatRequest, Chunk]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.racing.resting import FIRST, LONGEST, LONGEST_ASKED, PATIENCE, Rest
+from server.racing.resting import FIRST, LONGEST, LONGEST_RETRY_AFTER, PATIENCE, Rest
 
 
 def failing(
@@ -86,7 +86,7 @@ def test_a_success_in_spite_of_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "seconds"), [(7.0, 7.0), (0.3, 0.3), (86_400.0, LONGEST_ASKED)]
+    ("asked", "seconds"), [(7.0, 7.0), (0.3, 0.3), (86_400.0, LONGEST_RETRY_AFTER)]
 )
 def test_retry_after(asked: float, seconds: float) -> None:
     """One failure that says when to come back is enough; it is believed for an hour."""

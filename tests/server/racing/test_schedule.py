@@ -8,7 +8,7 @@ from math import ceil, floor, inf
 import pytest
 from attrs import define
 
-from server.racing.schedule import SAVED, Budget, Hedge, Parallel, Schedule
+from server.racing.strategies import SAVED, Budget, Hedge, Parallel, Strategy
 from server.record.simulation import Result, Take, simulate
 
 SHARES = [0.01, 0.1, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.7, 3.0]
@@ -39,7 +39,7 @@ def hedge(delays: dict[str, float], calls: float = FREE, limit: int = 8) -> Hedg
     return Hedge(delays, budget(calls), limit)
 
 
-def ask(schedule: Schedule, started: Sequence[Running], now: float) -> str | float:
+def ask(schedule: Strategy, started: Sequence[Running], now: float) -> str | float:
     """Say what the next one is told at *now*: to go, to come again at a time, or no."""
     due = schedule.next_start(started, now)
     if due is None:

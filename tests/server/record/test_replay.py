@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from server.record.replay import Policy, Replay, Tally, UnreadableLog, read
+from server.racing.strategies import Policy
+from server.record.races_file import UnreadableLog, read
+from server.record.replay import Replay, Tally
 
 HEDGE = {"strategy": "hedge", "hedge_delay": "p90", "hedge_budget": 0.1}
 
@@ -132,7 +134,7 @@ def test_nobody_knows(file: Path) -> None:
 
     assert tally.winners == ["A"]
     assert tally.calls == 1
-    assert replay.unheard == {"B"}
+    assert replay.unknown == {"B"}
 
 
 @pytest.mark.parametrize(

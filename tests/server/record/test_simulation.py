@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from server.racing.schedule import Budget, Hedge, Parallel, Schedule
+from server.racing.strategies import Budget, Hedge, Parallel, Strategy
 from server.record.simulation import Take, simulate
 
 FAST, SLOW, BROKEN = Take(0.1), Take(1.0), Take(0.05, failed=True)
@@ -34,7 +34,7 @@ def hedge(delay: float, tokens: int = 9) -> Hedge:
 )
 def test_simulate(
     takes: dict[str, Take],
-    schedule: Schedule,
+    schedule: Strategy,
     winner: str | None,
     seconds: float,
     started: str,

@@ -5,9 +5,9 @@ import json
 import weakref
 
 from providers import ChatRequest, Chunk, ProviderTimeout
-from server.racing.lineup import Policy
-from server.racing.race import Lane, Race
-from server.racing.schedule import Parallel
+from server.racing.lanes import Lane
+from server.racing.race import Race
+from server.racing.strategies import Parallel, Policy
 from server.record.story import Ending, Story
 from tests.rig.fakes import HELLO, ScriptedRacer, says
 

@@ -12,15 +12,18 @@ from providers import ModelList, Provider, ProviderTimeout, open_session
 from server.config.settings import KeySettings
 from server.errors import GatewayError
 from server.racing.catalog import Catalog
+from server.racing.choosing import Chooser
+from server.racing.entrants import Alone
 from server.racing.health import Health
-from server.racing.lineup import Alone, Lineup
-from server.racing.race import Lane
-from server.racing.schedule import Budget, Hedge
+from server.racing.lanes import Lane
+from server.racing.lineup import Lineup
+from server.racing.strategies import Budget, Hedge
 from server.racing.times import ENOUGH
 from server.wire.chat import parse
 from tests.server.conftest import BARE, ReadConfig
 
-MakeCatalog = Callable[..., Catalog]
+AnyLineup = Lineup[Any, Any]
+MakeChooser = Callable[..., Chooser]
 
 ONLY_A = KeySettings(name="k", sha256="a" * 64, providers=("A",))
 IMAGE = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
@@ -37,13 +40,13 @@ ABC = has("A") + has("B") + has("C")
 
 
 @pytest.fixture
-async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
-    """Make the catalog of a configuration; *lists* are the models that each lists."""
+async def make_chooser(read_config: ReadConfig) -> AsyncIterator[MakeChooser]:
+    """Make the chooser of a configuration; *lists* are the models that each lists."""
     async with open_session() as session:
 
         def make(
             toml: str, health: Health | None = None, **lists: tuple[str, ...]
-        ) -> Catalog:
+        ) -> Chooser:
             config = read_config(f"{toml}\n{BARE}")
             models = {}
             for name, settings in config.providers.items():
@@ -51,25 +54,26 @@ async def make_catalog(read_config: ReadConfig) -> AsyncIterator[MakeCatalog]:
                     limits = settings.limits(config.race)
                     models[name] = ModelList(Provider(settings, limits, session))
                     models[name].models = lists.get(name, ())
-            return Catalog(config, models, health or Health(), Budget())
+            known = health or Health()
+            return Chooser(config, Catalog(config, models, known), known, Budget())
 
         yield make
 
 
 def ask(
-    catalog: Catalog,
+    chooser: Chooser,
     provider: Any = None,
     client: KeySettings | None = None,
     path: tuple[str, ...] | None = None,
     **fields: Any,
-) -> Lineup:
+) -> AnyLineup:
     """Return the line-up for a request's body, as a client sends it."""
     hello = [{"role": "user", "content": "hello"}]
     body = {"model": "m", "messages": hello, **fields}
     if provider is not None:
         body["provider"] = provider
     request, selection = parse(json.dumps(body).encode(), path)
-    return catalog.lineup(request, selection, client)
+    return chooser.lineup(request, selection, client)
 
 
 def refusal(*args: Any, **more: Any) -> GatewayError:
@@ -78,12 +82,12 @@ def refusal(*args: Any, **more: Any) -> GatewayError:
     return caught.value
 
 
-def asked(lineup: Lineup) -> dict[str, str]:
+def asked(lineup: AnyLineup) -> dict[str, str]:
     """Return the racers of a line-up in their order, with the model of each."""
     return {entrant.id: entrant.model for entrant in lineup.entrants}
 
 
-def at_a_time(lineup: Lineup) -> int:
+def at_a_time(lineup: AnyLineup) -> int:
     """Return how many of a line-up run at a time."""
     return min(lineup.policy.parallel, len(lineup.entrants))
 
@@ -114,17 +118,17 @@ def record(**racers: tuple[str, float]) -> Health:
         ("LONGNAME long-name Long_Name", ["Long-Name"]),
     ],
 )
-def test_named(make_catalog: MakeCatalog, provider: Any, expected: list[str]) -> None:
+def test_named(make_chooser: MakeChooser, provider: Any, expected: list[str]) -> None:
     """A string or an array of ids, in whatever spelling; each counts once."""
-    lineup = ask(make_catalog(ABC + has("Long-Name")), provider)
+    lineup = ask(make_chooser(ABC + has("Long-Name")), provider)
 
     assert list(asked(lineup)) == expected
     assert at_a_time(lineup) == len(expected)
 
 
-def test_the_path_goes_before_the_body(make_catalog: MakeCatalog) -> None:
+def test_the_path_goes_before_the_body(make_chooser: MakeChooser) -> None:
     """Providers in the URL leave those in the body without a word."""
-    lineup = ask(make_catalog(ABC), "A", path=("B", "C"))
+    lineup = ask(make_chooser(ABC), "A", path=("B", "C"))
 
     assert list(asked(lineup)) == ["B", "C"]
 
@@ -140,9 +144,9 @@ def test_the_path_goes_before_the_body(make_catalog: MakeCatalog) -> None:
         "env:A",
     ],
 )
-def test_unknown(make_catalog: MakeCatalog, name: str) -> None:
+def test_unknown(make_chooser: MakeChooser, name: str) -> None:
     """A name that is no provider's is a 404 with that name; a URL never is one's."""
-    error = refusal(make_catalog(ABC), f"A {name}")
+    error = refusal(make_chooser(ABC), f"A {name}")
 
     assert (error.status, error.code) == (404, "provider_not_found")
     assert error.param == "provider"
@@ -153,9 +157,9 @@ def test_unknown(make_catalog: MakeCatalog, name: str) -> None:
     ("line", "why"),
     [("api_key = 'env:A_KEY'", "A_KEY is not set"), ("enabled = false", "enabled is")],
 )
-def test_off(make_catalog: MakeCatalog, line: str, why: str) -> None:
+def test_off(make_chooser: MakeChooser, line: str, why: str) -> None:
     """One that is off is a 404 that says what it lacks, even among others that work."""
-    error = refusal(make_catalog(has("A", line) + has("B")), "B a")
+    error = refusal(make_chooser(has("A", line) + has("B")), "B a")
 
     assert (error.status, error.code) == (404, "provider_not_found")
     assert "'A' is off" in error.message
@@ -163,31 +167,31 @@ def test_off(make_catalog: MakeCatalog, line: str, why: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["B", "b", "A B", ["B"]])
-def test_not_allowed(make_catalog: MakeCatalog, name: Any) -> None:
+def test_not_allowed(make_chooser: MakeChooser, name: Any) -> None:
     """A provider that the client's key may not use is a 403 that names it."""
-    error = refusal(make_catalog(ABC), name, client=ONLY_A)
+    error = refusal(make_chooser(ABC), name, client=ONLY_A)
 
     assert (error.status, error.code) == (403, "provider_not_allowed")
     assert "'B'" in error.message
 
 
-def test_not_allowed_tells_no_more(make_catalog: MakeCatalog) -> None:
+def test_not_allowed_tells_no_more(make_chooser: MakeChooser) -> None:
     """Whether a provider that a key may not use is on is not told to its bearer."""
-    error = refusal(make_catalog(has("A") + has("B", "enabled = false")), "B", ONLY_A)
+    error = refusal(make_chooser(has("A") + has("B", "enabled = false")), "B", ONLY_A)
 
     assert error.status == 403
     assert "off" not in error.message
 
 
-def test_too_many(make_catalog: MakeCatalog) -> None:
+def test_too_many(make_chooser: MakeChooser) -> None:
     """More than max_racers is a 400; duplicates count once."""
-    catalog = make_catalog(f"{ABC}[race]\nmax_racers = 2\n")
+    chooser = make_chooser(f"{ABC}[race]\nmax_racers = 2\n")
 
-    error = refusal(catalog, "A B C")
+    error = refusal(chooser, "A B C")
 
     assert (error.status, error.code) == (400, "too_many_providers")
     assert error.param == "provider"
-    assert list(asked(ask(catalog, "A B a b A"))) == ["A", "B"]
+    assert list(asked(ask(chooser, "A B a b A"))) == ["A", "B"]
 
 
 @pytest.mark.parametrize(
@@ -200,13 +204,13 @@ def test_too_many(make_catalog: MakeCatalog) -> None:
     ],
 )
 def test_never_too_many(
-    make_catalog: MakeCatalog, toml: str, listing: tuple[str, ...]
+    make_chooser: MakeChooser, toml: str, listing: tuple[str, ...]
 ) -> None:
     """Where the request names nobody, no more than max_racers are asked either."""
     providers = "".join(has(name, "default_model = 'd'") for name in "ABC")
     lists = dict.fromkeys("ABC", listing)
 
-    lineup = ask(make_catalog(f"{providers}{toml}max_racers = 2\n", **lists))
+    lineup = ask(make_chooser(f"{providers}{toml}max_racers = 2\n", **lists))
 
     assert list(asked(lineup)) == ["A", "B"]
 
@@ -224,68 +228,68 @@ FAST = "[models.fast]\nproviders = ['B', 'a']\n"
     ],
 )
 def test_a_model_that_carries_a_race(
-    make_catalog: MakeCatalog, race: str, lines: str, parallel: int
+    make_chooser: MakeChooser, race: str, lines: str, parallel: int
 ) -> None:
     """A `[models.*]` entry names racers, and its strategy goes before [race]'s."""
     toml = f"{ABC}{FAST}{lines}[race]\nstrategy = '{race}'\ndefault_providers = ['C']\n"
 
-    lineup = ask(make_catalog(toml), model="fast")
+    lineup = ask(make_chooser(toml), model="fast")
 
     assert list(asked(lineup)) == ["B", "A"]
     assert at_a_time(lineup) == parallel
 
 
-def test_the_model_that_such_an_entry_asks_for(make_catalog: MakeCatalog) -> None:
+def test_the_model_that_such_an_entry_asks_for(make_chooser: MakeChooser) -> None:
     """Its *model* is what the racers are asked for, each in its upstream's words."""
     toml = has("A", 'models = { big = "vendor/big-7b" }') + has("B")
 
-    catalog = make_catalog(f"{toml}{FAST}model = 'big'\n")
+    chooser = make_chooser(f"{toml}{FAST}model = 'big'\n")
 
-    assert asked(ask(catalog, model="fast")) == {"B": "big", "A": "vendor/big-7b"}
-    assert asked(ask(catalog, "A", model="fast")) == {"A": "vendor/big-7b"}
+    assert asked(ask(chooser, model="fast")) == {"B": "big", "A": "vendor/big-7b"}
+    assert asked(ask(chooser, "A", model="fast")) == {"A": "vendor/big-7b"}
 
 
-def test_default_providers(make_catalog: MakeCatalog) -> None:
+def test_default_providers(make_chooser: MakeChooser) -> None:
     """Where a request names nobody, default_providers race, whoever lists the model."""
     toml = f"{ABC}{FAST}[race]\ndefault_providers = ['C', 'A']\n"
-    catalog = make_catalog(toml, B=("m",))
+    chooser = make_chooser(toml, B=("m",))
 
-    lineup = ask(catalog)
+    lineup = ask(chooser)
 
     assert list(asked(lineup)) == ["C", "A"]
     assert at_a_time(lineup) == 2
-    assert list(asked(ask(catalog, "B"))) == ["B"]
-    assert list(asked(ask(catalog, model="fast"))) == ["B", "A"]
+    assert list(asked(ask(chooser, "B"))) == ["B"]
+    assert list(asked(ask(chooser, model="fast"))) == ["B", "A"]
 
 
 @pytest.mark.parametrize("nobody", ["", "  ", []])
-def test_an_empty_name_names_nobody(make_catalog: MakeCatalog, nobody: Any) -> None:
+def test_an_empty_name_names_nobody(make_chooser: MakeChooser, nobody: Any) -> None:
     """An empty `provider` is as good as none."""
-    catalog = make_catalog(f"{ABC}[race]\ndefault_providers = ['B']\n")
+    chooser = make_chooser(f"{ABC}[race]\ndefault_providers = ['B']\n")
 
-    assert list(asked(ask(catalog, nobody))) == ["B"]
+    assert list(asked(ask(chooser, nobody))) == ["B"]
 
 
 @pytest.mark.parametrize("toml", ["[models.m]\nproviders", "[race]\ndefault_providers"])
-def test_configured_racers_that_are_off(make_catalog: MakeCatalog, toml: str) -> None:
+def test_configured_racers_that_are_off(make_chooser: MakeChooser, toml: str) -> None:
     """Of a configured list those race that can; if none can, it is told why."""
     off = has("A", "api_key = 'env:A_KEY'") + has("B") + has("C")
 
-    assert list(asked(ask(make_catalog(f"{off}{toml} = ['A', 'B', 'C']")))) == [
+    assert list(asked(ask(make_chooser(f"{off}{toml} = ['A', 'B', 'C']")))) == [
         "B",
         "C",
     ]
-    error = refusal(make_catalog(f"{off}{toml} = ['A', 'HuggingChat']"))
+    error = refusal(make_chooser(f"{off}{toml} = ['A', 'HuggingChat']"))
     assert (error.status, error.code) == (404, "provider_not_found")
     assert "A_KEY is not set" in error.message
 
 
-def test_configured_racers_that_a_key_may_not_use(make_catalog: MakeCatalog) -> None:
+def test_configured_racers_that_a_key_may_not_use(make_chooser: MakeChooser) -> None:
     """Of a configured list those race that the key may use; with none it is a 403."""
     toml = f"{ABC}[race]\ndefault_providers = "
 
-    assert list(asked(ask(make_catalog(f"{toml}['B', 'A']"), client=ONLY_A))) == ["A"]
-    assert refusal(make_catalog(f"{toml}['B', 'C']"), client=ONLY_A).status == 403
+    assert list(asked(ask(make_chooser(f"{toml}['B', 'A']"), client=ONLY_A))) == ["A"]
+    assert refusal(make_chooser(f"{toml}['B', 'C']"), client=ONLY_A).status == 403
 
 
 LISTING = [
@@ -300,28 +304,28 @@ LISTING = [
 
 @pytest.mark.parametrize(("lines", "models", "upstream"), LISTING)
 def test_nobody_named(
-    make_catalog: MakeCatalog, lines: str, models: tuple[str, ...], upstream: str
+    make_chooser: MakeChooser, lines: str, models: tuple[str, ...], upstream: str
 ) -> None:
     """Then those that list the model are tried one by one, whatever [race] says."""
     toml = has("A", "default_model = 'd'") + has("B", lines) + has("C")
 
-    lineup = ask(make_catalog(toml, A=("x",), B=models, C=("m",)))
+    lineup = ask(make_chooser(toml, A=("x",), B=models, C=("m",)))
 
     assert asked(lineup) == {"B": upstream, "C": "m"}
     assert at_a_time(lineup) == 1
 
 
-def test_nobody_named_best_record_first(make_catalog: MakeCatalog) -> None:
+def test_nobody_named_best_record_first(make_chooser: MakeChooser) -> None:
     """The most reliable is tried first, and of equals the fastest."""
     health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
     listing = dict.fromkeys("ABC", ("m",))
 
-    lineup = ask(make_catalog(ABC, health, **listing))
+    lineup = ask(make_chooser(ABC, health, **listing))
 
     assert list(asked(lineup)) == ["C", "B", "A"]
 
 
-def test_nobody_named_and_nobody_lists_it(make_catalog: MakeCatalog) -> None:
+def test_nobody_named_and_nobody_lists_it(make_chooser: MakeChooser) -> None:
     """Then those that answer any model with their default one are tried, best first."""
     toml = (
         has("A", "default_model = 'a'")
@@ -330,27 +334,27 @@ def test_nobody_named_and_nobody_lists_it(make_catalog: MakeCatalog) -> None:
         + has("D", "default_model = 'd'", "unknown_model = 'default'")
     )
 
-    lineup = ask(make_catalog(toml, record(A=("failed", 0))))
+    lineup = ask(make_chooser(toml, record(A=("failed", 0))))
 
     assert asked(lineup) == {"D": "d", "A": "a"}
     assert at_a_time(lineup) == 1
 
 
 @pytest.mark.parametrize("toml", ["", ABC, has("A", "unknown_model = 'reject'")])
-def test_nobody_has_it(make_catalog: MakeCatalog, toml: str) -> None:
+def test_nobody_has_it(make_chooser: MakeChooser, toml: str) -> None:
     """With nobody to ask, it is a 404 for the model, by its name."""
-    error = refusal(make_catalog(toml), model="gpt-9")
+    error = refusal(make_chooser(toml), model="gpt-9")
 
     assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
     assert "'gpt-9'" in error.message
 
 
-def test_nobody_named_with_a_key(make_catalog: MakeCatalog) -> None:
+def test_nobody_named_with_a_key(make_chooser: MakeChooser) -> None:
     """Only those that the key may use are thought of, and never another's."""
-    catalog = make_catalog(ABC, A=("m",), B=("m", "n"))
+    chooser = make_chooser(ABC, A=("m",), B=("m", "n"))
 
-    assert list(asked(ask(catalog, client=ONLY_A))) == ["A"]
-    assert refusal(catalog, client=ONLY_A, model="n").code == "model_not_found"
+    assert list(asked(ask(chooser, client=ONLY_A))) == ["A"]
+    assert refusal(chooser, client=ONLY_A, model="n").code == "model_not_found"
 
 
 @pytest.mark.parametrize(
@@ -369,22 +373,22 @@ def test_nobody_named_with_a_key(make_catalog: MakeCatalog) -> None:
     ],
 )
 def test_the_upstreams_model(
-    make_catalog: MakeCatalog, lines: str, model: str, expected: str
+    make_chooser: MakeChooser, lines: str, model: str, expected: str
 ) -> None:
     """What the client says is mapped, known, passed on or replaced, as configured."""
-    lineup = ask(make_catalog(has("A", lines), A=("listed",)), "A", model=model)
+    lineup = ask(make_chooser(has("A", lines), A=("listed",)), "A", model=model)
 
     assert asked(lineup) == {"A": expected}
     assert lineup.model_of("A") == expected
 
 
-def test_one_that_rejects_the_model(make_catalog: MakeCatalog) -> None:
+def test_one_that_rejects_the_model(make_chooser: MakeChooser) -> None:
     """A provider that rejects unknown models does not race; if all do, it is a 404."""
     strict = has("A", "default_model = 'd'", "unknown_model = 'reject'")
-    catalog = make_catalog(strict + has("B"))
+    chooser = make_chooser(strict + has("B"))
 
-    assert asked(ask(catalog, "A B", model="x")) == {"B": "x"}
-    error = refusal(catalog, "A", model="x")
+    assert asked(ask(chooser, "A B", model="x")) == {"B": "x"}
+    error = refusal(chooser, "A", model="x")
     assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
     assert "A has no model 'x'" in error.message
 
@@ -409,14 +413,14 @@ LEFT_OUT = {
 
 @pytest.mark.parametrize(("need", "fields"), NEEDS)
 def test_one_that_lacks_a_capability(
-    make_catalog: MakeCatalog, need: str, fields: dict[str, Any]
+    make_chooser: MakeChooser, need: str, fields: dict[str, Any]
 ) -> None:
     """It does not race for what needs it; if all lack it, each is named."""
     lacking = f"capabilities = {LEFT_OUT[need]}"
-    catalog = make_catalog(has("A", lacking) + has("B") + has("C", lacking))
+    chooser = make_chooser(has("A", lacking) + has("B") + has("C", lacking))
 
-    assert list(asked(ask(catalog, "A B C", **fields))) == ["B"]
-    error = refusal(catalog, "A C", **fields)
+    assert list(asked(ask(chooser, "A B C", **fields))) == ["B"]
+    error = refusal(chooser, "A C", **fields)
     assert (error.status, error.code) == (400, "unsupported_by_provider")
     assert f"A can't do {need}" in error.message
     assert f"C can't do {need}" in error.message
@@ -432,12 +436,12 @@ def test_one_that_lacks_a_capability(
     ],
 )
 def test_what_needs_no_capability(
-    make_catalog: MakeCatalog, fields: dict[str, Any]
+    make_chooser: MakeChooser, fields: dict[str, Any]
 ) -> None:
     """No tools, plain text, a list of texts: any chat provider can serve that."""
-    catalog = make_catalog(has("A", "capabilities = ['chat']"))
+    chooser = make_chooser(has("A", "capabilities = ['chat']"))
 
-    assert list(asked(ask(catalog, "A", **fields))) == ["A"]
+    assert list(asked(ask(chooser, "A", **fields))) == ["A"]
 
 
 @pytest.mark.parametrize(
@@ -449,15 +453,15 @@ def test_what_needs_no_capability(
     ],
 )
 def test_one_that_lacks_a_capability_takes_no_place(
-    make_catalog: MakeCatalog, toml: str, listing: tuple[str, ...]
+    make_chooser: MakeChooser, toml: str, listing: tuple[str, ...]
 ) -> None:
     """max_racers counts those that can race, so the able one behind is not cut off."""
     able = has("A", "capabilities = ['chat']") + has("B")
     race = "" if "[race]" in toml else "[race]\n"
 
-    catalog = make_catalog(f"{able}{toml}{race}max_racers = 1\n", A=listing, B=listing)
+    chooser = make_chooser(f"{able}{toml}{race}max_racers = 1\n", A=listing, B=listing)
 
-    assert list(asked(ask(catalog, tools=[TOOL]))) == ["B"]
+    assert list(asked(ask(chooser, tools=[TOOL]))) == ["B"]
 
 
 @pytest.mark.parametrize(
@@ -476,29 +480,29 @@ def test_one_that_lacks_a_capability_takes_no_place(
     ],
 )
 def test_a_requests_own_strategy(
-    make_catalog: MakeCatalog, configured: str, race: dict[str, Any], parallel: int
+    make_chooser: MakeChooser, configured: str, race: dict[str, Any], parallel: int
 ) -> None:
     """A request may have fewer racers run at a time than is configured, never more."""
-    catalog = make_catalog(f"{ABC}[race]\nstrategy = '{configured}'\n")
+    chooser = make_chooser(f"{ABC}[race]\nstrategy = '{configured}'\n")
 
-    assert at_a_time(ask(catalog, "A B C", race=race)) == parallel
+    assert at_a_time(ask(chooser, "A B C", race=race)) == parallel
 
 
 def test_a_requests_own_strategy_where_nobody_is_named(
-    make_catalog: MakeCatalog,
+    make_chooser: MakeChooser,
 ) -> None:
     """A `race` object does not make a race of a request that names nobody."""
-    catalog = make_catalog(ABC, A=("m",), B=("m",))
+    chooser = make_chooser(ABC, A=("m",), B=("m",))
 
-    lineup = ask(catalog, race={"strategy": "race", "max_parallel": 2})
+    lineup = ask(chooser, race={"strategy": "race", "max_parallel": 2})
 
     assert at_a_time(lineup) == 1
 
 
 @pytest.mark.parametrize("strategy", ["Race", "fast", ""])
-def test_an_unknown_strategy(make_catalog: MakeCatalog, strategy: str) -> None:
+def test_an_unknown_strategy(make_chooser: MakeChooser, strategy: str) -> None:
     """A strategy that is none is a 400 that says which there are."""
-    error = refusal(make_catalog(ABC), "A", race={"strategy": strategy})
+    error = refusal(make_chooser(ABC), "A", race={"strategy": strategy})
 
     assert (error.status, error.param) == (400, "race.strategy")
     assert "race" in error.message
@@ -509,12 +513,12 @@ def test_an_unknown_strategy(make_catalog: MakeCatalog, strategy: str) -> None:
     ("wanted", "a", "b"), [(None, 30, 4), (10, 10, 4), (99, 30, 4)]
 )
 def test_a_requests_own_time_out(
-    make_catalog: MakeCatalog, wanted: float | None, a: float, b: float
+    make_chooser: MakeChooser, wanted: float | None, a: float, b: float
 ) -> None:
     """Each racer's first_token_timeout is lowered to the request's, never raised."""
-    catalog = make_catalog(has("A") + has("B", "first_token_timeout = 4"))
+    chooser = make_chooser(has("A") + has("B", "first_token_timeout = 4"))
 
-    lineup = ask(catalog, "A B", race={"first_token_timeout": wanted})
+    lineup = ask(chooser, "A B", race={"first_token_timeout": wanted})
 
     assert [e.limits.first_token_timeout for e in lineup.entrants] == [a, b]
     assert [e.limits.total_timeout for e in lineup.entrants] == [600, 600]
@@ -522,39 +526,39 @@ def test_a_requests_own_time_out(
 
 @pytest.mark.parametrize("deadline", [None, 0.5])
 def test_a_requests_own_deadline(
-    make_catalog: MakeCatalog, deadline: float | None
+    make_chooser: MakeChooser, deadline: float | None
 ) -> None:
     """The deadline is the request's own, and there is none without it."""
-    assert ask(make_catalog(ABC), "A", race={"deadline": deadline}).deadline == deadline
+    assert ask(make_chooser(ABC), "A", race={"deadline": deadline}).deadline == deadline
 
 
-def test_usable(make_catalog: MakeCatalog) -> None:
+def test_usable(make_chooser: MakeChooser) -> None:
     """Those are usable that are on, work, and are allowed."""
-    catalog = make_catalog(ABC + has("D", "enabled = false"))
-    catalog.provider("B").problem = lambda: "its engine is starting"
+    chooser = make_chooser(ABC + has("D", "enabled = false"))
+    chooser.catalog.provider("B").problem = lambda: "its engine is starting"
 
-    assert [provider.id for provider in catalog.usable()] == ["A", "C"]
-    assert [provider.id for provider in catalog.usable(ONLY_A)] == ["A"]
+    assert [provider.id for provider in chooser.catalog.usable()] == ["A", "C"]
+    assert [provider.id for provider in chooser.catalog.usable(ONLY_A)] == ["A"]
 
 
-def test_models(make_catalog: MakeCatalog) -> None:
+def test_models(make_chooser: MakeChooser) -> None:
     """
     Each model has the ids that serve it, of those that are named; the user's own come
     first.
     """
     toml = has("A", "default_model = 'd'", "models = { gpt = 'x' }") + has("B")
 
-    catalog = make_catalog(
+    chooser = make_chooser(
         f"{toml}{FAST}[models.off]\nproviders = ['OpenAI']\n", A=("l",), B=("l", "fast")
     )
 
-    assert next(iter(catalog.models(None))) == "fast"
-    models = {name: sorted(ids) for name, ids in catalog.models(None).items()}
+    assert next(iter(chooser.catalog.models(None))) == "fast"
+    models = {name: sorted(ids) for name, ids in chooser.catalog.models(None).items()}
     assert models == {"fast": ["A", "B"], "gpt": ["A"], "d": ["A"], "l": ["A", "B"]}
-    assert list(catalog.models(ONLY_A).values()) == [["A"]] * 4
-    assert catalog.models(None, ("b",)) == {"fast": ["B"], "l": ["B"]}
+    assert list(chooser.catalog.models(ONLY_A).values()) == [["A"]] * 4
+    assert chooser.catalog.models(None, ("b",)) == {"fast": ["B"], "l": ["B"]}
     with pytest.raises(GatewayError) as caught:
-        catalog.models(ONLY_A, ("A", "B"))
+        chooser.catalog.models(ONLY_A, ("A", "B"))
     assert caught.value.code == "provider_not_allowed"
 
 
@@ -566,11 +570,11 @@ def test_models(make_catalog: MakeCatalog) -> None:
         ("capabilities = ['chat']", []),
     ],
 )
-def test_details(make_catalog: MakeCatalog, lines: str, vision: list[str]) -> None:
+def test_details(make_chooser: MakeChooser, lines: str, vision: list[str]) -> None:
     """A provider's page has what the list has, and its models, fields and record."""
     toml = has("A", "label = 'L'", "url = 'https://example.org'", lines)
 
-    details = make_catalog(toml, A=("m",)).details("a", None)
+    details: Any = make_chooser(toml, A=("m",)).catalog.details("a", None)
 
     stats = details.pop("stats")
     assert {"model", "messages", "stream"} <= set(details.pop("params"))
@@ -587,9 +591,9 @@ def test_details(make_catalog: MakeCatalog, lines: str, vision: list[str]) -> No
     }
 
 
-def test_details_of_what_there_is_not(make_catalog: MakeCatalog) -> None:
+def test_details_of_what_there_is_not(make_chooser: MakeChooser) -> None:
     """Unknown, off and forbidden providers have no page either."""
-    catalog = make_catalog(ABC + has("D", "enabled = false"))
+    chooser = make_chooser(ABC + has("D", "enabled = false"))
 
     for name, client, status in (
         ("X", None, 404),
@@ -597,13 +601,13 @@ def test_details_of_what_there_is_not(make_catalog: MakeCatalog) -> None:
         ("B", ONLY_A, 403),
     ):
         with pytest.raises(GatewayError) as caught:
-            catalog.details(name, client)
+            chooser.catalog.details(name, client)
         assert caught.value.status == status
 
 
-def test_one_name_for_what_vendors_put_into_folders(make_catalog: MakeCatalog) -> None:
+def test_one_name_for_what_vendors_put_into_folders(make_chooser: MakeChooser) -> None:
     """Each provider is asked for the model by the name that it lists itself."""
-    catalog = make_catalog(
+    chooser = make_chooser(
         ABC,
         A=("openai/gpt-oss-20B",),
         B=("accounts/b/models/gpt-oss-20b",),
@@ -611,8 +615,8 @@ def test_one_name_for_what_vendors_put_into_folders(make_catalog: MakeCatalog) -
     )
     expected = {"A": "openai/gpt-oss-20B", "B": "accounts/b/models/gpt-oss-20b"}
 
-    assert asked(ask(catalog, "A B", model="gpt-oss-20b")) == expected
-    assert asked(ask(catalog, model="openai/gpt-oss-20b")) == expected
+    assert asked(ask(chooser, "A B", model="gpt-oss-20b")) == expected
+    assert asked(ask(chooser, model="openai/gpt-oss-20b")) == expected
 
 
 def resting(*names: str, over: bool = False, health: Health | None = None) -> Health:
@@ -624,130 +628,130 @@ def resting(*names: str, over: bool = False, health: Health | None = None) -> He
     return made
 
 
-def skipped(lineup: Lineup) -> dict[str, str]:
+def skipped(lineup: AnyLineup) -> dict[str, str]:
     return {each.id: each.reason for each in lineup.skipped}
 
 
 @pytest.mark.parametrize("strategy", ["race", "hedge", "fallback"])
 @pytest.mark.parametrize("named", ["A B C", None])
 def test_who_rests_is_skipped(
-    make_catalog: MakeCatalog, strategy: str, named: str | None
+    make_chooser: MakeChooser, strategy: str, named: str | None
 ) -> None:
     """It does not start, whoever chose it, and it is told that and why."""
     toml = f"{ABC}[race]\nstrategy = '{strategy}'\n"
     listing = dict.fromkeys("ABC", ("m",))
 
-    lineup = ask(make_catalog(toml, resting("A", "C"), **listing), named)
+    lineup = ask(make_chooser(toml, resting("A", "C"), **listing), named)
 
     assert list(asked(lineup)) == ["B"]
     assert skipped(lineup) == {"A": "resting", "C": "resting"}
 
 
-def test_all_rest(make_catalog: MakeCatalog) -> None:
+def test_all_rest(make_chooser: MakeChooser) -> None:
     """Then all of them race: somebody has to be asked. That ends nobody's rest."""
     health = resting("A", "B")
-    catalog = make_catalog(ABC, health)
+    chooser = make_chooser(ABC, health)
 
-    lineup = ask(catalog, "A B")
+    lineup = ask(chooser, "A B")
 
     assert list(asked(lineup)) == ["A", "B"]
     assert (skipped(lineup), lineup.probes) == ({}, ())
-    assert list(asked(ask(catalog, "A B C"))) == ["C"]
+    assert list(asked(ask(chooser, "A B C"))) == ["C"]
 
 
-def test_who_lacks_a_capability_is_told(make_catalog: MakeCatalog) -> None:
+def test_who_lacks_a_capability_is_told(make_chooser: MakeChooser) -> None:
     """Of those that were named, each that does not start is told with the reason."""
     toml = has("A", "capabilities = ['chat']") + has("B") + has("C")
 
-    lineup = ask(make_catalog(toml, resting("B")), "A B C", tools=[TOOL])
+    lineup = ask(make_chooser(toml, resting("B")), "A B C", tools=[TOOL])
 
     assert list(asked(lineup)) == ["C"]
     assert skipped(lineup) == {"A": "can't do tools", "B": "resting"}
 
 
-def test_all_of_those_that_can_rest(make_catalog: MakeCatalog) -> None:
+def test_all_of_those_that_can_rest(make_chooser: MakeChooser) -> None:
     """Those race that can do what is asked for, not those that are awake but can't."""
     toml = has("A", "capabilities = ['chat']") + has("B")
 
-    lineup = ask(make_catalog(toml, resting("B")), "A B", tools=[TOOL])
+    lineup = ask(make_chooser(toml, resting("B")), "A B", tools=[TOOL])
 
     assert list(asked(lineup)) == ["B"]
 
 
-def test_one_try_after_the_rest(make_catalog: MakeCatalog) -> None:
+def test_one_try_after_the_rest(make_chooser: MakeChooser) -> None:
     """One request tries it; others pass it over until that one gives its claim up."""
-    catalog = make_catalog(ABC, resting("A", over=True))
+    chooser = make_chooser(ABC, resting("A", over=True))
 
-    first, second, alone = (ask(catalog, names) for names in ("A B", "A B", "A"))
+    first, second, alone = (ask(chooser, names) for names in ("A B", "A B", "A"))
 
     assert (list(asked(first)), len(first.probes)) == (["A", "B"], 1)
     assert (list(asked(second)), skipped(second)) == (["B"], {"A": "resting"})
     assert (list(asked(alone)), alone.probes) == (["A"], ())
     alone.release()
-    assert list(asked(ask(catalog, "A B"))) == ["B"]
+    assert list(asked(ask(chooser, "A B"))) == ["B"]
     first.release()
-    assert len(ask(catalog, "A B").probes) == 1
+    assert len(ask(chooser, "A B").probes) == 1
 
 
 @pytest.mark.parametrize("strategy", ["hedge", "fallback"])
 def test_no_claim_on_who_may_never_start(
-    make_catalog: MakeCatalog, strategy: str
+    make_chooser: MakeChooser, strategy: str
 ) -> None:
     """One in reserve is not kept from others, who may need it: the first one is."""
     toml = f"{ABC}[race]\nstrategy = '{strategy}'\nmax_racers = 2\n"
-    catalog = make_catalog(toml, resting("B", over=True))
+    chooser = make_chooser(toml, resting("B", over=True))
 
-    lineups = [ask(catalog, "A B") for _ in range(2)]
+    lineups = [ask(chooser, "A B") for _ in range(2)]
 
     assert [list(asked(lineup)) for lineup in lineups] == [["A", "B"]] * 2
     assert [lineup.probes for lineup in lineups] == [(), ()]
-    assert len(ask(catalog, "B").probes) == 1
-    assert list(asked(ask(catalog, "A B"))) == ["A"]
+    assert len(ask(chooser, "B").probes) == 1
+    assert list(asked(ask(chooser, "A B"))) == ["A"]
 
 
-def test_no_claim_on_who_is_one_too_many(make_catalog: MakeCatalog) -> None:
+def test_no_claim_on_who_is_one_too_many(make_chooser: MakeChooser) -> None:
     """Who is left out for max_racers is not kept from others either."""
     toml = f"{ABC}[race]\ndefault_providers = ['A', 'B', 'C']\nmax_racers = 2\n"
-    catalog = make_catalog(toml, resting("C", over=True))
+    chooser = make_chooser(toml, resting("C", over=True))
 
-    assert list(asked(ask(catalog))) == ["A", "B"]
-    assert len(ask(catalog, "C").probes) == 1
+    assert list(asked(ask(chooser))) == ["A", "B"]
+    assert len(ask(chooser, "C").probes) == 1
 
 
-def test_a_request_that_is_refused_claims_nobody(make_catalog: MakeCatalog) -> None:
+def test_a_request_that_is_refused_claims_nobody(make_chooser: MakeChooser) -> None:
     """A mistake does not use up the one try of a provider that has rested."""
-    catalog = make_catalog(ABC, resting("A", over=True))
+    chooser = make_chooser(ABC, resting("A", over=True))
 
-    refusal(catalog, "A", race={"strategy": "fast"})
+    refusal(chooser, "A", race={"strategy": "fast"})
 
-    assert len(ask(catalog, "A").probes) == 1
+    assert len(ask(chooser, "A").probes) == 1
 
 
 HEDGE = "[race]\nstrategy = 'hedge'\n"
 
 
-def hedge_of(lineup: Lineup) -> Hedge:
+def hedge_of(lineup: AnyLineup) -> Hedge:
     assert isinstance(lineup.schedule, Hedge)
     return lineup.schedule
 
 
-def test_hedge_goes_by_record(make_catalog: MakeCatalog) -> None:
+def test_hedge_goes_by_record(make_chooser: MakeChooser) -> None:
     """The best goes first, whatever the order of the names; equals keep theirs."""
     health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
 
-    assert list(asked(ask(make_catalog(ABC + HEDGE, health), "A B C"))) == [*"CBA"]
-    assert list(asked(ask(make_catalog(ABC + HEDGE), "B C A"))) == [*"BCA"]
+    assert list(asked(ask(make_chooser(ABC + HEDGE, health), "A B C"))) == [*"CBA"]
+    assert list(asked(ask(make_chooser(ABC + HEDGE), "B C A"))) == [*"BCA"]
 
 
 @pytest.mark.parametrize("strategy", ["race", "fallback"])
 def test_others_keep_the_order_of_the_list(
-    make_catalog: MakeCatalog, strategy: str
+    make_chooser: MakeChooser, strategy: str
 ) -> None:
     """Who names providers for `fallback` has said in which order they are tried."""
     health = record(A=("failed", 0), B=("won", 0.2), C=("won", 0.1))
     toml = f"{ABC}[race]\nstrategy = '{strategy}'\n"
 
-    assert list(asked(ask(make_catalog(toml, health), "A B C"))) == [*"ABC"]
+    assert list(asked(ask(make_chooser(toml, health), "A B C"))) == [*"ABC"]
 
 
 @pytest.mark.parametrize(
@@ -762,28 +766,28 @@ def test_others_keep_the_order_of_the_list(
     ],
 )
 def test_the_cheaper_strategy(
-    make_catalog: MakeCatalog, configured: str, own: str | None, expected: str
+    make_chooser: MakeChooser, configured: str, own: str | None, expected: str
 ) -> None:
     """A request may ask for less than is configured, never for more."""
     toml = f"{ABC}[race]\nstrategy = '{configured}'\n"
 
-    lineup = ask(make_catalog(toml), "A B", race={"strategy": own})
+    lineup = ask(make_chooser(toml), "A B", race={"strategy": own})
 
     assert lineup.policy.strategy == expected
     assert isinstance(lineup.schedule, Hedge) == (expected == "hedge")
 
 
-def test_hedge_of_a_model_that_carries_a_race(make_catalog: MakeCatalog) -> None:
+def test_hedge_of_a_model_that_carries_a_race(make_chooser: MakeChooser) -> None:
     """A `[models.*]` entry may hedge where others race, within the same budget."""
     toml = f"{ABC}{FAST}strategy = 'hedge'\n[race]\nhedge_delay = 0.25\n"
 
-    lineup = ask(make_catalog(toml), model="fast", race={"max_parallel": 2})
+    lineup = ask(make_chooser(toml), model="fast", race={"max_parallel": 2})
 
     assert hedge_of(lineup).delays == {"A": 0.25, "B": 0.25}
     assert hedge_of(lineup).limit == 2
 
 
-def test_hedge_delays(make_catalog: MakeCatalog) -> None:
+def test_hedge_delays(make_chooser: MakeChooser) -> None:
     """Each has its own quantile, of the model it is asked for; the default before."""
     health = Health()
     for n in range(1, 101):
@@ -791,30 +795,30 @@ def test_hedge_delays(make_catalog: MakeCatalog) -> None:
         health.add(lane)
     toml = f"{ABC}{HEDGE}hedge_delay = 'p75'\n"
 
-    lineup = ask(make_catalog(toml, health), "A B")
+    lineup = ask(make_chooser(toml, health), "A B")
 
     assert hedge_of(lineup).delays == {"A": 0.75, "B": 1.0}
 
 
-def test_only_hedged_requests_pay_into_the_budget(make_catalog: MakeCatalog) -> None:
+def test_only_hedged_requests_pay_into_the_budget(make_chooser: MakeChooser) -> None:
     """Races and fallbacks save nothing up for hedges, and have none to spend."""
-    catalog = make_catalog(f"{ABC}{HEDGE}hedge_budget = 0.25\n")
+    chooser = make_chooser(f"{ABC}{HEDGE}hedge_budget = 0.25\n")
     for _ in range(20):
-        ask(catalog, "A B", race={"strategy": "fallback"})
+        ask(chooser, "A B", race={"strategy": "fallback"})
 
-    budget = hedge_of(ask(catalog, "A B")).budget
+    budget = hedge_of(ask(chooser, "A B")).budget
     assert [budget.take() for _ in range(2)] == [True, False]
     for _ in range(4):
-        assert hedge_of(ask(catalog, "A B")).budget is budget
+        assert hedge_of(ask(chooser, "A B")).budget is budget
     assert [budget.take() for _ in range(2)] == [True, False]
 
 
-def test_a_model_with_an_endless_name(make_catalog: MakeCatalog) -> None:
+def test_a_model_with_an_endless_name(make_chooser: MakeChooser) -> None:
     """Names of models are kept in the log of races: they have to end somewhere."""
-    catalog = make_catalog(ABC)
-    assert asked(ask(catalog, "A", model="x" * 500)) == {"A": "x" * 500}
+    chooser = make_chooser(ABC)
+    assert asked(ask(chooser, "A", model="x" * 500)) == {"A": "x" * 500}
 
-    error = refusal(catalog, "A", model="x" * 501)
+    error = refusal(chooser, "A", model="x" * 501)
 
     assert (error.status, error.param) == (400, "model")
     assert len(error.message) < 100
@@ -833,19 +837,19 @@ def quick(name: str = "A", seconds: float = 1.0) -> Health:
     return health
 
 
-def in_one_piece(lineup: Lineup) -> list[bool]:
+def in_one_piece(lineup: AnyLineup) -> list[bool]:
     return [isinstance(entrant, Alone) for entrant in lineup.entrants]
 
 
-def test_who_is_alone_and_quick(make_catalog: MakeCatalog) -> None:
+def test_who_is_alone_and_quick(make_chooser: MakeChooser) -> None:
     """One provider that has answered quickly is asked for an answer in one piece."""
-    catalog = make_catalog(ABC, quick())
+    chooser = make_chooser(ABC, quick())
 
-    lineup = ask(catalog, "A")
+    lineup = ask(chooser, "A")
 
     assert asked(lineup) == {"A": "m"}
     assert in_one_piece(lineup) == [True]
-    assert in_one_piece(ask(catalog, "A", stream=False)) == [True]
+    assert in_one_piece(ask(chooser, "A", stream=False)) == [True]
 
 
 @pytest.mark.parametrize(
@@ -859,32 +863,32 @@ def test_who_is_alone_and_quick(make_catalog: MakeCatalog) -> None:
     ],
 )
 def test_streams_are_asked_for(
-    make_catalog: MakeCatalog, provider: str, fields: dict[str, Any]
+    make_chooser: MakeChooser, provider: str, fields: dict[str, Any]
 ) -> None:
     """
     Where a client wants a stream, where several may be asked, where one is not known
     to be quick, or not for so little time as the client gives it.
     """
-    lineup = ask(make_catalog(ABC, quick()), provider, **fields)
+    lineup = ask(make_chooser(ABC, quick()), provider, **fields)
 
     assert in_one_piece(lineup) == [False] * len(lineup.entrants)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(3.0, True), (3.1, False)])
-def test_how_quick(make_catalog: MakeCatalog, seconds: float, expected: bool) -> None:
+def test_how_quick(make_chooser: MakeChooser, seconds: float, expected: bool) -> None:
     """A tenth of the time for a first token, which is 30 s, is quick."""
-    catalog = make_catalog(ABC, quick(seconds=seconds))
+    chooser = make_chooser(ABC, quick(seconds=seconds))
 
-    assert in_one_piece(ask(catalog, "A")) == [expected]
+    assert in_one_piece(ask(chooser, "A")) == [expected]
 
 
 @pytest.mark.parametrize(
     "table",
     [has("A").replace('"openai"', '"ollama"'), has("A", 'model_file = "a.gguf"')],
 )
-def test_who_only_streams(make_catalog: MakeCatalog, table: str) -> None:
+def test_who_only_streams(make_chooser: MakeChooser, table: str) -> None:
     """A dialect that has nothing else, and the embedded model."""
-    assert in_one_piece(ask(make_catalog(table, quick()), "A")) == [False]
+    assert in_one_piece(ask(make_chooser(table, quick()), "A")) == [False]
 
 
 # Counts
@@ -895,18 +899,18 @@ COUNTING = "".join(
 )
 
 
-def counters(catalog: Catalog, **fields: Any) -> Lineup:
+def counters(chooser: Chooser, **fields: Any) -> AnyLineup:
     hello = [{"role": "user", "content": "hello"}]
     body = {"model": "m", "provider": "A B C", "messages": hello, **fields}
-    return catalog.counters(*parse(json.dumps(body).encode()))
+    return chooser.counters(*parse(json.dumps(body).encode()))
 
 
 @pytest.mark.parametrize(
     ("strategy", "at_once"), [("race", 2), ("fallback", 1), ("hedge", 1)]
 )
-def test_counters(make_catalog: MakeCatalog, strategy: str, at_once: int) -> None:
+def test_counters(make_chooser: MakeChooser, strategy: str, at_once: int) -> None:
     """Those racers that can count, all at once only where all are asked at once."""
-    lineup = counters(make_catalog(COUNTING), race={"strategy": strategy})
+    lineup = counters(make_chooser(COUNTING), race={"strategy": strategy})
     runs = [Lane(name, "m", outcome="running", started=0.0) for name in "AC"]
 
     assert asked(lineup) == {"A": "m", "C": "m"}
@@ -916,17 +920,17 @@ def test_counters(make_catalog: MakeCatalog, strategy: str, at_once: int) -> Non
     ]
 
 
-def test_counters_are_named_like_racers(make_catalog: MakeCatalog) -> None:
+def test_counters_are_named_like_racers(make_chooser: MakeChooser) -> None:
     """Whoever may not race may not count, and the client's deadline holds."""
-    catalog = make_catalog(COUNTING)
+    chooser = make_chooser(COUNTING)
 
-    assert counters(catalog, race={"deadline": 3}).deadline == 3
-    assert counters(catalog, provider="B").entrants == ()
+    assert counters(chooser, race={"deadline": 3}).deadline == 3
+    assert counters(chooser, provider="B").entrants == ()
     with pytest.raises(GatewayError, match="no provider"):
-        counters(catalog, provider="Nobody")
+        counters(chooser, provider="Nobody")
 
 
-def test_counts_leave_the_rests_alone(make_catalog: MakeCatalog) -> None:
+def test_counts_leave_the_rests_alone(make_chooser: MakeChooser) -> None:
     """Who rests is not asked, and the try after a rest is left for a chat."""
     health = Health()
     now = perf_counter()
@@ -935,53 +939,53 @@ def test_counts_leave_the_rests_alone(make_catalog: MakeCatalog) -> None:
             lane = Lane(name, "m", outcome="running", started=ended - 1)
             lane.fail(ProviderTimeout("no"))
             health.add(lane, now=ended)
-    catalog = make_catalog(COUNTING, health)
+    chooser = make_chooser(COUNTING, health)
 
-    assert asked(counters(catalog)) == {"A": "m"}
-    (probe,) = ask(catalog, "A B C").probes
+    assert asked(counters(chooser)) == {"A": "m"}
+    (probe,) = ask(chooser, "A B C").probes
     assert probe.rest is health.of("A").rest
 
 
-def test_who_was_asked_before_changes_nothing(make_catalog: MakeCatalog) -> None:
+def test_who_was_asked_before_changes_nothing(make_chooser: MakeChooser) -> None:
     """What is remembered of a request is of no use to one that differs in anything."""
     toml = has("A", 'capabilities = ["chat"]') + has("B")
     both = "A B"
 
     def racers(**question: Any) -> list[str]:
-        return [e.id for e in ask(catalog, **{"provider": both, **question}).entrants]
+        return [e.id for e in ask(chooser, **{"provider": both, **question}).entrants]
 
-    catalog = make_catalog(toml)
+    chooser = make_chooser(toml)
     for _ in range(2):  # the second time from memory
         assert racers() == ["A", "B"]
         assert racers(provider="B") == ["B"]
         assert racers(tools=[TOOL]) == ["B"]
-        assert refusal(catalog, both, ONLY_A).code == "provider_not_allowed"
-        assert ask(catalog, both, model="n").model_of("A") == "n"
-        hurried = ask(catalog, both, race={"first_token_timeout": 1}).entrants
+        assert refusal(chooser, both, ONLY_A).code == "provider_not_allowed"
+        assert ask(chooser, both, model="n").model_of("A") == "n"
+        hurried = ask(chooser, both, race={"first_token_timeout": 1}).entrants
         assert [e.limits.first_token_timeout for e in hurried] == [1, 1]
         assert racers() == ["A", "B"]
 
 
-def test_new_models_are_seen(make_catalog: MakeCatalog) -> None:
+def test_new_models_are_seen(make_chooser: MakeChooser) -> None:
     """An upstream's new list counts from the next request on."""
-    catalog = make_catalog(has("A"), A=("x/m",))
-    assert ask(catalog, "A").model_of("A") == "x/m"
+    chooser = make_chooser(has("A"), A=("x/m",))
+    assert ask(chooser, "A").model_of("A") == "x/m"
 
-    catalog.models_list("A").models = ("y/m",)
+    chooser.catalog.models_list("A").models = ("y/m",)
 
-    assert ask(catalog, "A").model_of("A") == "y/m"
+    assert ask(chooser, "A").model_of("A") == "y/m"
 
 
 @pytest.mark.parametrize("varied", ["model", "provider"])
-def test_names_fill_no_memory(make_catalog: MakeCatalog, varied: str) -> None:
+def test_names_fill_no_memory(make_chooser: MakeChooser, varied: str) -> None:
     """However many names there are, and however long, few are remembered."""
-    catalog = make_catalog(has("A"))
+    chooser = make_chooser(has("A"))
     size = 20_000 if varied == "provider" else 10
     tracemalloc.start()
     try:
         for n in range(3000):
             spelled = f"{'-' * size}A{'_' * n}" if varied == "provider" else "A"
-            ask(catalog, spelled, model=f"{n:0400}")
+            ask(chooser, spelled, model=f"{n:0400}")
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,0 +1,136 @@
+"""Who races for a request, of those who can: who is awake, in which order, and when."""
+
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+from providers import ChatPiece, ChatRequest, Result, TaskRequest
+from server.config.settings import Config, KeySettings
+
+from .catalog import Catalog
+from .eligibility import Calls, Eligibility, Eligible
+from .entrants import Alone, ChatEntrant, Entrant, R, TaskEntrant, TokenCounter
+from .health import Health
+from .lineup import Lineup, Selection, Skipped
+from .resting import Probe
+from .strategies import STRATEGIES, Budget, Opening, Parallel
+from .streams import P
+
+# Who answers within this part of the time for a first token is asked for an answer in
+# one piece: nobody need watch over it.
+QUICK = 0.1
+
+
+class Chooser:
+    """
+    Chooses the racers of each request from a *catalog*, as *config* says.
+
+    *health* has the providers' records; *budget* is what hedges may still cost.
+    """
+
+    def __init__(
+        self, config: Config, catalog: Catalog, health: Health, budget: Budget
+    ) -> None:
+        self.catalog = catalog
+        self._eligibility = Eligibility(config, catalog)
+        self._max_racers = config.race.max_racers
+        self._health = health
+        self._budget = budget
+        self._chats = Calls[ChatRequest, ChatPiece](ChatEntrant, Alone)
+        self._tasks = Calls[TaskRequest, Result](TaskEntrant)
+
+    def lineup(
+        self,
+        chat: ChatRequest,
+        selection: Selection,
+        client: KeySettings | None = None,
+    ) -> Lineup[ChatRequest, ChatPiece]:
+        """
+        Return who races for *chat*.
+
+        What decides, in this order: the request's own names, a `[models.*]` entry, the
+        configured default; where none of these says, nobody has asked for a race, and
+        those who have the model are tried one after another.
+
+        Raises a GatewayError that says who can't race, and why.
+        """
+        eligible = self._eligibility.find(self._chats, chat, selection, client)
+        alone = None if chat.stream else eligible.alone
+        if alone is not None and not self._is_quick(alone):
+            alone = None
+        return self._lineup(eligible, selection, alone)
+
+    def task_lineup(
+        self,
+        task: TaskRequest,
+        selection: Selection,
+        client: KeySettings | None = None,
+    ) -> Lineup[TaskRequest, Result]:
+        """Return who races for what is no chat, as `lineup` does; raise likewise."""
+        eligible = self._eligibility.find(self._tasks, task, selection, client)
+        return self._lineup(eligible, selection, None)
+
+    def counters(
+        self, chat: ChatRequest, selection: Selection, client: KeySettings | None = None
+    ) -> Lineup[ChatRequest, Result]:
+        """
+        Return those who would race for *chat* and can count its tokens; raise likewise.
+
+        They take no part in the race's accounts: no probe is claimed, and no hedge paid
+        for.
+        """
+        eligible = self._eligibility.find(self._chats, chat, selection, client)
+        policy = eligible.policy
+        counters = (
+            TokenCounter(e.provider, e.model, e.limits)
+            for e in self._awake(eligible.able, perf_counter())[0]
+            if e.provider.counts
+        )
+        return Lineup(
+            entrants=tuple(counters)[: self._max_racers],
+            policy=policy,
+            schedule=Parallel(STRATEGIES[policy.strategy].at_once(policy)),
+            deadline=selection.race.deadline,
+        )
+
+    def _lineup(
+        self,
+        eligible: Eligible[R, P],
+        selection: Selection,
+        alone: Entrant[R, P] | None,
+    ) -> Lineup[R, P]:
+        now = perf_counter()
+        ready, resting = self._awake(eligible.able, now)
+        policy = eligible.policy
+        strategy = STRATEGIES[policy.strategy]
+        if eligible.by_record or strategy.by_record:
+            ready = self._health.best_first(ready)
+        # Of those that nobody has counted: a request may not name too many.
+        ready = ready[: self._max_racers] if alone is None else [alone]
+        opening = Opening(policy, ready, self._health, self._budget)
+        return Lineup(
+            entrants=tuple(ready),
+            policy=policy,
+            schedule=strategy.begin(opening),
+            deadline=selection.race.deadline,
+            skipped=(*eligible.unable, *resting),
+            probes=tuple(self._claims(ready[: strategy.at_once(policy)], now)),
+        )
+
+    def _awake(
+        self, entrants: Sequence[Entrant[R, P]], now: float
+    ) -> tuple[list[Entrant[R, P]], list[Skipped]]:
+        """Leave out those that rest, unless all do."""
+        awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
+        if not awake or len(awake) == len(entrants):
+            return list(entrants), []
+        ids = {entrant.id for entrant in awake}
+        return awake, [Skipped(e.id, "resting") for e in entrants if e.id not in ids]
+
+    def _is_quick(self, alone: Entrant[R, P]) -> bool:
+        record = self._health.of(alone.id)
+        return record.whole(alone.model, alone.limits.first_token_timeout * QUICK)
+
+    def _claims(self, entrants: Sequence[Entrant[R, P]], now: float) -> Iterator[Probe]:
+        for entrant in entrants:
+            if claim := self._health.of(entrant.id).rest.claim(now):
+                yield claim

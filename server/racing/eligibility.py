@@ -1,0 +1,236 @@
+"""Who can race for a request: the providers that are meant, and their models."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic
+
+from attrs import field, frozen
+
+from providers import ChatRequest, Limits, ModelList, Provider, TaskRequest
+from server.config.settings import Config, KeySettings, ModelSettings
+from server.errors import InvalidRequest, MissingCapability, ModelNotFound
+
+from .catalog import LONGEST_NAME, Catalog
+from .entrants import Entrant, R
+from .lineup import RaceOptions, Selection, Skipped
+from .strategies import STRATEGIES, Fallback, Policy
+from .streams import P
+
+# So many questions' answers are kept: what they name may be a client's.
+REMEMBERED = 500
+
+Request = ChatRequest | TaskRequest
+# What two requests have in common that have the same racers.
+Question = tuple[object, ...]
+
+
+@frozen
+class Chosen:
+    """The providers that are meant, and the strategy; *by_record*: in any order."""
+
+    providers: Sequence[Provider]
+    strategy: str
+    by_record: bool = False
+
+
+@frozen
+class Eligible(Generic[R, P]):
+    """
+    Who can race for a kind of request, and who of those meant can't. It holds as long
+    as the *lists* of models, each with what it had, are what they were.
+
+    *alone* is the only one, if it can be asked for an answer in one piece.
+    """
+
+    policy: Policy
+    by_record: bool
+    able: Sequence[Entrant[R, P]]
+    alone: Entrant[R, P] | None
+    unable: Sequence[Skipped]
+    lists: Sequence[tuple[ModelList, Sequence[str]]]
+
+    @property
+    def holds(self) -> bool:
+        return all(models.models is had for models, had in self.lists)
+
+
+@frozen
+class Calls(Generic[R, P]):
+    """How one kind of request is called, and who is eligible for those seen lately."""
+
+    entrant: Callable[[Provider, str, Limits, bool], Entrant[R, P]]
+    alone: Callable[[Provider, str, Limits, bool], Entrant[R, P]] | None = None
+    remembered: dict[Question, Eligible[R, P]] = field(factory=dict, init=False)
+
+    def remember(self, question: Question, eligible: Eligible[R, P]) -> None:
+        if len(self.remembered) >= REMEMBERED:
+            self.remembered.clear()
+        self.remembered[question] = eligible
+
+    def only(self, entrants: Sequence[Entrant[R, P]]) -> Entrant[R, P] | None:
+        """Return who has no rival, if it can be asked for an answer in one piece."""
+        first = entrants[0]
+        if self.alone is None or len(entrants) > 1 or not first.provider.tells_all:
+            return None
+        return self.alone(first.provider, first.model, first.limits, first.hurried)
+
+
+class Eligibility:
+    """Finds who can race for a request in a *catalog*, as *config* says."""
+
+    def __init__(self, config: Config, catalog: Catalog) -> None:
+        self._race = config.race
+        self._models = config.models
+        self._catalog = catalog
+
+    def find(
+        self,
+        calls: Calls[R, P],
+        request: R,
+        selection: Selection,
+        client: KeySettings | None,
+    ) -> Eligible[R, P]:
+        """
+        Return who can race for a request.
+
+        Requests differ in little else than what they say, so the answer is remembered,
+        unless it depends on who works at the moment.
+        """
+        race = selection.race
+        question = (
+            selection.providers,
+            race.strategy,
+            race.first_token_timeout,
+            race.max_parallel,
+            request.model,
+            request.needs(),  # which names its task, too
+            client,
+        )
+        eligible = calls.remembered.get(question)
+        if eligible is None or not eligible.holds:
+            eligible = self._choose(calls, request, selection, client)
+            if not eligible.by_record and _is_short(selection):
+                calls.remember(question, eligible)
+        return eligible
+
+    def _choose(
+        self,
+        calls: Calls[R, P],
+        request: R,
+        selection: Selection,
+        client: KeySettings | None,
+    ) -> Eligible[R, P]:
+        name = request.model or ""
+        if len(name) > LONGEST_NAME:
+            raise InvalidRequest(
+                f"'model' has more than {LONGEST_NAME} characters.", param="model"
+            )
+        own = self._models.get(name)
+        model = own.model if own and own.model else name
+        chosen = self._chosen(request, model, own, selection, client)
+        able, unable = _able(chosen.providers, request)
+        lists = [self._catalog.models_list(provider.id) for provider in able]
+        entrants = self._entrants(calls, able, model, request.task, selection.race)
+        return Eligible(
+            policy=self._policy(chosen.strategy, selection.race),
+            by_record=chosen.by_record,
+            able=entrants,
+            alone=calls.only(entrants),
+            unable=unable,
+            lists=[(models, models.models) for models in lists],
+        )
+
+    def _chosen(
+        self,
+        request: Request,
+        model: str,
+        own: ModelSettings | None,
+        selection: Selection,
+        client: KeySettings | None,
+    ) -> Chosen:
+        race, catalog = self._race, self._catalog
+        if selection.providers is not None:
+            named = catalog.named(selection.providers, client)
+            return Chosen(named, race.strategy)
+        if own is not None:
+            strategy = own.strategy or race.strategy
+            return Chosen(catalog.configured(own.providers, client), strategy)
+        if race.default_providers:
+            default = catalog.configured(race.default_providers, client)
+            return Chosen(default, race.strategy)
+        usable = catalog.usable(client)
+        able = _able(usable, request)[0] if usable else []
+        serving = catalog.serving(able, model, request.task)
+        return Chosen(serving, Fallback.name, by_record=True)
+
+    def _entrants(
+        self,
+        calls: Calls[R, P],
+        able: Sequence[Provider],
+        model: str,
+        task: str,
+        options: RaceOptions,
+    ) -> list[Entrant[R, P]]:
+        entrants = []
+        for provider in able:
+            upstream = self._catalog.upstream_model(provider, model, task)
+            if upstream is not None:
+                usual = provider.limits_for(task)
+                limits = usual.tightened(
+                    first_token_timeout=options.first_token_timeout
+                )
+                entrant = calls.entrant(provider, upstream, limits, limits != usual)
+                entrants.append(entrant)
+        if not entrants:
+            names = " and ".join(provider.id for provider in able)
+            raise ModelNotFound(
+                f"{names} has no model {model!r}. GET /v1/providers/{able[0].id} lists"
+                " what it has.",
+                param="model",
+            )
+        return entrants
+
+    def _policy(self, configured: str, options: RaceOptions) -> Policy:
+        """Return the configured policy, or the cheaper one that a request asks for."""
+        strategy = _cheaper(configured, options.strategy)
+        race = self._race
+        most = STRATEGIES[strategy].most_parallel(race.max_racers)
+        return Policy(
+            strategy=strategy,
+            parallel=min(most, options.max_parallel or most),
+            delay=race.hedge_delay,
+            budget=race.hedge_budget,
+        )
+
+
+def _cheaper(configured: str, wanted: str | None) -> str:
+    if wanted is None:
+        return configured
+    names = tuple(STRATEGIES)
+    if wanted not in names:
+        raise InvalidRequest(
+            f"'strategy' must be one of {', '.join(names)}.", param="race.strategy"
+        )
+    return min(configured, wanted, key=names.index)
+
+
+def _is_short(selection: Selection) -> bool:
+    """Say whether names can be kept: that of one provider can be spelled at length."""
+    return sum(map(len, selection.providers or ())) <= LONGEST_NAME
+
+
+def _able(
+    providers: Sequence[Provider], request: Request
+) -> tuple[list[Provider], list[Skipped]]:
+    """Tell those who can do what *request* needs from those who can't, and why not."""
+    needs = request.needs()
+    able, unable = [], []
+    for provider in providers:
+        if lacking := provider.lacks(needs):
+            reason = f"can't do {' and '.join(sorted(lacking))}"
+            unable.append(Skipped(provider.id, reason))
+        else:
+            able.append(provider)
+    if not able:
+        reasons = "; ".join(f"{each.id} {each.reason}" for each in unable)
+        raise MissingCapability(f"No provider can serve this request: {reasons}.")
+    return able, unable

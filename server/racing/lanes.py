@@ -1,0 +1,110 @@
+"""The lanes of a race: what became of each racer, and when."""
+
+from time import perf_counter
+from typing import Literal
+
+from attrs import define, field
+
+from providers import Attempt, ProviderError
+from server.errors import Loss
+
+Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
+
+
+@define(eq=False)
+class Lane:
+    """
+    One racer's part of a race. Times are perf_counter's, in seconds.
+
+    *hurried* says whether the client gave it less time than is configured; *attempt*
+    has the call's times and counts, as its stream notes them. A racer that is cut off
+    has *ended* when its stream was closed; *beaten_by* is the winner's lane, if that is
+    why. A lane outlives its race in the log, so it has no reference to its racer, whose
+    request may be large.
+    """
+
+    id: str
+    model: str
+    hurried: bool = False
+    outcome: Outcome = "waiting"
+    started: float = 0.0
+    first_token: float | None = None
+    ended: float | None = None
+    beaten_by: "Lane | None" = None
+    error: ProviderError | None = None
+    attempt: Attempt = field(factory=Attempt)
+
+    @property
+    def running(self) -> bool:
+        return self.outcome == "running"
+
+    @property
+    def spoke(self) -> float | None:
+        """When its first token came; None if none has, or the whole answer at once."""
+        return None if self.attempt.whole else self.first_token
+
+    @property
+    def ttft(self) -> float | None:
+        """Seconds from the racer's start to its first token, if that is known."""
+        return None if self.spoke is None else self.spoke - self.started
+
+    @property
+    def answered_in(self) -> float | None:
+        """Seconds from the racer's start to the end of its answer, if that has come."""
+        ended = self.attempt.ended
+        return None if ended is None else ended - self.started
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the racer's start to its first token, or to its end."""
+        end = self.first_token or self.ended
+        return 0.0 if end is None else end - self.started
+
+    def fail(self, error: ProviderError) -> None:
+        """Note that it has failed with *error*, which loses its tracebacks."""
+        _drop_tracebacks(error)
+        self.outcome, self.error, self.ended = "failed", error, now()
+
+    def cut_off(self, beaten_by: "Lane | None") -> None:
+        """Note that its stream was closed; None: nobody has won."""
+        self.outcome, self.beaten_by, self.ended = "cut off", beaten_by, now()
+
+    def loss(self) -> Loss | None:
+        """Return why it is out; None if it has not failed."""
+        if self.error is None or self.ended is None:
+            return None
+        ms = (self.ended - self.started) * 1000
+        return Loss(id=self.id, error=self.error, ms=ms)
+
+
+@define(eq=False)
+class Course:
+    """
+    What a race has come to so far, for the logs.
+
+    *lanes* has one lane for each start; *started* is when the race began;
+    *winning_lane* is the winner's, also if its answer has failed since.
+    """
+
+    started: float = field(factory=perf_counter, init=False)
+    lanes: list[Lane] = field(factory=list, init=False)
+    winning_lane: Lane | None = field(default=None, init=False)
+
+
+def _drop_tracebacks(error: BaseException) -> None:
+    """
+    Drop the tracebacks of an error and of its causes: their frames refer to the lane
+    that is to keep the error, which would be a reference cycle, and to the request's
+    body.
+    """
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            left += each.__cause__, each.__context__
+
+
+def now() -> float:
+    # Not the loop's time: uvloop's is that of the iteration's start, in milliseconds.
+    return perf_counter()

@@ -1,0 +1,109 @@
+"""A race for a request: kept in the logs, and described in its answer's headers."""
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter, time
+from typing import Generic
+
+from aiohttp import web
+from attrs import define, field
+
+from providers import ChatRequest
+from server.errors import GatewayError, InternalError
+from server.racing.entrants import R
+from server.racing.lanes import Course, Lane
+from server.racing.lineup import Lineup
+from server.racing.race import Race, Winner
+from server.racing.streams import P
+from server.record.story import Ending, Story
+
+from .context import VISIT
+
+
+@define(eq=False)
+class LoggedRace(Generic[R, P]):
+    """Makes a race known to the logs, and closes it at its end."""
+
+    request: web.Request
+    race: Race[R, P]
+    lineup: Lineup[R, P]
+    _ending: Ending = field(factory=Ending, init=False)
+
+    def __enter__(self) -> Ending:
+        self.request[VISIT].race = self.race
+        return self._ending
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        match error:
+            case None:
+                pass
+            case GatewayError():
+                self._ending.code = error.cause
+                error.headers["Server-Timing"] = timing(self.race)
+            case asyncio.CancelledError() | ConnectionError():
+                self._ending.client_left = True
+            case Exception():
+                self._ending.code = InternalError.code
+        self.race.close()
+        story = _story(self.request, self.race, self.lineup, self._ending)
+        self.request[VISIT].gateway.finished(story.entry())
+
+
+def _story(
+    request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
+) -> Story:
+    visit, raced = request[VISIT], race.request
+    now = perf_counter()
+    return Story(
+        id=visit.id,
+        key=None if visit.client is None else visit.client.name,
+        path=request.path,
+        task=raced.task,
+        model=raced.model,
+        stream=isinstance(raced, ChatRequest) and bool(raced.stream),
+        created=time() - (now - race.started),
+        started=race.started,
+        ended=now,
+        lanes=race.lanes,
+        winner=race.winning_lane,
+        policy=lineup.policy,
+        schedule=lineup.schedule,
+        skipped=lineup.skipped,
+        waiting=_waiting(race, lineup),
+        ending=ending,
+    )
+
+
+def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:
+    if len(lineup.entrants) == len(race.lanes) == 1:
+        return ()  # most, and this is kept for a thousand of them
+    started = {lane.id for lane in race.lanes}
+    return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
+
+
+async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
+    """Run *race*; after it, every try that it had claimed after a rest is done."""
+    try:
+        return await race.run()
+    finally:
+        lineup.release()
+        if isinstance(race.request, ChatRequest):
+            race.request.forget_json()
+
+
+def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
+    return {"X-Provider": winner.id, "Server-Timing": timing(race)}
+
+
+def timing(race: Course) -> str:
+    """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
+    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
+    entries = [
+        f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
+        for lane in latest.values()
+    ]
+    return ", ".join(entries)
+
+
+def _fate(lane: Lane) -> str:
+    return f"failed: {lane.error.code}" if lane.error else lane.outcome

@@ -1,0 +1,106 @@
+"""The answer to a client that wants a stream."""
+
+import asyncio
+
+from aiohttp import web
+from attrs import define, field
+
+from providers import ChatPiece, ChatRequest, ProviderError
+from server.errors import GatewayError, StreamInterrupted
+from server.racing.batch import ChatLineup
+from server.racing.race import Race, Winner
+from server.racing.streams import deliver
+from server.record.story import Ending
+from server.wire.format import Format, Stream
+
+from .context import VISIT
+from .logged_race import decided, race_headers
+from .middlewares import introduce
+from .middlewares.errors import internal_error
+from .sse import EventStream
+
+ChatRace = Race[ChatRequest, ChatPiece]
+
+
+@define(eq=False)
+class Streaming:
+    """One answer, shown as it comes."""
+
+    request: web.Request
+    race: ChatRace
+    lineup: ChatLineup
+    form: Format
+    ending: Ending
+    _response: EventStream | None = field(default=None, init=False)
+
+    async def run(self) -> web.StreamResponse:
+        # In the loop's next turn the requests are on their way, and nothing else is to
+        # be done.
+        asyncio.get_running_loop().call_soon(self._open)
+        try:
+            await self._show()
+        except Exception as exc:
+            winner = self.race.winner
+            if isinstance(exc, ProviderError) and winner is not None:
+                winner.fail(exc)
+            response = self._open()
+            if not response.prepared or isinstance(exc, ConnectionError):
+                raise  # the client can be answered otherwise, or is gone
+            await response.fail(self._last_frame(exc))
+        finally:
+            self._open().stop()
+        return self._open()
+
+    def _open(self) -> EventStream:
+        """Return the stream to the client, whose headers are held back for a while."""
+        response = self._response
+        if response is None:
+            request = self.request
+            server = request[VISIT].gateway.config.server
+            response = EventStream(request, ping_interval=server.ping_interval)
+            self._response = response
+            introduce(request, response)
+            response.hold(server.header_hold)
+        return response
+
+    async def _show(self) -> None:
+        race, lineup, form = self.race, self.lineup, self.form
+        with self.request[VISIT].gateway.drain.scope(lineup.deadline):
+            winner = await decided(race, lineup)
+            response = self._open()
+            if not response.prepared:
+                response.headers.update(race_headers(race, winner))
+            shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
+            await _pass_on(winner, shown, response)
+            end = shown.end()
+            await form.keep()
+        await response.finish(end)
+
+    def _last_frame(self, exc: Exception) -> bytes:
+        """Return the frame that ends the stream for *exc*, and note its code."""
+        error = _shown_error(exc, self.race, self.request)
+        self.ending.code = error.cause
+        return self.form.error_frame(error)
+
+
+async def _pass_on(
+    winner: Winner[ChatPiece], shown: Stream, response: EventStream
+) -> None:
+    await response.begin(shown.render(winner.head))
+    put, render = response.put, shown.render
+    await deliver(winner.rest, lambda pieces: put(render(pieces)), response.catch_up)
+    winner.close()
+
+
+def _shown_error(exc: Exception, race: ChatRace, request: web.Request) -> GatewayError:
+    """Return what a client is shown in place of *exc*, after its first frames."""
+    if isinstance(exc, GatewayError):
+        return exc
+    if not isinstance(exc, ProviderError):
+        return internal_error(request, exc)
+    if race.winner is not None and race.winner.lane.error is None:
+        race.winner.fail(exc)  # its answer can't be rendered
+    loss = race.winner.lane.loss() if race.winner else None
+    if loss is None:
+        raise AssertionError("a stream broke that nobody had won") from exc
+    return StreamInterrupted(loss)
