@@ -18,7 +18,7 @@ from server.errors import (
     RouteNotFound,
 )
 from server.web.context import VISIT
-from server.wire.messages.answer import error_answer
+from server.wire.messages.errors import error_answer
 
 from .shape import is_anthropic
 

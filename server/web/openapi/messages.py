@@ -4,12 +4,12 @@ from typing import Any
 
 from server.wire.messages.request import CountRequest, CustomTool, MessageRequest
 from server.wire.messages.turns import (
-    Document,
-    Image,
-    Text,
-    Thought,
-    ToolResult,
-    ToolUse,
+    DocumentBlock,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
 )
 
 from .chat import COUNT, EXAMPLE
@@ -33,12 +33,12 @@ from .shared import (
 
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 BLOCKS: dict[str, type] = {
-    "text": Text,
-    "image": Image,
-    "document": Document,
-    "tool_use": ToolUse,
-    "tool_result": ToolResult,
-    "thinking": Thought,
+    "text": TextBlock,
+    "image": ImageBlock,
+    "document": DocumentBlock,
+    "tool_use": ToolUseBlock,
+    "tool_result": ToolResultBlock,
+    "thinking": ThinkingBlock,
 }
 SHOWN = ("text", "image", "document")
 

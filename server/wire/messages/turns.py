@@ -21,12 +21,12 @@ class Turn:
 
 
 @frozen(kw_only=True)
-class Text:
+class TextBlock:
     text: str
 
 
 @frozen(kw_only=True)
-class Source:
+class BlockSource:
     """Where an image or a document is; its *type* decides which fields it has."""
 
     type: str
@@ -37,33 +37,33 @@ class Source:
 
 
 @frozen(kw_only=True)
-class Image:
-    source: Source
+class ImageBlock:
+    source: BlockSource
 
 
 @frozen(kw_only=True)
-class Document:
-    source: Source
+class DocumentBlock:
+    source: BlockSource
     title: str | None = None
     context: str | None = None
 
 
 @frozen(kw_only=True)
-class ToolUse:
+class ToolUseBlock:
     id: str = field(validator=min_len(1))
     name: str = field(validator=min_len(1))
     input: Block
 
 
 @frozen(kw_only=True)
-class ToolResult:
+class ToolResultBlock:
     tool_use_id: str = field(validator=min_len(1))
     content: str | tuple[Block, ...] | None = None
     is_error: bool | None = None
 
 
 @frozen(kw_only=True)
-class Thought:
+class ThinkingBlock:
     thinking: str
 
 
@@ -109,7 +109,7 @@ class Turns:
         for i, block in enumerate(blocks):
             at = f"{where}[{i}]"
             if _type(block, at) == "tool_result":
-                message, seen = self._result(make(block, ToolResult, at), at)
+                message, seen = self._result(make(block, ToolResultBlock, at), at)
                 results.append(message)
                 # Pictures can't stand in a tool's message: they come right after it.
                 parts += seen
@@ -119,7 +119,7 @@ class Turns:
         return [*results, {"role": "user", "content": content}] if content else results
 
     def _result(
-        self, result: ToolResult, at: str
+        self, result: ToolResultBlock, at: str
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         parts = self._all_parts(_blocks(result.content or ""), f"{at}.content")
         seen = [part for part in parts if part["type"] != "text"]
@@ -141,13 +141,13 @@ class Turns:
             at = f"{where}[{i}]"
             match _type(block, at):
                 case "text":
-                    said.append(make(block, Text, at).text)
+                    said.append(make(block, TextBlock, at).text)
                 case "thinking":
-                    thought.append(make(block, Thought, at).thinking)
+                    thought.append(make(block, ThinkingBlock, at).thinking)
                 case "redacted_thinking":
                     pass  # for nobody but its model to read
                 case "tool_use":
-                    calls.append(_call(make(block, ToolUse, at)))
+                    calls.append(_call(make(block, ToolUseBlock, at)))
                 case other:
                     self._give_up(f"content blocks of the type {other!r}")
         text = "".join(said)
@@ -168,36 +168,36 @@ class Turns:
     def _parts(self, block: Block, at: str) -> list[dict[str, Any]]:
         match _type(block, at):
             case "text":
-                text = make(block, Text, at).text
+                text = make(block, TextBlock, at).text
                 return [_text(text)] if text else []
             case "image":
-                return self._image(make(block, Image, at).source)
+                return self._image(make(block, ImageBlock, at).source)
             case "document":
-                return self._document(make(block, Document, at), at)
+                return self._document(make(block, DocumentBlock, at), at)
             case other:
                 return self._give_up(f"content blocks of the type {other!r}")
 
-    def _image(self, source: Source) -> list[dict[str, Any]]:
+    def _image(self, source: BlockSource) -> list[dict[str, Any]]:
         match source:
-            case Source(type="base64", media_type=str(kind), data=str(data)):
+            case BlockSource(type="base64", media_type=str(kind), data=str(data)):
                 url = f"data:{kind};base64,{data}"
-            case Source(type="url", url=str(url)):
+            case BlockSource(type="url", url=str(url)):
                 pass
             case _:
                 return self._give_up(f"images of the source {source.type!r}")
         return [{"type": "image_url", "image_url": {"url": url}}]
 
-    def _document(self, document: Document, at: str) -> list[dict[str, Any]]:
+    def _document(self, document: DocumentBlock, at: str) -> list[dict[str, Any]]:
         """Return a document's parts: its title and context, and what is in it."""
         source = document.source
         parts = [_text(text) for text in (document.title, document.context) if text]
         match source:
-            case Source(type="text", data=str(text)):
+            case BlockSource(type="text", data=str(text)):
                 return [*parts, _text(text)]
-            case Source(type="content", content=str() | tuple() as content):
+            case BlockSource(type="content", content=str() | tuple() as content):
                 where = f"{at}.source.content"
                 return parts + self._all_parts(_blocks(content), where)
-            case Source(type="base64", media_type=str(kind), data=str(data)):
+            case BlockSource(type="base64", media_type=str(kind), data=str(data)):
                 name = document.title or "document.pdf"
                 url = f"data:{kind};base64,{data}"
                 file = {"filename": name, "file_data": url}
@@ -232,7 +232,7 @@ def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
     return parts
 
 
-def _call(use: ToolUse) -> dict[str, Any]:
+def _call(use: ToolUseBlock) -> dict[str, Any]:
     arguments = orjson.dumps(use.input).decode()
     function = {"name": use.name, "arguments": arguments}
     return {"id": use.id, "type": "function", "function": function}

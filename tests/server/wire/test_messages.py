@@ -39,8 +39,8 @@ from server.errors import (
     ServerStopping,
     StreamInterrupted,
 )
-from server.wire.messages import events as messages_events
-from server.wire.messages.answer import FORMAT, error_answer, error_frame
+from server.wire.messages.answer import FORMAT
+from server.wire.messages.errors import error_answer, error_frame
 from server.wire.messages.request import parse
 from tests.rig import anthropic_events
 from tests.rig.anthropic_events import (
@@ -405,7 +405,7 @@ def test_broken_input() -> None:
 
 def test_endless_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that has to be kept may grow without end; what is sent on may."""
-    monkeypatch.setattr(messages_events, "MAX_ANSWER", 1000)
+    monkeypatch.setattr("server.wire.bound.MAX_ANSWER", 1000)
     text, piece = say("x" * 100), call(arguments="x" * 100)
     calls = [call(index) for index in range(2000)]
 
@@ -417,7 +417,7 @@ def test_endless_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_endless_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole answer has a bound."""
-    monkeypatch.setattr("server.wire.messages.answer.MAX_ANSWER", 1000)
+    monkeypatch.setattr("server.wire.bound.MAX_ANSWER", 1000)
 
     with pytest.raises(ProviderProtocolError, match="larger than"):
         whole([say("x" * 100)] * 100)
