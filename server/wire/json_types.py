@@ -3,15 +3,30 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-# Objects that a client or an upstream has sent, whose fields are theirs.
+from attrs import frozen
+
+# What a client or an upstream has sent, and is passed on without being read.
+JSON: TypeAlias = Any
 JSONObject: TypeAlias = dict[str, Any]
 JSONMapping: TypeAlias = Mapping[str, Any]
 
-# The answers that we write are TypedDicts. What a type alone does not say of a field
-# stands beside it, in the keywords of JSON Schema: the OpenAPI document has it too.
-Count = Annotated[int, {"minimum": 0}]
-JSONText = Annotated[str, {"description": "JSON text."}]
-Winner = Annotated[str, {"description": "The id of the provider that has won."}]
+
+@frozen(kw_only=True)
+class Keywords:
+    """
+    What the type of a field does not say of it, in the keywords of JSON Schema.
+
+    The answers that we write are TypedDicts, and the OpenAPI document is derived from
+    them: this goes along.
+    """
+
+    minimum: int | None = None
+    description: str | None = None
+
+
+Count = Annotated[int, Keywords(minimum=0)]
+JSONText = Annotated[str, Keywords(description="JSON text.")]
+Winner = Annotated[str, Keywords(description="The id of the provider that has won.")]
 UpstreamModel = Annotated[
-    str, {"description": "The upstream's own name of the model."}
+    str, Keywords(description="The upstream's own name of the model.")
 ]

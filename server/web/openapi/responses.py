@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from server.wire.responses.history import (
-    FunctionCall,
-    FunctionCallOutput,
+from server.wire.responses.input import (
+    InputFunctionCall,
+    InputFunctionCallOutput,
     InputMessage,
-    Thought,
+    InputReasoning,
 )
-from server.wire.responses.request import OPAQUE, ResponseRequest, Tool
+from server.wire.responses.request import OPAQUE, ResponseRequest
 from server.wire.responses.stored import MOST_LISTED, ORDERS
+from server.wire.responses.tools import ResponseTool
 
 from .chat import COUNT, EXAMPLE
 from .records import Schema, nullable, schema_of
@@ -69,16 +70,16 @@ def typed(kind: str, schema: Schema, *, bare: bool = False) -> Schema:
 INPUT_ITEM: Schema = {
     "anyOf": [
         typed("message", schema_of(InputMessage), bare=True),
-        typed("function_call", schema_of(FunctionCall)),
-        typed("function_call_output", schema_of(FunctionCallOutput)),
-        typed("reasoning", schema_of(Thought)),
+        typed("function_call", schema_of(InputFunctionCall)),
+        typed("function_call_output", schema_of(InputFunctionCallOutput)),
+        typed("reasoning", schema_of(InputReasoning)),
         {
             **typed("item_reference", record({"id": TEXT}), bare=True),
             "not": {"required": ["role"]},
         },
     ]
 }
-TOOL = typed("function", schema_of(Tool))
+TOOL = typed("function", schema_of(ResponseTool))
 TOOL["properties"]["name"] = {"type": "string", "minLength": 1}
 TOOL["required"] = ["name", "type"]
 REQUEST = raced(

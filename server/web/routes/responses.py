@@ -27,7 +27,7 @@ from server.wire.responses import (
     shortened,
     shown,
 )
-from server.wire.responses.history import reference_in, thought_in
+from server.wire.responses.input import reasoning_in, reference_in
 from server.wire.responses.request import OPAQUE
 
 from .bodies import body_of
@@ -124,11 +124,11 @@ async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> li
     """
     Return the input, with what it refers to in the references' places.
 
-    Clients send thoughts back without what an upstream wants with them, unless they
+    Clients send reasoning back without what an upstream wants with it, unless they
     have asked for it; it is stored all the same.
     """
-    names, thoughts = asked.references(), asked.thoughts()
-    wanted = [*names, *thoughts]
+    names = asked.references()
+    wanted = [*names, *asked.reasoning_ids()]
     found = await store.items(owner, wanted) if wanted else {}
     for name in names:
         if name not in found:
@@ -138,7 +138,7 @@ async def _items(store: ResponseStore, owner: str, asked: ResponseRequest) -> li
                 param="input",
             )
     return [
-        found.get(reference_in(item) or thought_in(item) or "", item)
+        found.get(reference_in(item) or reasoning_in(item) or "", item)
         for item in asked.items()
     ]
 

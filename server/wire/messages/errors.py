@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 
 from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
 from server.wire.frames import event_frame
+from server.wire.json_types import JSONObject
 
 # Anthropic's own status for "too much to do".
 OVERLOADED = 529
@@ -59,7 +59,7 @@ def status_of(error: GatewayError) -> int:
     return OVERLOADED if busy else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def error_object(error: GatewayError) -> dict[str, Any]:
+def error_object(error: GatewayError) -> JSONObject:
     """Return the error as it stands under `error`: with what all errors here have."""
     return error.payload() | {"type": _type(error)}
 
