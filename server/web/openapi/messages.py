@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from server.wire.messages.request import CountRequest, CustomTool, MessageRequest
+from server.wire.messages.request import CountRequest, MessageRequest
+from server.wire.messages.tools import CustomTool
 from server.wire.messages.turns import (
     DocumentBlock,
     ImageBlock,
