@@ -14,7 +14,7 @@ from server.errors import GatewayError, InternalError, NobodyWon, StreamInterrup
 from server.racing.lineup import Lineup
 from server.racing.race import Lane, Race, Winner
 from server.record.story import Ending, Story
-from server.wire.format import Format, Stream
+from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
 from .middlewares import introduce
@@ -25,7 +25,7 @@ Chat = Race[ChatRequest, ChatPiece]
 
 
 async def answer(
-    request: web.Request, chat: ChatRequest, lineup: Lineup, form: Format
+    request: web.Request, chat: ChatRequest, lineup: Lineup, form: Rendering
 ) -> web.StreamResponse:
     """
     Race *lineup* for *chat*, and answer in the form that the client asked for.
@@ -79,7 +79,7 @@ async def first_count(
 
 
 async def _stream(
-    request: web.Request, race: Chat, lineup: Lineup, form: Format, ending: Ending
+    request: web.Request, race: Chat, lineup: Lineup, form: Rendering, ending: Ending
 ) -> web.StreamResponse:
     gateway = request[VISIT].gateway
     # In the loop's next turn the racers have been asked, and nothing else is to do.
@@ -116,7 +116,9 @@ def _opened(request: web.Request) -> EventStream:
     return response
 
 
-async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) -> None:
+async def _pass_on(
+    winner: Winner[Any], shown: StreamRenderer, response: EventStream
+) -> None:
     await response.begin(shown.render(winner.head))
     put, render = response.put, shown.render
     await winner.rest.pour(lambda pieces: put(render(pieces)), response.catch_up)
@@ -124,7 +126,7 @@ async def _pass_on(winner: Winner[Any], shown: Stream, response: EventStream) ->
 
 
 async def _whole(
-    request: web.Request, race: Chat, lineup: Lineup, form: Format, _: Ending
+    request: web.Request, race: Chat, lineup: Lineup, form: Rendering, _: Ending
 ) -> web.StreamResponse:
     gateway = request[VISIT].gateway
     with gateway.drain.scope(lineup.deadline):
@@ -221,7 +223,7 @@ def _waiting(race: Race[Any, Any], lineup: Lineup) -> Sequence[tuple[str, str]]:
 
 
 def _last_frame(
-    exc: Exception, request: web.Request, race: Chat, form: Format, ending: Ending
+    exc: Exception, request: web.Request, race: Chat, form: Rendering, ending: Ending
 ) -> bytes:
     """Return the frame that ends a stream for *exc*, and note its code."""
     told = _told(exc, race, request)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import orjson
 
+# The last frame of a stream of OpenAI's older APIs.
+DONE = b"data: [DONE]\n\n"
 # Stands for a text in a frame that is to be cut there: no id or model contains it.
 PLACEHOLDER = f"text-{uuid.uuid4().hex}"
 TEXT_MARK = orjson.dumps(PLACEHOLDER)

@@ -21,6 +21,9 @@ class Keywords:
     """
 
     minimum: int | None = None
+    min_length: int | None = None
+    min_items: int | None = None
+    format: str | None = None
     description: str | None = None
 
 

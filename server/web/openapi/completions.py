@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from server.wire.completions import FINISHES, MAX_PROMPTS, CompletionRequest
+from server.wire.completions import MAX_PROMPTS, CompletionRequest
+from server.wire.completions.texts import FINISHES
 
 from .chat import COUNT, EXAMPLE, OBJECT_OR_NULL, identity
 from .chat import REQUEST as CHAT_REQUEST

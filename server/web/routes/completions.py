@@ -5,7 +5,7 @@ from aiohttp import web
 from server.racing.batch import batched
 from server.web.answering import answer
 from server.web.context import VISIT
-from server.wire.completions import form_of, parse
+from server.wire.formats import COMPLETIONS
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -16,9 +16,9 @@ routes = web.RouteTableDef()
 @routes.post("/completions")
 async def create_completion(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
-    asked, selection = parse(await body_of(request), providers_in_path(request))
+    path = providers_in_path(request)
+    asked, selection = COMPLETIONS.parse(await body_of(request), path, request.headers)
     chats = asked.chats()
     lineup = catalog.lineup(chats[0], selection, request[VISIT].client)
     racers = batched(lineup, chats, asked.each)
-    form = form_of(asked, include_usage=chats[0].include_usage)
-    return await answer(request, chats[0], racers, form)
+    return await answer(request, chats[0], racers, COMPLETIONS.rendering(asked))

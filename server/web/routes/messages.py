@@ -4,9 +4,9 @@ from aiohttp import web
 
 from server.web.answering import answer, first_count
 from server.web.context import VISIT
-from server.wire.messages.answer import FORMAT
+from server.wire.formats import MESSAGES
+from server.wire.messages import parse_count
 from server.wire.messages.count import estimate, render
-from server.wire.messages.request import parse, parse_count
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -20,9 +20,9 @@ ESTIMATED = {"X-Token-Count": "estimate"}
 async def create_message(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)
-    chat, selection = parse(await body_of(request), path, request.headers)
+    chat, selection = MESSAGES.parse(await body_of(request), path, request.headers)
     lineup = catalog.lineup(chat, selection, request[VISIT].client)
-    return await answer(request, chat, lineup, FORMAT)
+    return await answer(request, chat, lineup, MESSAGES.rendering(chat))
 
 
 @routes.post("/messages/count_tokens")

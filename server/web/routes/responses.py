@@ -20,7 +20,7 @@ from server.stores.responses import ResponseStore
 from server.web.answering import answer
 from server.web.context import RESPONSES, VISIT
 from server.wire.responses import (
-    Rendering,
+    ResponseRendering,
     ResponseRequest,
     input_items,
     parse,
@@ -46,7 +46,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     items = await _items(store, owner, asked)
     chat = asked.chat(earlier, items)
     catalog = request[VISIT].gateway.catalog
-    rendering = Rendering(asked, items)
+    rendering = ResponseRendering(asked, items)
 
     async def keep() -> None:
         if not asked.kept:

@@ -13,7 +13,7 @@ from providers import (
     chunks_of,
 )
 from server.wire.bound import AnswerSize
-from server.wire.format import Format
+from server.wire.format import Rendering
 from server.wire.frames import event_frame
 from server.wire.json_types import JSONObject
 
@@ -154,7 +154,7 @@ def _frame(event: Event) -> bytes:
     return event_frame(event["type"], orjson.dumps(event))
 
 
-FORMAT = Format(
+RENDERING = Rendering(
     stream=lambda _, provider, model: MessagesStream(MessageEvents(provider, model)),
     answer=lambda _, provider, model: MessagesAnswer(MessageEvents(provider, model)),
     error_frame=error_frame,

@@ -5,9 +5,9 @@ from http import HTTPStatus
 
 import orjson
 
-from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
+from server.errors import ErrorPayload, GatewayError, Loss, NobodyWon, StreamInterrupted
+from server.wire.errors import ErrorShape
 from server.wire.frames import event_frame
-from server.wire.json_types import JSONObject
 
 # Anthropic's own status for "too much to do".
 OVERLOADED = 529
@@ -59,12 +59,15 @@ def status_of(error: GatewayError) -> int:
     return OVERLOADED if busy else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def error_object(error: GatewayError) -> JSONObject:
+def error_object(error: GatewayError) -> ErrorPayload:
     """Return the error as it stands under `error`: with what all errors here have."""
-    return error.payload() | {"type": _type(error)}
+    return {**error.payload(), "type": _type(error)}
 
 
 def _type(error: GatewayError) -> str:
     refused = error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     other = "invalid_request_error" if refused else "api_error"
     return TYPES.get(status_of(error), other)
+
+
+MESSAGES_ERRORS = ErrorShape(answer=error_answer, id_header="Request-ID")

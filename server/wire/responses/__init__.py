@@ -1,12 +1,12 @@
 """OpenAI's Responses API, as we serve it: a request in, typed output items out."""
 
-from .rendering import Rendering
+from .rendering import ResponseRendering
 from .request import ResponseRequest, parse
 from .stored import StoredResponse, input_items, shown
 from .truncation import shortened
 
 __all__ = [
-    "Rendering",
+    "ResponseRendering",
     "ResponseRequest",
     "StoredResponse",
     "input_items",

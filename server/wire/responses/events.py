@@ -5,8 +5,9 @@ from typing import Literal, NotRequired, TypedDict
 import orjson
 from attrs import define
 
+from server.errors import ErrorPayload
 from server.wire.frames import event_frame
-from server.wire.json_types import Count, JSONObject
+from server.wire.json_types import Count
 
 from .items import ItemPayload, OutputPart, OutputPiece, PartKind, PartPayload
 from .logprobs import EventLogprob, event_logprobs
@@ -66,7 +67,7 @@ class ErrorEvent(NumberedEvent):
     code: str | None
     message: str
     param: str | None
-    error: JSONObject
+    error: ErrorPayload
 
 
 @define(eq=False)
@@ -113,7 +114,7 @@ class EventWriter:
             event["logprobs"] = event_logprobs(part.logprobs)
         return event_frame(head["type"], orjson.dumps(event))
 
-    def error(self, payload: JSONObject) -> bytes:
+    def error(self, payload: ErrorPayload) -> bytes:
         """Return the event of an error; OpenAI's own packages raise its object."""
         event: ErrorEvent = {
             **self._head("error"),

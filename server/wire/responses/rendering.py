@@ -9,9 +9,9 @@ from attrs import define, field
 
 from providers import ChatPiece, ChatRequest
 from server.errors import GatewayError
-from server.wire.chat import joined
-from server.wire.format import Format
+from server.wire.format import Rendering
 from server.wire.json_types import JSONMapping
+from server.wire.pieces import as_chunk
 
 from .request import ResponseRequest
 from .response import GrowingResponse
@@ -27,7 +27,7 @@ class ResponseAnswer:
 
     def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
-        for chunk in map(joined, pieces):
+        for chunk in map(as_chunk, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
     def body(self) -> bytes:
@@ -35,7 +35,7 @@ class ResponseAnswer:
 
 
 @define(eq=False)
-class Rendering:
+class ResponseRendering:
     """
     How one request is answered; *items* are its own input.
 
@@ -48,8 +48,8 @@ class Rendering:
     _response: GrowingResponse | None = field(default=None, init=False)
 
     @property
-    def form(self) -> Format:
-        return Format(self._new_stream, self._new_answer, self._error_frame)
+    def form(self) -> Rendering:
+        return Rendering(self._new_stream, self._new_answer, self._error_frame)
 
     def stored(self) -> StoredResponse:
         if self._response is None:

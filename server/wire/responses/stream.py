@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from attrs import define, field, frozen
 
 from providers import ChatPiece, Choice, Chunk, Delta, TextRun, chunks_of
+from server.errors import ErrorPayload
 from server.wire.frames import PLACEHOLDER, TEXT_MARK, cut
-from server.wire.json_types import JSONObject
 from server.wire.ordering import Ordering
 
 from .events import EventWriter, PartPlace
@@ -62,7 +62,7 @@ class ResponseStream:
         frames.append(self._events.response(status, self.response.whole()))
         return b"".join(frames)
 
-    def fail(self, code: str, error: JSONObject) -> bytes:
+    def fail(self, code: str, error: ErrorPayload) -> bytes:
         """
         Return the last events of a stream that breaks off, wherever it is.
 

@@ -19,7 +19,7 @@ from providers import (
 )
 from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
 from server.wire.bound import MAX_ANSWER
-from server.wire.responses import Rendering, input_items, parse, shown
+from server.wire.responses import ResponseRendering, input_items, parse, shown
 from server.wire.responses.opaque import sealed, unsealed
 from tests.rig.response_events import read, whole
 
@@ -40,9 +40,9 @@ USED = Chunk(
 )
 
 
-def rendering(**fields: Any) -> Rendering:
+def rendering(**fields: Any) -> ResponseRendering:
     asked, _ = parse(json.dumps(BODY | fields).encode())
-    return Rendering(asked, asked.items())
+    return ResponseRendering(asked, asked.items())
 
 
 def chat(**fields: Any) -> dict[str, Any]:
