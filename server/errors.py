@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from math import ceil
-from typing import NotRequired, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from attrs import frozen
 
@@ -14,6 +14,7 @@ from providers import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
+from server.json_types import Keywords, Milliseconds, ProviderId
 
 # The refusals that mean the same at every provider: the request itself is wrong.
 REQUEST_STATUSES = frozenset(
@@ -27,22 +28,25 @@ REQUEST_STATUSES = frozenset(
 
 
 class LossPayload(TypedDict):
-    id: str
-    phase: Phase
-    status: int | None
+    id: ProviderId
+    phase: Annotated[Phase, Keywords(description="How far it has come.")]
+    status: Annotated[int | None, Keywords(description="Its HTTP status.")]
     code: str
     message: str
-    ms: float
+    ms: Milliseconds
 
 
 class ErrorPayload(TypedDict):
-    """An error object; *providers* is there where racers have failed."""
-
     message: str
     type: str
     param: str | None
     code: str | None
-    providers: NotRequired[list[LossPayload]]
+    providers: NotRequired[
+        Annotated[
+            list[LossPayload],
+            Keywords(description="Why each racer is out, where nobody has won."),
+        ]
+    ]
 
 
 class GatewayError(Exception):

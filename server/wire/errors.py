@@ -11,7 +11,7 @@ from server.errors import ErrorPayload, GatewayError
 from .frames import data_frame
 
 
-class ErrorAnswer(TypedDict):
+class ErrorBody(TypedDict):
     error: ErrorPayload
 
 
@@ -39,7 +39,7 @@ def error_answer(error: GatewayError, _: str) -> tuple[int, bytes]:
     return error.status, orjson.dumps(_payload(error))
 
 
-def _payload(error: GatewayError) -> ErrorAnswer:
+def _payload(error: GatewayError) -> ErrorBody:
     return {"error": error.payload()}
 
 

@@ -6,9 +6,8 @@ import orjson
 
 from server.config.structuring import Structure
 from server.errors import InvalidJSON, InvalidRequest
+from server.json_types import JSON, JSONObject
 from server.racing.lineup import RaceOptions, Selection
-
-from .json_types import JSON, JSONObject
 
 T = TypeVar("T")
 

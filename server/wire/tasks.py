@@ -1,12 +1,12 @@
 """Speech, transcriptions and embeddings: what is asked, and of whom."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
 from server.errors import InvalidJSON, InvalidRequest
+from server.json_types import JSON, JSONObject
 from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
@@ -55,8 +55,8 @@ def parse_transcription(
                 f"'{_plain(name)}' is a field that no API has; names are ASCII.",
                 param=_plain(name),
             )
-    given: dict[str, Any] = dict(rows)
-    ours: dict[str, Any] = {}
+    given: JSONObject = dict(rows)
+    ours: JSONObject = {}
     for name in ("provider", "race"):
         if name in given:
             ours[name] = given[name]
@@ -80,7 +80,7 @@ def _plain(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> JSON:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from .answers import ANSWERS
 from .shared import (
     HEADERS,
     OF_MESSAGES,
     OF_RACE,
-    SCHEMAS,
     SECURITY_SCHEMES,
     error_responses,
     path_parameter,
@@ -70,7 +70,7 @@ def document() -> dict[str, Any]:
             **of_providers("/api/{providers}/v1", messages.PATHS, "OfProvidersV1"),
         },
         "components": {
-            "schemas": SCHEMAS | _joined(area.SCHEMAS for area in AREAS),
+            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in AREAS)]),
             "responses": error_responses(OF_RACE, "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .chat import COUNT
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     KEYS,
     OF_API,
@@ -14,7 +14,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 MODEL = record(

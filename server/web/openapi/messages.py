@@ -13,10 +13,9 @@ from server.wire.messages.turns import (
     ToolUseBlock,
 )
 
-from .chat import COUNT, EXAMPLE
-from .records import Schema, nullable, schema_of
+from .chat import EXAMPLE
+from .records import Schema, nullable, ref, schema_of
 from .shared import (
-    ERROR_FIELDS,
     KEYS,
     OF_MESSAGES,
     OF_RACES,
@@ -29,10 +28,8 @@ from .shared import (
     in_json,
     raced,
     record,
-    ref,
 )
 
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 BLOCKS: dict[str, type] = {
     "text": TextBlock,
     "image": ImageBlock,
@@ -100,23 +97,6 @@ VERSION = {
     "schema": TEXT,
     "example": "2023-06-01",
 }
-MESSAGE_FIELDS: dict[str, Schema] = {
-    "id": TEXT,
-    "type": {"type": "string", "const": "message"},
-    "role": {"type": "string", "const": "assistant"},
-    "model": TEXT,
-    "content": array(
-        {"type": "object", "properties": {"type": TEXT}, "required": ["type"]}
-    ),
-    "stop_reason": TEXT_OR_NULL,
-    "stop_sequence": TEXT_OR_NULL,
-    "usage": {
-        "type": "object",
-        "properties": {"input_tokens": COUNT, "output_tokens": COUNT},
-        "required": ["output_tokens"],
-    },
-    "provider": {**TEXT, "description": "The id of the provider that has won."},
-}
 SCHEMAS: dict[str, Schema] = {
     "MessageRequest": asked(MessageRequest),
     "CountRequest": asked(CountRequest),
@@ -127,33 +107,6 @@ SCHEMAS: dict[str, Schema] = {
             turn("system", *SHOWN),
         ]
     },
-    "Message": record(MESSAGE_FIELDS),
-    "MessageEvent": {
-        "type": "object",
-        "description": "An event, whose name is its `type`: `message_start`,"
-        " `content_block_start`, `content_block_delta`, `content_block_stop`,"
-        " `message_delta`, `message_stop`, `ping`, `error`, and what else a provider of"
-        " this API sends.",
-        "properties": {
-            "type": TEXT,
-            "message": ref("Message"),
-            "index": COUNT,
-            "content_block": {"type": "object"},
-            "delta": {"type": "object"},
-            "error": record(ERROR_FIELDS, optional=("providers",)),
-        },
-        "required": ["type"],
-    },
-    "TokenCount": record(
-        {"input_tokens": COUNT, "provider": TEXT}, optional=("provider",)
-    ),
-    "MessagesError": record(
-        {
-            "type": {"type": "string", "const": "error"},
-            "error": record(ERROR_FIELDS, optional=("providers",)),
-            "request_id": TEXT,
-        }
-    ),
 }
 PATHS: dict[str, Any] = {
     "/messages": {

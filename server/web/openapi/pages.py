@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     ANYONE,
     JSON,
@@ -13,7 +13,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}

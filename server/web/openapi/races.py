@@ -6,7 +6,7 @@ from server.config.settings import STRATEGIES
 from server.record.log import REMEMBERED
 
 from .chat import COUNT
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     KEYS,
     OF_API,
@@ -18,7 +18,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}

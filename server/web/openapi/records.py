@@ -47,6 +47,11 @@ def schema_of(record: type, about: Mapping[str, str] | None = None) -> Schema:
     return {**schema, "required": required} if required else schema
 
 
+def ref(name: str) -> Schema:
+    """Return what stands for the component *name*."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
 def nullable(schema: Schema) -> Schema:
     """Return the schema of what *schema* describes, or null."""
     kind = schema.get("type")

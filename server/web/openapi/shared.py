@@ -7,7 +7,7 @@ from server.config.settings import STRATEGIES
 from server.racing.catalog import LONGEST_NAME
 from server.racing.lineup import RaceOptions
 
-from .records import Schema, nullable, schema_of
+from .records import Schema, nullable, ref, schema_of
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -95,10 +95,6 @@ OF_ERRORS: dict[int, tuple[str, ...]] = {
     ),
     **dict.fromkeys((500, 503, 529), ("Server-Timing",)),
 }
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def record(properties: Mapping[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
@@ -223,29 +219,3 @@ SELECTION: dict[str, Schema] = {
         **nullable(RACE_OPTIONS),
     },
 }
-LOSS = record(
-    {
-        "id": {**TEXT, "description": "The provider's id."},
-        "phase": {
-            "type": "string",
-            "enum": ["connect", "headers", "first_token", "stream"],
-            "description": "How far it has come.",
-        },
-        "status": {"type": ["integer", "null"], "description": "Its HTTP status."},
-        "code": TEXT,
-        "message": TEXT,
-        "ms": {"type": "number", "minimum": 0},
-    }
-)
-ERROR_FIELDS: dict[str, Schema] = {
-    "message": TEXT,
-    "type": TEXT,
-    "param": {"type": ["string", "null"]},
-    "code": {"type": ["string", "null"]},
-    "providers": {
-        "description": "Why each racer is out, where nobody has won.",
-        **array(LOSS),
-    },
-}
-ERROR = record({"error": record(ERROR_FIELDS, optional=("providers",))})
-SCHEMAS = {"Error": ERROR}

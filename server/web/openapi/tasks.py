@@ -4,8 +4,7 @@ from typing import Any
 
 from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
 
-from .chat import COUNT
-from .records import Schema, schema_of
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_RACE,
@@ -21,7 +20,6 @@ from .shared import (
     in_json,
     raced,
     record,
-    ref,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
@@ -64,23 +62,6 @@ SCHEMAS: dict[str, Schema] = {
                 "response_format": "One of this server's own, unless said otherwise.",
             },
         )
-    ),
-    "Images": record(
-        {
-            "created": COUNT,
-            "model": TEXT,
-            "provider": {**TEXT, "description": "The id of the provider that has won."},
-            "data": array(
-                record(
-                    {
-                        "url": {"type": "string", "format": "uri"},
-                        "b64_json": TEXT,
-                        "revised_prompt": {"type": ["string", "null"]},
-                    },
-                    optional=("url", "b64_json"),
-                )
-            ),
-        }
     ),
     "SpeechRequest": raced(schema_of(SpeechRequest)),
     "TranscriptionRequest": TRANSCRIPTION,

@@ -29,6 +29,7 @@ from server.wire.responses import (
 )
 from server.wire.responses.input import reasoning_in, reference_in
 from server.wire.responses.request import OPAQUE
+from server.wire.responses.stored import DeletedResponse
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -92,7 +93,12 @@ async def delete_response(request: web.Request) -> web.Response:
     name = request.match_info["id"]
     if not await _store(request).delete(_owner(request), name):
         raise _unknown(name)
-    return _json({"id": name, "object": "response.deleted", "deleted": True})
+    deleted: DeletedResponse = {
+        "id": name,
+        "object": "response.deleted",
+        "deleted": True,
+    }
+    return _json(deleted)
 
 
 @routes.get("/responses/{id}/input_items")
@@ -157,6 +163,6 @@ def _unknown(name: str) -> ResponseNotFound:
     return ResponseNotFound(f"There is no response {name!r} here, or no longer.")
 
 
-def _json(payload: Mapping[str, Any]) -> web.Response:
+def _json(payload: Mapping[str, object]) -> web.Response:
     body = orjson.dumps(payload)
     return web.Response(body=body, content_type="application/json")

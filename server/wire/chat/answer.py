@@ -14,8 +14,8 @@ from providers import (
     ToolCallDelta,
     Usage,
 )
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.bound import AnswerSize
-from server.wire.json_types import JSON, JSONMapping, JSONObject
 from server.wire.pieces import as_chunk
 
 from .payloads import Identity, call_payload, usage_payload

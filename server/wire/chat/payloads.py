@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from attrs import define
 
 from providers import Chunk, FinishReason, ToolCallDelta, Usage
-from server.wire.json_types import (
+from server.json_types import (
     Count,
     JSONMapping,
     JSONObject,
@@ -27,7 +27,7 @@ class UsagePayload(TypedDict):
 class CompletionHead(TypedDict):
     """What every answer of OpenAI's older APIs, and every chunk of one, has."""
 
-    id: Annotated[str, Keywords(min_length=1)]
+    id: Annotated[str, Keywords(minLength=1)]
     created: Count
     model: UpstreamModel
     provider: Winner

@@ -14,8 +14,8 @@ from providers import (
     Usage,
     with_text,
 )
+from server.json_types import JSONObject
 from server.wire.frames import DONE, PLACEHOLDER, TEXT_MARK, cut, data_frame
-from server.wire.json_types import JSONObject
 from server.wire.pieces import as_chunk
 
 from .payloads import Identity, new_call_id, usage_payload

@@ -6,12 +6,12 @@ import orjson
 from attrs import define, field
 
 from providers import ChatPiece, chunks_of
+from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.chat.payloads import usage_payload
 from server.wire.errors import error_frame
 from server.wire.format import Rendering
 from server.wire.frames import DONE, data_frame
-from server.wire.json_types import JSONObject
 from server.wire.pieces import as_chunk
 
 from .logprobs import joined_logprobs

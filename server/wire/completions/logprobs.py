@@ -1,6 +1,6 @@
 """Log probabilities as text completions have them: lists side by side."""
 
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 
 
 def completion_logprobs(logprobs: JSONMapping | None, begin: int) -> JSONObject | None:

@@ -7,8 +7,8 @@ from attrs.validators import ge, le, min_len, optional
 
 from providers import COMPLETIONS, ChatRequest, NativeRequest
 from server.errors import InvalidRequest
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
-from server.wire.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import make, read_object, take_selection
 
 MAX_PROMPTS = 64

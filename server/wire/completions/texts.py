@@ -8,8 +8,8 @@ from typing import Literal, NotRequired, TypedDict, get_args
 from attrs import define, field
 
 from providers import Choice, Chunk, Usage
+from server.json_types import Count, JSONObject
 from server.wire.chat.payloads import CompletionHead, UsagePayload
-from server.wire.json_types import Count, JSONObject
 
 from .logprobs import completion_logprobs
 from .request import CompletionRequest

@@ -12,10 +12,10 @@ from providers import (
     ProviderProtocolError,
     chunks_of,
 )
+from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.format import Rendering
 from server.wire.frames import event_frame
-from server.wire.json_types import JSONObject
 
 from .errors import error_frame
 from .events import MessageEvent

@@ -1,11 +1,12 @@
 """The count of a message's tokens: a vendor's, or an estimate where nobody counts."""
 
 from math import ceil
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import orjson
 
 from providers import ChatRequest
+from server.json_types import JSON, Count
 
 # So many bytes of UTF-8 are a token, about, in all tokenizers of the day.
 BYTES_PER_TOKEN = 4
@@ -14,12 +15,17 @@ MEDIA_TOKENS = 1600
 TEXTS = ("system", "messages", "tools")
 
 
+class TokenCountPayload(TypedDict):
+    input_tokens: Count
+    provider: NotRequired[str]
+
+
 def render(tokens: int, provider: str | None = None) -> bytes:
     """Return the answer; *provider* is who has counted, None: nobody has."""
-    counted = {"input_tokens": tokens}
-    return orjson.dumps(
-        counted if provider is None else counted | {"provider": provider}
-    )
+    payload: TokenCountPayload = {"input_tokens": tokens}
+    if provider is not None:
+        payload["provider"] = provider
+    return orjson.dumps(payload)
 
 
 def estimate(request: ChatRequest) -> int:
@@ -29,7 +35,7 @@ def estimate(request: ChatRequest) -> int:
     return ceil(len(orjson.dumps(said)) / BYTES_PER_TOKEN) + media * MEDIA_TOKENS
 
 
-def _less_media(value: Any) -> tuple[Any, int]:
+def _less_media(value: JSON) -> tuple[JSON, int]:
     """Return *value* without pictures and documents that are not text; count these."""
     if isinstance(value, dict):
         if value.get("type") in ("image", "document") and _is_media(
@@ -45,5 +51,5 @@ def _less_media(value: Any) -> tuple[Any, int]:
     return value, 0
 
 
-def _is_media(source: Any) -> bool:
+def _is_media(source: JSON) -> bool:
     return isinstance(source, dict) and source.get("type") in ("base64", "url", "file")

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Literal, TypedDict
 
 import orjson
 
 from server.errors import ErrorPayload, GatewayError, Loss, NobodyWon, StreamInterrupted
 from server.wire.errors import ErrorShape
 from server.wire.frames import event_frame
+
+from .events import MessageEvent
 
 # Anthropic's own status for "too much to do".
 OVERLOADED = 529
@@ -35,15 +38,25 @@ STATUSES: dict[int, int] = {
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED)
 
 
+class MessagesErrorBody(TypedDict):
+    type: Literal["error"]
+    error: ErrorPayload
+    request_id: str
+
+
 def error_frame(error: GatewayError) -> bytes:
     """Return the event that ends a stream which has failed."""
-    payload = {"type": "error", "error": error_object(error)}
+    payload: MessageEvent = {"type": "error", "error": error_object(error)}
     return event_frame("error", orjson.dumps(payload))
 
 
 def error_answer(error: GatewayError, request_id: str) -> tuple[int, bytes]:
     """Return the status and the body of an answer that is an error."""
-    payload = {"type": "error", "error": error_object(error), "request_id": request_id}
+    payload: MessagesErrorBody = {
+        "type": "error",
+        "error": error_object(error),
+        "request_id": request_id,
+    }
     return status_of(error), orjson.dumps(payload)
 
 

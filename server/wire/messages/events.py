@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Literal, NotRequired, TypedDict
 
 from providers import Usage
-from server.wire.json_types import Count, JSONMapping, JSONObject, Winner
+from server.errors import ErrorPayload
+from server.json_types import Count, JSONMapping, JSONObject, Winner
 
 
 class OutputDetails(TypedDict):
@@ -15,9 +16,9 @@ class OutputDetails(TypedDict):
 class MessageUsage(TypedDict):
     input_tokens: NotRequired[Count]
     output_tokens: Count
-    cache_read_input_tokens: NotRequired[Count]
-    cache_creation_input_tokens: NotRequired[Count]
-    output_tokens_details: NotRequired[OutputDetails]
+    cache_read_input_tokens: NotRequired[Count | None]
+    cache_creation_input_tokens: NotRequired[Count | None]
+    output_tokens_details: NotRequired[OutputDetails | None]
 
 
 class TypedObject(TypedDict):
@@ -41,7 +42,11 @@ class MessagePayload(TypedDict):
 
 
 class MessageEvent(TypedDict):
-    """One event of a stream; its name is its type, which decides what it has."""
+    """
+    An event, whose name is its `type`: `message_start`, `content_block_start`,
+    `content_block_delta`, `content_block_stop`, `message_delta`, `message_stop`,
+    `ping`, `error`, and what else a provider of this API sends.
+    """
 
     type: str
     message: NotRequired[MessagePayload]
@@ -49,6 +54,7 @@ class MessageEvent(TypedDict):
     content_block: NotRequired[JSONObject]
     delta: NotRequired[JSONObject]
     usage: NotRequired[MessageUsage]
+    error: NotRequired[ErrorPayload]
 
 
 def message_start(provider: str, model: str) -> MessagePayload:

@@ -6,7 +6,7 @@ import orjson
 from attrs import define, field
 
 from providers import Chunk, NativeEvent
-from server.wire.json_types import JSONMapping, JSONObject
+from server.json_types import JSONMapping, JSONObject
 
 from .events import message_start
 

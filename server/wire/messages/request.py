@@ -7,8 +7,8 @@ from attrs import evolve, field, frozen
 from attrs.validators import ge, le, min_len, optional
 
 from providers import MESSAGES, ChatRequest, NativeRequest
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
-from server.wire.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import make, read_object, take_selection
 
 from .tools import ToolChoice, chat_choice, chat_tools

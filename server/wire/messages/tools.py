@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from attrs import field, frozen
 from attrs.validators import in_, min_len
 
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import fields_with_values, make
 
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}

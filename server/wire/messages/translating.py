@@ -7,8 +7,8 @@ from typing import Literal
 from attrs import define, field
 
 from providers import Chunk, Delta, ToolCallDelta, Usage
+from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
-from server.wire.json_types import JSONObject
 from server.wire.ordering import Ordering, is_whole_object
 
 from .events import MessageEvent, message_start, usage_payload

@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 from attrs.validators import in_, min_len
 
 from server.errors import InvalidRequest
-from server.wire.json_types import JSONMapping, JSONObject
+from server.json_types import JSONMapping, JSONObject
 from server.wire.reading import make
 
 Block: TypeAlias = JSONMapping

@@ -1,13 +1,13 @@
 """The events of a response's stream, each with its number."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict, get_args
 
 import orjson
 from attrs import define
 
 from server.errors import ErrorPayload
+from server.json_types import Count, Keywords
 from server.wire.frames import event_frame
-from server.wire.json_types import Count
 
 from .items import ItemPayload, OutputPart, OutputPiece, PartKind, PartPayload
 from .logprobs import EventLogprob, event_logprobs
@@ -26,16 +26,35 @@ TEXT_EVENTS: dict[PartKind, str] = {
 WHOLE_TEXTS: dict[PartKind, str] = {"refusal": "refusal", "arguments": "arguments"}
 
 
-class NumberedEvent(TypedDict):
+# The types of events that tell of the response, of an item, of a part, of its text.
+OF_RESPONSE = tuple(
+    f"response.{name}" for name in ("created", *get_args(ResponseStatus))
+)
+OF_ITEM = ("response.output_item.added", "response.output_item.done")
+OF_PART = tuple(
+    f"response.{part}.{edge}"
+    for part in ("content_part", "reasoning_summary_part")
+    for edge in get_args(Edge)
+)
+OF_TEXT = tuple(
+    f"{name}.{what}" for name in TEXT_EVENTS.values() for what in ("delta", "done")
+)
+
+
+class EventHead(TypedDict):
     type: str
     sequence_number: Count
 
 
-class ResponseEvent(NumberedEvent):
+class ResponseEvent(TypedDict):
+    type: Annotated[str, Keywords(enum=OF_RESPONSE)]
+    sequence_number: Count
     response: ResponsePayload
 
 
-class ItemEvent(NumberedEvent):
+class ItemEvent(TypedDict):
+    type: Annotated[str, Keywords(enum=OF_ITEM)]
+    sequence_number: Count
     output_index: Count
     item: ItemPayload
 
@@ -49,13 +68,17 @@ class PartPlace(TypedDict):
     summary_index: NotRequired[Count]
 
 
-class PartEvent(NumberedEvent, PartPlace):
+class PartEvent(PartPlace):
+    type: Annotated[str, Keywords(enum=OF_PART)]
+    sequence_number: Count
     part: PartPayload
 
 
-class TextEvent(NumberedEvent, PartPlace):
+class TextEvent(PartPlace):
     """A piece of a part's text, or the whole of it in a field named by its kind."""
 
+    type: Annotated[str, Keywords(enum=OF_TEXT)]
+    sequence_number: Count
     delta: NotRequired[str]
     text: NotRequired[str]
     refusal: NotRequired[str]
@@ -63,11 +86,16 @@ class TextEvent(NumberedEvent, PartPlace):
     logprobs: NotRequired[list[EventLogprob]]
 
 
-class ErrorEvent(NumberedEvent):
+class ErrorEvent(TypedDict):
+    type: Annotated[str, Keywords(enum=("error",))]
+    sequence_number: Count
     code: str | None
     message: str
     param: str | None
     error: ErrorPayload
+
+
+ResponsesEvent = ResponseEvent | ItemEvent | PartEvent | TextEvent | ErrorEvent
 
 
 @define(eq=False)
@@ -125,11 +153,11 @@ class EventWriter:
         }
         return _frame(event)
 
-    def _head(self, kind: str) -> NumberedEvent:
+    def _head(self, kind: str) -> EventHead:
         number = self.number
         self.number += 1
         return {"type": kind, "sequence_number": number}
 
 
-def _frame(event: NumberedEvent) -> bytes:
+def _frame(event: ResponsesEvent) -> bytes:
     return event_frame(event["type"], orjson.dumps(event))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field
 
 from server.errors import InvalidRequest
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import make
 
 from .input import (

@@ -6,7 +6,7 @@ from attrs import field, frozen
 from attrs.validators import in_, min_len
 
 from server.errors import InvalidRequest
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 
 ROLES = ("user", "assistant", "system", "developer")
 TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text")

@@ -6,7 +6,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from attrs import Factory, define, evolve, field, frozen
 
-from server.wire.json_types import JSON, JSONObject, JSONText
+from server.json_types import JSON, JSONObject, JSONText
 from server.wire.ordering import is_whole_object
 
 from .logprobs import TokenLogprob

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict, TypeGuard
 
-from server.wire.json_types import JSON, JSONMapping
+from server.json_types import JSON, JSONMapping
 
 
 class EventTopLogprob(TypedDict):

@@ -5,7 +5,7 @@ from base64 import b64decode, b64encode
 
 import orjson
 
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 
 # Signed reasoning, and the one field beside a tool call that has to come back.
 BLOCKS = "thinking_blocks"

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from attrs import define, field
 
 from providers import Choice, Chunk, FinishReason, ToolCallDelta, Usage
+from server.json_types import JSON, JSONMapping
 from server.wire.bound import AnswerSize
-from server.wire.json_types import JSON, JSONMapping
 
 from .items import (
     ItemPayload,

@@ -9,8 +9,8 @@ from attrs import define, field
 
 from providers import ChatPiece, ChatRequest
 from server.errors import GatewayError
+from server.json_types import JSONMapping
 from server.wire.format import Rendering
-from server.wire.json_types import JSONMapping
 from server.wire.pieces import as_chunk
 
 from .request import ResponseRequest

@@ -7,8 +7,8 @@ from attrs.validators import ge, in_, le, min_len, optional
 
 from providers import ChatRequest
 from server.errors import InvalidRequest
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
-from server.wire.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import fields_with_values, make, read_object, take_selection
 
 from .history import messages_of

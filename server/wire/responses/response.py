@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 from attrs import define, field
 
 from providers import Chunk, Usage
-from server.wire.json_types import Count, JSONMapping, JSONObject, UpstreamModel
+from server.json_types import Count, JSONMapping, JSONObject, UpstreamModel
 
 from .items import ItemPayload, OutputPiece, new_id
 from .output import Output

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypedDict, cast
 
 import orjson
 from attrs import frozen
 
 from server.errors import InvalidRequest
-from server.wire.json_types import JSONMapping, JSONObject
+from server.json_types import JSONMapping, JSONObject
 
 from .items import new_id
 
@@ -31,6 +32,27 @@ class StoredResponse:
     body: JSONMapping
     input: Sequence[JSONMapping]
     output: Sequence[JSONMapping]
+
+
+class InputItem(TypedDict):
+    """An item of the input, as the client sent it."""
+
+    type: str
+    id: str
+
+
+class InputItemsPage(TypedDict):
+    object: Literal["list"]
+    data: list[InputItem]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedResponse(TypedDict):
+    id: str
+    object: Literal["response.deleted"]
+    deleted: Literal[True]
 
 
 def input_to_store(items: Sequence[JSONMapping]) -> list[JSONObject]:
@@ -64,13 +86,14 @@ def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONO
         raise InvalidRequest(f"There is no item {after!r} here.", param="after")
     begin = ids.index(after) + 1 if after is not None else 0
     page = rows[begin : begin + int(limit)]
-    return {
+    listed: InputItemsPage = {
         "object": "list",
-        "data": page,
+        "data": cast("list[InputItem]", page),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": begin + len(page) < len(rows),
     }
+    return {**listed}
 
 
 def _normal(item: JSONMapping) -> JSONObject:

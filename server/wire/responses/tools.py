@@ -6,7 +6,7 @@ from attrs import field, frozen
 from attrs.validators import min_len
 
 from server.errors import InvalidRequest
-from server.wire.json_types import JSON, JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import fields_with_values
 
 

@@ -14,16 +14,16 @@ JSONMapping: TypeAlias = Mapping[str, Any]
 @frozen(kw_only=True)
 class Keywords:
     """
-    What the type of a field does not say of it, in the keywords of JSON Schema.
+    What the type of a field does not say of it, by the names of JSON Schema's keywords.
 
     The answers that we write are TypedDicts, and the OpenAPI document is derived from
     them: this goes along.
     """
 
     minimum: int | None = None
-    min_length: int | None = None
-    min_items: int | None = None
+    minLength: int | None = None  # noqa: N815 - JSON Schema's name
     format: str | None = None
+    enum: tuple[str, ...] | None = None
     description: str | None = None
 
 
@@ -33,3 +33,5 @@ Winner = Annotated[str, Keywords(description="The id of the provider that has wo
 UpstreamModel = Annotated[
     str, Keywords(description="The upstream's own name of the model.")
 ]
+ProviderId = Annotated[str, Keywords(description="The provider's id.")]
+Milliseconds = Annotated[float, Keywords(minimum=0)]
