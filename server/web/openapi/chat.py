@@ -1,8 +1,7 @@
 """Chat completions in the document."""
 
-from typing import Any
-
 from providers import ChatRequest
+from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
 from .shared import (
@@ -37,7 +36,7 @@ REQUEST = raced(
 )
 SCHEMAS: dict[str, Schema] = {"ChatRequest": REQUEST}
 EVENT: Schema = {"anyOf": [ref("ChatCompletionChunk"), ref("Error")]}
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/chat/completions": {
         "post": {
             "operationId": "createChatCompletion",

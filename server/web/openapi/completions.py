@@ -1,7 +1,6 @@
 """Text completions in the document."""
 
-from typing import Any
-
+from server.json_types import JSONObject
 from server.wire.completions import MAX_PROMPTS, CompletionRequest
 
 from .chat import EXAMPLE
@@ -59,7 +58,7 @@ REQUEST["properties"] |= {
 
 SCHEMAS: dict[str, Schema] = {"CompletionRequest": REQUEST}
 EVENT: Schema = {"anyOf": [ref("CompletionChunk"), ref("Error")]}
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/completions": {
         "post": {
             "operationId": "createCompletion",

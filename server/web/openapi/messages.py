@@ -1,7 +1,6 @@
 """Anthropic's Messages in the document."""
 
-from typing import Any
-
+from server.json_types import JSONObject
 from server.wire.messages.request import CountRequest, MessageRequest
 from server.wire.messages.tools import CustomTool
 from server.wire.messages.turns import (
@@ -108,7 +107,7 @@ SCHEMAS: dict[str, Schema] = {
         ]
     },
 }
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/messages": {
         "post": {
             "operationId": "createMessage",

@@ -1,8 +1,7 @@
 """The log of races in the document."""
 
-from typing import Any
-
 from server.config.settings import STRATEGIES
+from server.json_types import JSONObject
 from server.record.log import REMEMBERED
 
 from .chat import COUNT
@@ -93,7 +92,7 @@ LIMIT: Schema = {
     "maximum": REMEMBERED,
     "default": 100,
 }
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/races": {
         "get": {
             "operationId": "listRaces",

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 import attrs
 from attrs.validators import and_, ge, in_, matches_re, min_len, optional
 
-Schema = dict[str, Any]
+from server.json_types import JSONObject
+
+Schema: TypeAlias = JSONObject
 
 # The whole numbers that are read as such: longer ones become floats.
 SMALLEST, LARGEST = -(2**63), 2**64 - 1

@@ -1,7 +1,6 @@
 """The Responses API in the document."""
 
-from typing import Any
-
+from server.json_types import JSONObject
 from server.wire.responses.input import (
     InputFunctionCall,
     InputFunctionCallOutput,
@@ -97,13 +96,13 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def query(name: str, description: str, schema: Schema) -> dict[str, Any]:
+def query(name: str, description: str, schema: Schema) -> JSONObject:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 OF_STORE = (400, *OF_API, 404)
 ID = path_parameter("id", "A stored response's id.", "resp_0123456789abcdef")
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/responses": {
         "post": {
             "operationId": "createResponse",

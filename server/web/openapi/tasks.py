@@ -1,8 +1,7 @@
 """Images, speech, transcriptions and embeddings in the document."""
 
-from typing import Any
-
 from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
+from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
 from .shared import (
@@ -80,8 +79,8 @@ SCHEMAS: dict[str, Schema] = {
 
 
 def operation(
-    name: str, tag: str, summary: str, asked: dict[str, Any], made: dict[str, Any]
-) -> dict[str, Any]:
+    name: str, tag: str, summary: str, asked: JSONObject, made: JSONObject
+) -> JSONObject:
     return {
         "post": {
             "operationId": name,
@@ -94,7 +93,7 @@ def operation(
     }
 
 
-def image_operation(name: str, summary: str) -> dict[str, Any]:
+def image_operation(name: str, summary: str) -> JSONObject:
     example = {"prompt": "a futuristic cityscape at sunset", "model": "flux"}
     return operation(
         name,
@@ -105,7 +104,7 @@ def image_operation(name: str, summary: str) -> dict[str, Any]:
     )
 
 
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/images/generations": image_operation(
         "createImage", "Make images: the first bytes that really are one win"
     ),

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from attrs import define, field
 
 from providers import Chunk, Usage
-from server.json_types import Count, JSONMapping, JSONObject, UpstreamModel
+from server.json_types import Count, JSONMapping, JSONObject, Keywords, UpstreamModel
 
 from .items import ItemPayload, OutputPiece, new_id
 from .output import Output
@@ -83,8 +83,10 @@ class ResponseHead(TypedDict):
     usage: ResponseUsage | None
     user: str | None
     metadata: JSONMapping
-    # Nobody's, while nobody has won.
-    provider: str | None
+    provider: Annotated[
+        str | None,
+        Keywords(description="The id of the provider that has won; null: nobody has."),
+    ]
 
 
 class ResponsePayload(ResponseHead):
