@@ -13,7 +13,7 @@ from .paths import providers_in_path
 routes = web.RouteTableDef()
 
 
-@routes.post("/completions")
+@routes.post(COMPLETIONS.path)
 async def create_completion(request: web.Request) -> web.StreamResponse:
     catalog = request[VISIT].gateway.catalog
     path = providers_in_path(request)

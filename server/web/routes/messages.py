@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
-from server.web.answering import answer, first_count
+from server.web.answering import first_count
 from server.web.context import VISIT
 from server.wire.formats import MESSAGES
 from server.wire.messages import parse_count
 from server.wire.messages.count import estimate, render
 
 from .bodies import body_of
+from .chat import serving
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -16,13 +17,7 @@ routes = web.RouteTableDef()
 ESTIMATED = {"X-Token-Count": "estimate"}
 
 
-@routes.post("/messages")
-async def create_message(request: web.Request) -> web.StreamResponse:
-    catalog = request[VISIT].gateway.catalog
-    path = providers_in_path(request)
-    chat, selection = MESSAGES.parse(await body_of(request), path, request.headers)
-    lineup = catalog.lineup(chat, selection, request[VISIT].client)
-    return await answer(request, chat, lineup, MESSAGES.rendering(chat))
+routes.post(MESSAGES.path)(serving(MESSAGES))
 
 
 @routes.post("/messages/count_tokens")

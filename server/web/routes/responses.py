@@ -19,11 +19,11 @@ from server.errors import (
 from server.stores.responses import ResponseStore
 from server.web.answering import answer
 from server.web.context import RESPONSES, VISIT
+from server.wire import formats
 from server.wire.responses import (
     ResponseRendering,
     ResponseRequest,
     input_items,
-    parse,
     shortened,
     shown,
 )
@@ -39,10 +39,13 @@ log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
 
 
-@routes.post("/responses")
+@routes.post(formats.RESPONSES.path)
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
-    asked, selection = parse(await body_of(request), providers_in_path(request))
+    path = providers_in_path(request)
+    asked, selection = formats.RESPONSES.parse(
+        await body_of(request), path, request.headers
+    )
     earlier = await _earlier(store, owner, asked)
     items = await _items(store, owner, asked)
     chat = asked.chat(earlier, items)
