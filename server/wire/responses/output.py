@@ -29,7 +29,7 @@ PIECE_SIZE = 100
 @define(eq=False)
 class Output:
     """
-    The items of one answer, as its chunks come; *reasoning* is how that is shown.
+    The items of one answer, as its chunks come; *reasoning* is the kind of its parts.
 
     A change of kind begins a new item, but a refusal, which is part of a message. Of
     several choices, it knows the first; nothing follows its finish.
