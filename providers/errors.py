@@ -5,6 +5,7 @@ Messages are for clients: they carry no secret, no address of ours, no prompt.
 
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, ClassVar, Literal
 
 MAX_MESSAGE = 1000
@@ -118,7 +119,20 @@ class ProviderProtocolError(ProviderError):
 
 # 429s of OpenAI's that no waiting ends: the account's means are spent.
 SPENT = frozenset({"insufficient_quota", "credit_balance_exhausted"})
-REFUSALS = frozenset({400, 404, 405, 409, 413, 415, 422})
+REFUSALS = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+DENIALS = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
+)
 
 
 def error_class(status: int | None) -> type[ProviderError]:
@@ -127,8 +141,8 @@ def error_class(status: int | None) -> type[ProviderError]:
         return ProviderFailed
     if status in REFUSALS:
         return ProviderRefusedRequest
-    if status in {401, 402, 403}:
+    if status in DENIALS:
         return ProviderDenied
-    if status == 429:  # noqa: PLR2004 - the status is its own name
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ProviderBusy
     return ProviderFailed

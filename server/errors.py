@@ -1,32 +1,63 @@
 """What a client is told when its request can't be answered: a class a row."""
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Annotated, NotRequired, TypedDict
 
-import orjson
 from attrs import frozen
 
 from providers import (
+    Phase,
     ProviderBusy,
     ProviderError,
     ProviderRefusedRequest,
     ProviderTimeout,
 )
+from server.json_types import Keywords, Milliseconds, ProviderId
 
 # The refusals that mean the same at every provider: the request itself is wrong.
-REQUEST_STATUSES = frozenset({400, 404, 413, 422})
+REQUEST_STATUSES = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
+
+
+class LossPayload(TypedDict):
+    id: ProviderId
+    phase: Annotated[Phase, Keywords(description="How far it has come.")]
+    status: Annotated[int | None, Keywords(description="Its HTTP status.")]
+    code: str
+    message: str
+    ms: Milliseconds
+
+
+class ErrorPayload(TypedDict):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    providers: NotRequired[
+        Annotated[
+            list[LossPayload],
+            Keywords(description="Why each racer is out, where nobody has won."),
+        ]
+    ]
 
 
 class GatewayError(Exception):
     """
-    An answer other than the one asked for; never raised itself.
+    Why a request can't be answered as it wants; only its subclasses are raised.
 
     *type* and *code* are OpenAI's words where it has one for the case, *param* is the
     field of the request that is to blame.
     """
 
-    status = 500
+    status: int = HTTPStatus.INTERNAL_SERVER_ERROR
     type = "server_error"
     code: str | None = None
 
@@ -47,7 +78,7 @@ class GatewayError(Exception):
         """The code in our own words, where *code* may be an upstream's."""
         return self.code
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> ErrorPayload:
         """Return the error object, as it stands under `error`."""
         return {
             "message": self.message,
@@ -56,12 +87,9 @@ class GatewayError(Exception):
             "code": self.code,
         }
 
-    def body(self) -> bytes:
-        return orjson.dumps({"error": self.payload()})
-
 
 class InvalidRequest(GatewayError):
-    status = 400
+    status: int = HTTPStatus.BAD_REQUEST
     type = "invalid_request_error"
     code = "invalid_request"
 
@@ -83,31 +111,31 @@ class MissingCapability(InvalidRequest):
 
 
 class InvalidAPIKey(GatewayError):
-    status = 401
+    status = HTTPStatus.UNAUTHORIZED
     type = "invalid_request_error"
     code = "invalid_api_key"
 
 
 class ProviderNotAllowed(GatewayError):
-    status = 403
+    status = HTTPStatus.FORBIDDEN
     type = "permission_error"
     code = "provider_not_allowed"
 
 
 class HostNotAllowed(GatewayError):
-    status = 403
+    status = HTTPStatus.FORBIDDEN
     type = "permission_error"
     code = "host_not_allowed"
 
 
 class OriginNotAllowed(GatewayError):
-    status = 403
+    status = HTTPStatus.FORBIDDEN
     type = "permission_error"
     code = "origin_not_allowed"
 
 
 class RouteNotFound(GatewayError):
-    status = 404
+    status = HTTPStatus.NOT_FOUND
     type = "invalid_request_error"
     code = "not_found"
 
@@ -129,13 +157,13 @@ class ItemNotFound(RouteNotFound):
 
 
 class MethodNotAllowed(GatewayError):
-    status = 405
+    status = HTTPStatus.METHOD_NOT_ALLOWED
     type = "invalid_request_error"
     code = "method_not_allowed"
 
 
 class BodyTooLarge(GatewayError):
-    status = 413
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     type = "invalid_request_error"
     code = "body_too_large"
 
@@ -145,14 +173,14 @@ class InternalError(GatewayError):
 
 
 class ServerStopping(GatewayError):
-    status = 503
+    status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_stopping"
 
 
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 
-    status = 504
+    status = HTTPStatus.GATEWAY_TIMEOUT
     type = "timeout_error"
     code = "deadline_exceeded"
 
@@ -165,7 +193,7 @@ class Loss:
     error: ProviderError
     ms: float
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> LossPayload:
         return {
             "id": self.id,
             "phase": self.error.phase,
@@ -184,7 +212,7 @@ class NobodyWon(GatewayError):
     all too slow, says so; anything else is a 502.
     """
 
-    status = 502
+    status: int = HTTPStatus.BAD_GATEWAY
     type = "upstream_error"
     code = "all_providers_failed"
 
@@ -197,13 +225,13 @@ class NobodyWon(GatewayError):
             self.code = errors[0].upstream_code or ProviderRefusedRequest.code
             self.message = errors[0].message
         elif all(isinstance(error, ProviderBusy) for error in errors):
-            self.status, self.type = 429, "rate_limit_error"
+            self.status, self.type = HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"
             self.code = "rate_limit_exceeded"
             waits = [e.retry_after for e in errors if e.retry_after is not None]
             if waits:
                 self.headers["Retry-After"] = str(max(ceil(min(waits)), 1))
         elif all(isinstance(error, ProviderTimeout) for error in errors):
-            self.status, self.code = 504, "timeout"
+            self.status, self.code = HTTPStatus.GATEWAY_TIMEOUT, "timeout"
         if not any(error.retryable for error in errors):
             self.headers["x-should-retry"] = "false"
 
@@ -221,16 +249,17 @@ class NobodyWon(GatewayError):
         refused = self.type == "invalid_request_error"
         return ProviderRefusedRequest.code if refused else self.code
 
-    def payload(self) -> dict[str, Any]:
-        return super().payload() | {
-            "providers": [loss.payload() for loss in self.losses]
+    def payload(self) -> ErrorPayload:
+        return {
+            **super().payload(),
+            "providers": [loss.payload() for loss in self.losses],
         }
 
 
 class StreamInterrupted(GatewayError):
     """The winner failed after its first token, when there was no way back."""
 
-    status = 502
+    status = HTTPStatus.BAD_GATEWAY
     type = "upstream_error"
     code = "stream_interrupted"
 
@@ -238,8 +267,8 @@ class StreamInterrupted(GatewayError):
         super().__init__(f"{loss.id} failed in the middle of its answer: {loss.error}")
         self.loss = loss
 
-    def payload(self) -> dict[str, Any]:
-        return super().payload() | {"providers": [self.loss.payload()]}
+    def payload(self) -> ErrorPayload:
+        return {**super().payload(), "providers": [self.loss.payload()]}
 
 
 def _shared_refusal(errors: Sequence[ProviderError]) -> int | None:

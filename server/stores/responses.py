@@ -13,7 +13,7 @@ import orjson
 from attrs import define, field
 
 from server.config.settings import ResponseSettings
-from server.wire.responses import Stored
+from server.wire.responses import StoredResponse
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
@@ -114,7 +114,7 @@ class ResponseStore:
     # One transaction at a time: they share the connection.
     _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
-    async def put(self, owner: str, stored: Stored) -> None:
+    async def put(self, owner: str, stored: StoredResponse) -> None:
         body = orjson.dumps(stored.body)
         rows = [
             (stored.id, answered, place, item.get("id", ""), orjson.dumps(item))

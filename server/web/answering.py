@@ -10,7 +10,7 @@ from server.errors import NobodyWon
 from server.racing.batch import ChatLineup
 from server.racing.lineup import Selection
 from server.racing.race import Race, Winner
-from server.wire.format import Format
+from server.wire.format import Rendering
 
 from .context import VISIT
 from .logged_race import LoggedRace, decided, race_headers, timing
@@ -27,7 +27,7 @@ async def race_chat(
     request: web.Request,
     chat: ChatRequest,
     selection: Selection,
-    form: Format,
+    form: Rendering,
     prepare: Callable[[ChatLineup], ChatLineup] = _as_chosen,
 ) -> web.StreamResponse:
     """
@@ -99,7 +99,7 @@ def _only(winner: Winner[Result], kind: type[T]) -> T:
 
 
 async def _whole(
-    request: web.Request, race: ChatRace, lineup: ChatLineup, form: Format
+    request: web.Request, race: ChatRace, lineup: ChatLineup, form: Rendering
 ) -> web.StreamResponse:
     gateway = request[VISIT].gateway
     with gateway.drain.scope(lineup.deadline):

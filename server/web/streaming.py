@@ -11,7 +11,7 @@ from server.racing.batch import ChatLineup
 from server.racing.race import Race, Winner
 from server.racing.streams import deliver
 from server.record.story import Ending
-from server.wire.format import Format, Stream
+from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
 from .logged_race import decided, race_headers
@@ -29,7 +29,7 @@ class Streaming:
     request: web.Request
     race: ChatRace
     lineup: ChatLineup
-    form: Format
+    form: Rendering
     ending: Ending
     _response: EventStream | None = field(default=None, init=False)
 
@@ -84,7 +84,7 @@ class Streaming:
 
 
 async def _pass_on(
-    winner: Winner[ChatPiece], shown: Stream, response: EventStream
+    winner: Winner[ChatPiece], shown: StreamRenderer, response: EventStream
 ) -> None:
     await response.begin(shown.render(winner.head))
     put, render = response.put, shown.render

@@ -1,15 +1,20 @@
-"""What a served format is to whoever answers with it."""
+"""What a served format is: how it reads requests, shows answers, and puts errors."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from providers import ChatPiece, ChatRequest
 from server.errors import GatewayError
+from server.racing.lineup import Selection
+
+from .errors import ErrorShape
+
+RequestT = TypeVar("RequestT")
 
 
-class Stream(Protocol):
+class StreamRenderer(Protocol):
     """Renders one streamed answer; *render* raises ProviderError if it can't be."""
 
     def render(self, pieces: Sequence[ChatPiece]) -> bytes: ...
@@ -17,7 +22,7 @@ class Stream(Protocol):
     def end(self) -> bytes: ...
 
 
-class Answer(Protocol):
+class AnswerRenderer(Protocol):
     """Puts one whole answer together; either raises ProviderError if that can't be."""
 
     def add(self, pieces: Iterable[ChatPiece]) -> None: ...
@@ -30,14 +35,36 @@ async def keep_nothing() -> None:
 
 
 @frozen
-class Format:
+class Rendering:
     """
-    One API's shape. *stream* and *answer* are given the request, the winner's id, and
-    the model that it was asked for. *keep* is what is to be done when an answer is
-    whole, before its client has the end of it.
+    How one request is answered.
+
+    *stream* and *answer* are given the chat, the winner's id, and the model that it was
+    asked for. *error_frame* ends a stream that has failed. *keep* is what is to be done
+    when an answer is whole, before its client has the end of it.
     """
 
-    stream: Callable[[ChatRequest, str, str], Stream]
-    answer: Callable[[ChatRequest, str, str], Answer]
+    stream: Callable[[ChatRequest, str, str], StreamRenderer]
+    answer: Callable[[ChatRequest, str, str], AnswerRenderer]
     error_frame: Callable[[GatewayError], bytes]
     keep: Callable[[], Awaitable[None]] = keep_nothing
+
+
+@frozen(kw_only=True)
+class Format(Generic[RequestT]):
+    """
+    One API as we serve it.
+
+    *path* is where its requests go, below `/v1` and `/api/{providers}`. *parse* is
+    given a body, the providers in the URL, if it names any, and the headers; it returns
+    the request and whom it asks, or raises InvalidRequest. *rendering* is how such a
+    request is answered. *errors* is the shape of every error at *path* and below, also
+    where there is no route.
+    """
+
+    path: str
+    parse: Callable[
+        [bytes, tuple[str, ...] | None, Mapping[str, str]], tuple[RequestT, Selection]
+    ]
+    rendering: Callable[[RequestT], Rendering]
+    errors: ErrorShape

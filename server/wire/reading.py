@@ -1,11 +1,12 @@
 """What every request body shares: JSON, whom it names, and errors that name a field."""
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from server.config.structuring import Structure
 from server.errors import InvalidJSON, InvalidRequest
+from server.json_types import JSON, JSONObject
 from server.racing.lineup import RaceOptions, Selection
 
 T = TypeVar("T")
@@ -14,7 +15,7 @@ _LENIENT = Structure(forbid_extra_keys=False)
 _STRICT = Structure(forbid_extra_keys=True)
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> JSONObject:
     """Return the JSON object in *body*; raises InvalidJSON."""
     try:
         payload = orjson.loads(body)
@@ -27,7 +28,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def take_selection(
-    payload: dict[str, Any], path_providers: tuple[str, ...] | None
+    payload: JSONObject, path_providers: tuple[str, ...] | None
 ) -> Selection:
     """
     Take `provider` and `race` out of *payload*: they are for us, not for an upstream.
@@ -43,7 +44,7 @@ def take_selection(
     return Selection(providers=providers, race=options)
 
 
-def make(payload: Any, cls: type[T], root: str = "") -> T:
+def make(payload: JSON, cls: type[T], root: str = "") -> T:
     """
     Return *payload* as a *cls*; raises InvalidRequest with the field to blame, whose
     path begins with *root*.
@@ -51,7 +52,13 @@ def make(payload: Any, cls: type[T], root: str = "") -> T:
     return _make(_LENIENT, payload, cls, root)
 
 
-def _providers(named: Any) -> tuple[str, ...] | None:
+def fields_with_values(record: object, *names: str) -> JSONObject:
+    """Return those fields of a record that have a value, by their names."""
+    values = {name: getattr(record, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _providers(named: JSON) -> tuple[str, ...] | None:
     if isinstance(named, str):
         named = named.split()
     if named is None or named == []:
@@ -65,7 +72,7 @@ def _providers(named: Any) -> tuple[str, ...] | None:
     return tuple(named)
 
 
-def _make(structure: Structure, payload: Any, cls: type[T], root: str) -> T:
+def _make(structure: Structure, payload: JSON, cls: type[T], root: str) -> T:
     try:
         return structure.make(payload, cls)
     except Exception as exc:

@@ -1,12 +1,12 @@
-"""Speech, transcriptions and embeddings: what is asked, and of whom."""
+"""Requests for speech, transcriptions and embeddings."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
 from server.errors import InvalidJSON, InvalidRequest
+from server.json_types import JSON, JSONObject
 from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
@@ -55,18 +55,12 @@ def parse_transcription(
                 f"'{_plain(name)}' is a field that no API has; names are ASCII.",
                 param=_plain(name),
             )
-    given: dict[str, Any] = dict(rows)
-    ours: dict[str, Any] = {}
-    for name in ("provider", "race"):
-        if name in given:
-            ours[name] = given[name]
-    if "race" in ours:
-        ours["race"] = _json(ours["race"])
-    selection = take_selection(ours, path)
-    if not given.get("model"):
+    form = dict(rows)
+    selection = take_selection(_selecting(form), path)
+    if not form.get("model"):
         raise InvalidRequest("'model' is missing.", param="model")
     request = TranscriptionRequest(
-        model=given["model"],
+        model=form["model"],
         file=data,
         filename=_plain(filename),
         content_type=content_type if content_type.isascii() else UNKNOWN,
@@ -75,12 +69,20 @@ def parse_transcription(
     return request, selection
 
 
+def _selecting(form: Mapping[str, str]) -> JSONObject:
+    """Return the fields that say whom to ask, as a body of JSON would have them."""
+    fields: JSONObject = {n: form[n] for n in ("provider", "race") if n in form}
+    if "race" in fields:
+        fields["race"] = _json(fields["race"])
+    return fields
+
+
 def _plain(text: str) -> str:
-    """Return *text* without what was no UTF-8 where it came from."""
+    """Return *text* with question marks for bytes that were no UTF-8."""
     return text.encode(errors="replace").decode()
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> JSON:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:

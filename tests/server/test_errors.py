@@ -22,6 +22,7 @@ from server.errors import (
     NobodyWon,
     StreamInterrupted,
 )
+from server.wire.errors import error_answer
 
 SLOW = ProviderTimeout("no token within 30 s", phase="first_token")
 BROKEN = ProviderProtocolError("unreadable answer", phase="stream")
@@ -174,7 +175,7 @@ def test_the_error_object() -> None:
     """Every error is OpenAI's: message, type, param and code under `error`."""
     error = InvalidRequest("'n' must be >= 1: 0.", param="n", headers={"X": "y"})
 
-    assert json.loads(error.body()) == {
+    assert json.loads(error_answer(error, "")[1]) == {
         "error": {
             "message": "'n' must be >= 1: 0.",
             "type": "invalid_request_error",

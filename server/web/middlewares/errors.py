@@ -18,9 +18,7 @@ from server.errors import (
     RouteNotFound,
 )
 from server.web.context import VISIT
-from server.wire.messages.answer import error_answer
-
-from .shape import is_anthropic
+from server.wire.formats import error_shape
 
 log = structlog.get_logger(__name__)
 
@@ -53,9 +51,7 @@ def internal_error(request: web.Request, exc: Exception) -> InternalError:
 
 
 def error_response(request: web.Request, error: GatewayError) -> web.Response:
-    status, body = error.status, error.body()
-    if is_anthropic(request):
-        status, body = error_answer(error, request[VISIT].id)
+    status, body = error_shape(request.path).answer(error, request[VISIT].id)
     return web.Response(
         status=status,
         body=body,

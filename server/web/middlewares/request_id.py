@@ -6,12 +6,9 @@ import re
 from aiohttp import web
 
 from server.web.context import VISIT
-
-from .shape import is_anthropic
+from server.wire.formats import error_shape
 
 HEADER = "X-Request-ID"
-# Where Anthropic's own packages look for it.
-ANTHROPIC_HEADER = "Request-ID"
 WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -26,5 +23,5 @@ def request_id(request: web.BaseRequest) -> str:
 def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request in its answer."""
     response.headers[HEADER] = name = request[VISIT].id
-    if is_anthropic(request):
-        response.headers[ANTHROPIC_HEADER] = name
+    if (header := error_shape(request.path).id_header) is not None:
+        response.headers[header] = name

@@ -7,12 +7,14 @@ from typing import Any
 
 import orjson
 
+from server.json_types import JSONObject
+
 from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from .answers import ANSWERS
 from .shared import (
     HEADERS,
     OF_MESSAGES,
     OF_RACE,
-    SCHEMAS,
     SECURITY_SCHEMES,
     error_responses,
     path_parameter,
@@ -50,7 +52,7 @@ RACED = CHATS | messages.PATHS | tasks.PATHS
 AREAS = (chat, completions, responses, messages, tasks, catalog, races, pages)
 
 
-def document() -> dict[str, Any]:
+def document() -> JSONObject:
     """Return the document: the same paths as `create_app` has routes."""
     return {
         "openapi": "3.1.0",
@@ -70,7 +72,7 @@ def document() -> dict[str, Any]:
             **of_providers("/api/{providers}/v1", messages.PATHS, "OfProvidersV1"),
         },
         "components": {
-            "schemas": SCHEMAS | _joined(area.SCHEMAS for area in AREAS),
+            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in AREAS)]),
             "responses": error_responses(OF_RACE, "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
@@ -85,11 +87,11 @@ def rendered() -> bytes:
     return orjson.dumps(document())
 
 
-def below(prefix: str, paths: dict[str, Any]) -> dict[str, Any]:
+def below(prefix: str, paths: JSONObject) -> JSONObject:
     return {prefix + path: item for path, item in paths.items()}
 
 
-def of_providers(prefix: str, paths: dict[str, Any], suffix: str) -> dict[str, Any]:
+def of_providers(prefix: str, paths: JSONObject, suffix: str) -> JSONObject:
     """Return *paths* with the providers in the path, each operation by a new id."""
     return below(
         prefix,
@@ -97,7 +99,7 @@ def of_providers(prefix: str, paths: dict[str, Any], suffix: str) -> dict[str, A
     )
 
 
-def _with_providers(item: dict[str, Any], suffix: str) -> Iterator[tuple[str, Any]]:
+def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, Any]]:
     yield "parameters", [PROVIDERS, *item.get("parameters", ())]
     for method in METHODS:
         if operation := item.get(method):
@@ -105,9 +107,9 @@ def _with_providers(item: dict[str, Any], suffix: str) -> Iterator[tuple[str, An
             yield method, {**operation, "operationId": name, "tags": [IN_THE_PATH]}
 
 
-def _joined(tables: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _joined(tables: Iterable[JSONObject]) -> JSONObject:
     """Return all tables as one; a name that is in two is a mistake."""
-    joined: dict[str, Any] = {}
+    joined: JSONObject = {}
     for table in tables:
         if twice := joined.keys() & table.keys():
             raise ValueError(f"two schemas have the name {min(twice)}")

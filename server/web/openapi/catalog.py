@@ -1,9 +1,9 @@
 """Models and providers in the document."""
 
-from typing import Any
+from server.json_types import JSONObject
 
 from .chat import COUNT
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     KEYS,
     OF_API,
@@ -14,7 +14,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 MODEL = record(
@@ -80,7 +79,7 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def operation(name: str, tag: str, summary: str, schema: Schema) -> dict[str, Any]:
+def operation(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
     return {
         "operationId": name,
         "tags": [tag],
@@ -90,13 +89,13 @@ def operation(name: str, tag: str, summary: str, schema: Schema) -> dict[str, An
     }
 
 
-def found(name: str, tag: str, summary: str, schema: Schema) -> dict[str, Any]:
+def found(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
     """Return an operation on what may not be there."""
     made = operation(name, tag, summary, schema)
     return {**made, "responses": {**made["responses"], **errors((404,))}}
 
 
-MODELS: dict[str, Any] = {
+MODELS: JSONObject = {
     "/models": {
         "get": found(
             "listModels",
@@ -116,7 +115,7 @@ MODELS: dict[str, Any] = {
         "get": found("retrieveModel", "Models", "One model", ref("Model")),
     },
 }
-PROVIDERS: dict[str, Any] = {
+PROVIDERS: JSONObject = {
     "/providers": {
         "get": operation(
             "listProviders",

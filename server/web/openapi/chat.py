@@ -1,24 +1,19 @@
 """Chat completions in the document."""
 
-from typing import Any, get_args
+from providers import ChatRequest
+from server.json_types import JSONObject
 
-from providers import ChatRequest, FinishReason
-
-from .records import Schema, schema_of
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_RACE,
     OF_RACES,
-    TEXT,
     answer,
-    array,
     body,
     errors,
     in_events,
     in_json,
     raced,
-    record,
-    ref,
 )
 
 EXAMPLE = {
@@ -26,9 +21,6 @@ EXAMPLE = {
     "messages": [{"role": "user", "content": "Say hello."}],
 }
 COUNT: Schema = {"type": "integer", "minimum": 0}
-FINISH: Schema = {"type": "string", "enum": list(get_args(FinishReason))}
-OBJECT_OR_NULL: Schema = {"type": ["object", "null"]}
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 
 REQUEST = raced(
     schema_of(
@@ -42,106 +34,9 @@ REQUEST = raced(
         },
     )
 )
-FUNCTION = record({"name": TEXT, "arguments": {**TEXT, "description": "JSON text."}})
-MESSAGE = record(
-    {
-        "role": {"type": "string", "const": "assistant"},
-        "content": TEXT_OR_NULL,
-        "refusal": TEXT_OR_NULL,
-        "reasoning_content": TEXT,
-        "tool_calls": array(record({"id": TEXT, "type": TEXT, "function": FUNCTION})),
-        "audio": {"type": "object"},
-        "function_call": {"type": "object"},
-    },
-    optional=("reasoning_content", "tool_calls", "audio", "function_call"),
-)
-DELTA: Schema = {
-    "type": "object",
-    "description": "What is added. `role` comes once, and first.",
-    "properties": {
-        "role": {"type": "string", "const": "assistant"},
-        "content": TEXT,
-        "refusal": TEXT,
-        "reasoning_content": TEXT,
-        "tool_calls": array(
-            record(
-                {
-                    "index": COUNT,
-                    "id": TEXT,
-                    "type": TEXT,
-                    "function": record(
-                        {"name": TEXT, "arguments": TEXT}, optional=("name",)
-                    ),
-                },
-                optional=("id", "type"),
-            )
-        ),
-        "audio": {"type": "object"},
-        "function_call": {"type": "object"},
-    },
-}
-
-
-def identity(kind: str) -> dict[str, Schema]:
-    """Return what every answer of OpenAI's older APIs, and every chunk of one, has."""
-    return {
-        "id": {"type": "string", "minLength": 1},
-        "object": {"type": "string", "const": kind},
-        "created": COUNT,
-        "model": {**TEXT, "description": "The upstream's own name of the model."},
-        "provider": {**TEXT, "description": "The id of the provider that has won."},
-    }
-
-
-SCHEMAS: dict[str, Schema] = {
-    "ChatRequest": REQUEST,
-    "Usage": record(
-        {"prompt_tokens": COUNT, "completion_tokens": COUNT, "total_tokens": COUNT}
-    ),
-    "ChatCompletion": record(
-        {
-            **identity("chat.completion"),
-            "choices": array(
-                record(
-                    {
-                        "index": COUNT,
-                        "message": MESSAGE,
-                        "logprobs": OBJECT_OR_NULL,
-                        "finish_reason": FINISH,
-                    }
-                )
-            ),
-            "usage": ref("Usage"),
-        },
-        optional=("usage",),
-    ),
-    "ChatCompletionChunk": record(
-        {
-            **identity("chat.completion.chunk"),
-            "choices": {
-                "description": "Empty in the last chunk, if that has the usage.",
-                **array(
-                    record(
-                        {
-                            "index": COUNT,
-                            "delta": DELTA,
-                            "logprobs": OBJECT_OR_NULL,
-                            "finish_reason": {
-                                "type": ["string", "null"],
-                                "enum": [*FINISH["enum"], None],
-                            },
-                        },
-                        optional=("logprobs",),
-                    )
-                ),
-            },
-            "usage": ref("Usage"),
-        },
-        optional=("usage",),
-    ),
-}
+SCHEMAS: dict[str, Schema] = {"ChatRequest": REQUEST}
 EVENT: Schema = {"anyOf": [ref("ChatCompletionChunk"), ref("Error")]}
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/chat/completions": {
         "post": {
             "operationId": "createChatCompletion",

@@ -1,12 +1,11 @@
 """Text completions in the document."""
 
-from typing import Any
+from server.json_types import JSONObject
+from server.wire.completions import MAX_PROMPTS, CompletionRequest
 
-from server.wire.completions import FINISHES, MAX_PROMPTS, CompletionRequest
-
-from .chat import COUNT, EXAMPLE, OBJECT_OR_NULL, identity
+from .chat import EXAMPLE
 from .chat import REQUEST as CHAT_REQUEST
-from .records import Schema, schema_of
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_RACE,
@@ -19,8 +18,6 @@ from .shared import (
     in_events,
     in_json,
     raced,
-    record,
-    ref,
 )
 
 # The fields that completions share with chats, and what is said of them there.
@@ -59,27 +56,9 @@ REQUEST["properties"] |= {
 }
 
 
-def completion(finish: Schema) -> Schema:
-    choice = record(
-        {"text": TEXT, "index": COUNT, "logprobs": OBJECT_OR_NULL, **finish}
-    )
-    fields = identity("text_completion")
-    return record(
-        {**fields, "choices": array(choice), "usage": ref("Usage")},
-        optional=("usage",),
-    )
-
-
-REASONS = list(FINISHES)
-SCHEMAS: dict[str, Schema] = {
-    "CompletionRequest": REQUEST,
-    "Completion": completion({"finish_reason": {"type": "string", "enum": REASONS}}),
-    "CompletionChunk": completion(
-        {"finish_reason": {"type": ["string", "null"], "enum": [*REASONS, None]}}
-    ),
-}
+SCHEMAS: dict[str, Schema] = {"CompletionRequest": REQUEST}
 EVENT: Schema = {"anyOf": [ref("CompletionChunk"), ref("Error")]}
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/completions": {
         "post": {
             "operationId": "createCompletion",

@@ -1,21 +1,20 @@
 """Anthropic's Messages in the document."""
 
-from typing import Any
-
-from server.wire.messages.request import CountRequest, CustomTool, MessageRequest
+from server.json_types import JSONObject
+from server.wire.messages.request import CountRequest, MessageRequest
+from server.wire.messages.tools import CustomTool
 from server.wire.messages.turns import (
-    Document,
-    Image,
-    Text,
-    Thought,
-    ToolResult,
-    ToolUse,
+    DocumentBlock,
+    ImageBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
 )
 
-from .chat import COUNT, EXAMPLE
-from .records import Schema, nullable, schema_of
+from .chat import EXAMPLE
+from .records import Schema, nullable, ref, schema_of
 from .shared import (
-    ERROR_FIELDS,
     KEYS,
     OF_MESSAGES,
     OF_RACES,
@@ -28,17 +27,15 @@ from .shared import (
     in_json,
     raced,
     record,
-    ref,
 )
 
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 BLOCKS: dict[str, type] = {
-    "text": Text,
-    "image": Image,
-    "document": Document,
-    "tool_use": ToolUse,
-    "tool_result": ToolResult,
-    "thinking": Thought,
+    "text": TextBlock,
+    "image": ImageBlock,
+    "document": DocumentBlock,
+    "tool_use": ToolUseBlock,
+    "tool_result": ToolResultBlock,
+    "thinking": ThinkingBlock,
 }
 SHOWN = ("text", "image", "document")
 
@@ -99,23 +96,6 @@ VERSION = {
     "schema": TEXT,
     "example": "2023-06-01",
 }
-MESSAGE_FIELDS: dict[str, Schema] = {
-    "id": TEXT,
-    "type": {"type": "string", "const": "message"},
-    "role": {"type": "string", "const": "assistant"},
-    "model": TEXT,
-    "content": array(
-        {"type": "object", "properties": {"type": TEXT}, "required": ["type"]}
-    ),
-    "stop_reason": TEXT_OR_NULL,
-    "stop_sequence": TEXT_OR_NULL,
-    "usage": {
-        "type": "object",
-        "properties": {"input_tokens": COUNT, "output_tokens": COUNT},
-        "required": ["output_tokens"],
-    },
-    "provider": {**TEXT, "description": "The id of the provider that has won."},
-}
 SCHEMAS: dict[str, Schema] = {
     "MessageRequest": asked(MessageRequest),
     "CountRequest": asked(CountRequest),
@@ -126,35 +106,8 @@ SCHEMAS: dict[str, Schema] = {
             turn("system", *SHOWN),
         ]
     },
-    "Message": record(MESSAGE_FIELDS),
-    "MessageEvent": {
-        "type": "object",
-        "description": "An event, whose name is its `type`: `message_start`,"
-        " `content_block_start`, `content_block_delta`, `content_block_stop`,"
-        " `message_delta`, `message_stop`, `ping`, `error`, and what else a provider of"
-        " this API sends.",
-        "properties": {
-            "type": TEXT,
-            "message": ref("Message"),
-            "index": COUNT,
-            "content_block": {"type": "object"},
-            "delta": {"type": "object"},
-            "error": record(ERROR_FIELDS, optional=("providers",)),
-        },
-        "required": ["type"],
-    },
-    "TokenCount": record(
-        {"input_tokens": COUNT, "provider": TEXT}, optional=("provider",)
-    ),
-    "MessagesError": record(
-        {
-            "type": {"type": "string", "const": "error"},
-            "error": record(ERROR_FIELDS, optional=("providers",)),
-            "request_id": TEXT,
-        }
-    ),
 }
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/messages": {
         "post": {
             "operationId": "createMessage",

@@ -1,11 +1,11 @@
 """Probes, the document, its page, and kept images in the document."""
 
-from typing import Any
+from server.json_types import JSON, JSONObject
 
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     ANYONE,
-    JSON,
+    JSON_TYPE,
     OF_ALL,
     TEXT,
     answer,
@@ -13,7 +13,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}
@@ -27,7 +26,7 @@ OF_FILES = {
 }
 
 
-def operation(name: str, summary: str, **responses: Any) -> dict[str, Any]:
+def operation(name: str, summary: str, **responses: JSON) -> JSONObject:
     return {
         "operationId": name,
         "tags": ["Server"],
@@ -40,7 +39,7 @@ def operation(name: str, summary: str, **responses: Any) -> dict[str, Any]:
     }
 
 
-def files(name: str, summary: str, *media_types: str) -> dict[str, Any]:
+def files(name: str, summary: str, *media_types: str) -> JSONObject:
     content = {name: {"schema": BYTES} for name in media_types}
     made = operation(
         name,
@@ -52,7 +51,7 @@ def files(name: str, summary: str, *media_types: str) -> dict[str, Any]:
 
 
 STATUS = in_json(ref("Status"))
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/healthz": {
         "get": operation(
             "isAlive", "Is the process alive?", _200=answer("It is.", STATUS)
@@ -70,7 +69,7 @@ PATHS: dict[str, Any] = {
         "get": operation(
             "retrieveDocument",
             "This document",
-            _200=answer("It.", {JSON: {"schema": {"type": "object"}}}),
+            _200=answer("It.", {JSON_TYPE: {"schema": {"type": "object"}}}),
         )
     },
     "/docs": {

@@ -1,12 +1,11 @@
 """The log of races in the document."""
 
-from typing import Any
-
+from server.json_types import JSONObject
 from server.racing.strategies import STRATEGIES
 from server.record.log import REMEMBERED
 
 from .chat import COUNT
-from .records import Schema
+from .records import Schema, ref
 from .shared import (
     KEYS,
     OF_API,
@@ -18,7 +17,6 @@ from .shared import (
     in_json,
     path_parameter,
     record,
-    ref,
 )
 
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
@@ -94,7 +92,7 @@ LIMIT: Schema = {
     "maximum": REMEMBERED,
     "default": 100,
 }
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/races": {
         "get": {
             "operationId": "listRaces",

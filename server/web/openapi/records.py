@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 import attrs
 from attrs.validators import and_, ge, in_, matches_re, min_len, optional
 
-Schema = dict[str, Any]
+from server.json_types import JSONObject
+
+Schema: TypeAlias = JSONObject
 
 # The whole numbers that are read as such: longer ones become floats.
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
@@ -45,6 +47,11 @@ def schema_of(record: type, about: Mapping[str, str] | None = None) -> Schema:
     required = [each.name for each in known if each.default is attrs.NOTHING]
     schema: Schema = {"type": "object", "properties": properties}
     return {**schema, "required": required} if required else schema
+
+
+def ref(name: str) -> Schema:
+    """Return what stands for the component *name*."""
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def nullable(schema: Schema) -> Schema:

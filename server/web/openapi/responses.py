@@ -1,18 +1,18 @@
 """The Responses API in the document."""
 
-from typing import Any
-
-from server.wire.responses.history import (
-    FunctionCall,
-    FunctionCallOutput,
+from server.json_types import JSONObject
+from server.wire.responses.input import (
+    InputFunctionCall,
+    InputFunctionCallOutput,
     InputMessage,
-    Thought,
+    InputReasoning,
 )
-from server.wire.responses.request import OPAQUE, ResponseRequest, Tool
+from server.wire.responses.request import OPAQUE, ResponseRequest
 from server.wire.responses.stored import MOST_LISTED, ORDERS
+from server.wire.responses.tools import ResponseTool
 
-from .chat import COUNT, EXAMPLE
-from .records import Schema, nullable, schema_of
+from .chat import EXAMPLE
+from .records import Schema, nullable, ref, schema_of
 from .shared import (
     KEYS,
     OF_API,
@@ -28,34 +28,7 @@ from .shared import (
     path_parameter,
     raced,
     record,
-    ref,
 )
-
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-NUMBER_OR_NULL: Schema = {"type": ["number", "null"]}
-COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
-FLAG: Schema = {"type": "boolean"}
-STATUSES = ["in_progress", "completed", "incomplete", "failed"]
-PARTS = ["output_text", "refusal", "reasoning_text", "summary_text"]
-# The events of a stream: the names of those that tell of the response, of an item, ...
-OF_RESPONSE = ["created", "in_progress", "completed", "incomplete", "failed"]
-OF_ITEM = ["output_item.added", "output_item.done"]
-OF_PART = [
-    f"{part}.{what}"
-    for part in ("content_part", "reasoning_summary_part")
-    for what in ("added", "done")
-]
-OF_TEXT = [
-    f"{kind}.{what}"
-    for kind in (
-        "output_text",
-        "refusal",
-        "reasoning_text",
-        "reasoning_summary_text",
-        "function_call_arguments",
-    )
-    for what in ("delta", "done")
-]
 
 
 def typed(kind: str, schema: Schema, *, bare: bool = False) -> Schema:
@@ -69,16 +42,16 @@ def typed(kind: str, schema: Schema, *, bare: bool = False) -> Schema:
 INPUT_ITEM: Schema = {
     "anyOf": [
         typed("message", schema_of(InputMessage), bare=True),
-        typed("function_call", schema_of(FunctionCall)),
-        typed("function_call_output", schema_of(FunctionCallOutput)),
-        typed("reasoning", schema_of(Thought)),
+        typed("function_call", schema_of(InputFunctionCall)),
+        typed("function_call_output", schema_of(InputFunctionCallOutput)),
+        typed("reasoning", schema_of(InputReasoning)),
         {
             **typed("item_reference", record({"id": TEXT}), bare=True),
             "not": {"required": ["role"]},
         },
     ]
 }
-TOOL = typed("function", schema_of(Tool))
+TOOL = typed("function", schema_of(ResponseTool))
 TOOL["properties"]["name"] = {"type": "string", "minLength": 1}
 TOOL["required"] = ["name", "type"]
 REQUEST = raced(
@@ -117,162 +90,19 @@ REQUEST["anyOf"] = [
         "properties": {"previous_response_id": {"type": "string"}},
     },
 ]
-PART: Schema = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string", "enum": PARTS},
-        "text": TEXT,
-        "refusal": TEXT,
-        "annotations": {"type": "array"},
-        "logprobs": {"type": "array"},
-    },
-    "required": ["type"],
-}
-STATUS: Schema = {"type": "string", "enum": STATUSES[:3]}
-ITEM: Schema = {
-    "oneOf": [
-        record(
-            {
-                "type": {"type": "string", "const": "message"},
-                "id": TEXT,
-                "status": STATUS,
-                "role": {"type": "string", "const": "assistant"},
-                "content": array(PART),
-            }
-        ),
-        record(
-            {
-                "type": {"type": "string", "const": "function_call"},
-                "id": TEXT,
-                "status": STATUS,
-                "call_id": TEXT,
-                "name": TEXT,
-                "arguments": {**TEXT, "description": "JSON text."},
-            }
-        ),
-        record(
-            {
-                "type": {"type": "string", "const": "reasoning"},
-                "id": TEXT,
-                "status": STATUS,
-                "summary": array(PART),
-                "content": array(PART),
-                "encrypted_content": TEXT,
-            },
-            optional=("content", "encrypted_content"),
-        ),
-    ]
-}
-USAGE = record(
-    {
-        "input_tokens": COUNT,
-        "input_tokens_details": {"type": "object"},
-        "output_tokens": COUNT,
-        "output_tokens_details": {"type": "object"},
-        "total_tokens": COUNT,
-    }
-)
-RESPONSE = record(
-    {
-        "id": TEXT,
-        "object": {"type": "string", "const": "response"},
-        "created_at": COUNT,
-        "status": {"type": "string", "enum": STATUSES},
-        "completed_at": COUNT_OR_NULL,
-        "background": {"type": "boolean", "const": False},
-        "error": {"anyOf": [record({"code": TEXT, "message": TEXT}), {"type": "null"}]},
-        "incomplete_details": {
-            "anyOf": [record({"reason": TEXT}), {"type": "null"}],
-        },
-        "instructions": TEXT_OR_NULL,
-        "max_output_tokens": COUNT_OR_NULL,
-        "model": {**TEXT, "description": "The upstream's own name of the model."},
-        "output": array(ref("OutputItem")),
-        "parallel_tool_calls": FLAG,
-        "previous_response_id": TEXT_OR_NULL,
-        "reasoning": record({"effort": TEXT_OR_NULL, "summary": TEXT_OR_NULL}),
-        "temperature": NUMBER_OR_NULL,
-        "text": record({"format": {"type": "object"}, "verbosity": TEXT_OR_NULL}),
-        "tool_choice": {"anyOf": [TEXT, {"type": "object"}]},
-        "tools": array({"type": "object"}),
-        "top_logprobs": COUNT,
-        "top_p": NUMBER_OR_NULL,
-        "truncation": TEXT,
-        "usage": {"anyOf": [USAGE, {"type": "null"}]},
-        "user": TEXT_OR_NULL,
-        "metadata": {"type": "object"},
-        "provider": {
-            "type": ["string", "null"],
-            "description": "The id of the provider that has won; null: nobody has.",
-        },
-    }
-)
-
-
-def event(kinds: list[str], **fields: Schema) -> Schema:
-    """Return the schema of the events `response.KIND`."""
-    names = [f"response.{kind}" for kind in kinds]
-    kind: Schema = {"type": "string", "enum": names}
-    return record({"type": kind, "sequence_number": COUNT, **fields})
-
-
-PLACE = {"output_index": COUNT, "item_id": TEXT}
-EVENT: Schema = {
-    "oneOf": [
-        event(OF_RESPONSE, response=ref("Response")),
-        event(OF_ITEM, output_index=COUNT, item=ref("OutputItem")),
-        event(OF_PART, **PLACE, part=PART),
-        event(OF_TEXT, **PLACE),
-        record(
-            {
-                "type": {"type": "string", "const": "error"},
-                "sequence_number": COUNT,
-                "code": TEXT_OR_NULL,
-                "message": TEXT,
-                "param": TEXT_OR_NULL,
-                "error": {"type": "object"},
-            }
-        ),
-    ]
-}
 SCHEMAS: dict[str, Schema] = {
     "ResponseRequest": REQUEST,
     "InputItem": INPUT_ITEM,
-    "Response": RESPONSE,
-    "ResponseEvent": EVENT,
-    "OutputItem": ITEM,
-    "DeletedResponse": record(
-        {
-            "id": TEXT,
-            "object": {"type": "string", "const": "response.deleted"},
-            "deleted": {"type": "boolean", "const": True},
-        }
-    ),
-    "InputItems": record(
-        {
-            "object": {"type": "string", "const": "list"},
-            "data": array(
-                {
-                    "type": "object",
-                    "properties": {"type": TEXT, "id": TEXT},
-                    "required": ["type", "id"],
-                }
-            ),
-            "first_id": TEXT_OR_NULL,
-            "last_id": TEXT_OR_NULL,
-            "has_more": FLAG,
-        }
-    ),
 }
 
 
-def query(name: str, description: str, schema: Schema) -> dict[str, Any]:
+def query(name: str, description: str, schema: Schema) -> JSONObject:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 OF_STORE = (400, *OF_API, 404)
 ID = path_parameter("id", "A stored response's id.", "resp_0123456789abcdef")
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/responses": {
         "post": {
             "operationId": "createResponse",

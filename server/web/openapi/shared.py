@@ -1,20 +1,20 @@
 """What the operations of the document share: errors, headers, whom a request names."""
 
 from collections.abc import Mapping
-from typing import Any
 
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.catalog import LONGEST_NAME
 from server.racing.lineup import RaceOptions
 from server.racing.strategies import STRATEGIES
 
-from .records import Schema, nullable, schema_of
+from .records import Schema, nullable, ref, schema_of
 
-JSON = "application/json"
+JSON_TYPE = "application/json"
 EVENTS = "text/event-stream"
 
-ANYONE: list[dict[str, Any]] = []
+ANYONE: list[JSONObject] = []
 # The empty one: a server without keys lets anyone in.
-KEYS: list[dict[str, Any]] = [{"bearer": []}, {"x-api-key": []}, {}]
+KEYS: list[JSONObject] = [{"bearer": []}, {"x-api-key": []}, {}]
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
@@ -53,7 +53,7 @@ OF_RACE = (400, *OF_API, 404, 413, 422, 429, 502, 503, 504)
 OF_MESSAGES = (400, *OF_API, 404, 413, 429, 504, 529)
 
 TEXT: Schema = {"type": "string"}
-HEADERS: dict[str, Any] = {
+HEADERS: JSONObject = {
     "X-Request-ID": {
         "description": "The request's id: the client's own `x-request-id`, or a new"
         " one. `/v1/races` knows the request's race by it.",
@@ -97,10 +97,6 @@ OF_ERRORS: dict[int, tuple[str, ...]] = {
 }
 
 
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def record(properties: Mapping[str, Schema], optional: tuple[str, ...] = ()) -> Schema:
     """Return the schema of an object that has all *properties*, but for *optional*."""
     required = [name for name in properties if name not in optional]
@@ -111,39 +107,39 @@ def array(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def headers(*names: str) -> dict[str, Any]:
+def headers(*names: str) -> JSONObject:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def answer(
     description: str,
-    content: Mapping[str, Any] | None = None,
+    content: JSONMapping | None = None,
     names: tuple[str, ...] = ("X-Request-ID",),
-) -> dict[str, Any]:
+) -> JSONObject:
     """Return a response with *content*, by media type, and the headers *names*."""
     made = {"description": description, "headers": headers(*names)}
     return made if content is None else {**made, "content": dict(content)}
 
 
-def in_json(schema: Schema) -> dict[str, Any]:
-    return {JSON: {"schema": schema}}
+def in_json(schema: Schema) -> JSONObject:
+    return {JSON_TYPE: {"schema": schema}}
 
 
-def in_events(schema: Schema, last: str | None = None) -> dict[str, Any]:
+def in_events(schema: Schema, last: str | None = None) -> JSONObject:
     """
     Return the content of a stream whose events' data is JSON of *schema*.
 
     *last* is the data of an event that is no JSON. As the media type's schema stands
     that of one event: whole streams have none before OpenAPI 3.2.
     """
-    data: Schema = {**TEXT, "contentMediaType": JSON, "contentSchema": schema}
+    data: Schema = {**TEXT, "contentMediaType": JSON_TYPE, "contentSchema": schema}
     if last is not None:
         data = {"anyOf": [{"type": "string", "const": last}, data]}
     event = record({"event": TEXT, "data": data}, optional=("event",))
     return {EVENTS: {"schema": {**event, "description": "One event of the stream."}}}
 
 
-def errors(statuses: tuple[int, ...], shape: str = "Error") -> dict[str, Any]:
+def errors(statuses: tuple[int, ...], shape: str = "Error") -> JSONObject:
     """Return the responses with *statuses*, in the *shape* of the API that is asked."""
     return {
         str(status): {"$ref": f"#/components/responses/{shape}{status}"}
@@ -151,7 +147,7 @@ def errors(statuses: tuple[int, ...], shape: str = "Error") -> dict[str, Any]:
     }
 
 
-def error_responses(statuses: tuple[int, ...], shape: str) -> dict[str, Any]:
+def error_responses(statuses: tuple[int, ...], shape: str) -> JSONObject:
     """Return the components that `errors` refers to."""
     of_shape = ("X-Request-ID",) if shape == "Error" else ("X-Request-ID", "Request-ID")
     return {
@@ -164,7 +160,7 @@ def error_responses(statuses: tuple[int, ...], shape: str) -> dict[str, Any]:
     }
 
 
-def body(schema: Schema, example: Any, media_type: str = JSON) -> dict[str, Any]:
+def body(schema: Schema, example: JSON, media_type: str = JSON_TYPE) -> JSONObject:
     """Return the request body of an operation."""
     return {
         "required": True,
@@ -172,7 +168,7 @@ def body(schema: Schema, example: Any, media_type: str = JSON) -> dict[str, Any]
     }
 
 
-def path_parameter(name: str, description: str, example: str) -> dict[str, Any]:
+def path_parameter(name: str, description: str, example: str) -> JSONObject:
     return {
         "name": name,
         "in": "path",
@@ -223,29 +219,3 @@ SELECTION: dict[str, Schema] = {
         **nullable(RACE_OPTIONS),
     },
 }
-LOSS = record(
-    {
-        "id": {**TEXT, "description": "The provider's id."},
-        "phase": {
-            "type": "string",
-            "enum": ["connect", "headers", "first_token", "stream"],
-            "description": "How far it has come.",
-        },
-        "status": {"type": ["integer", "null"], "description": "Its HTTP status."},
-        "code": TEXT,
-        "message": TEXT,
-        "ms": {"type": "number", "minimum": 0},
-    }
-)
-ERROR_FIELDS: dict[str, Schema] = {
-    "message": TEXT,
-    "type": TEXT,
-    "param": {"type": ["string", "null"]},
-    "code": {"type": ["string", "null"]},
-    "providers": {
-        "description": "Why each racer is out, where nobody has won.",
-        **array(LOSS),
-    },
-}
-ERROR = record({"error": record(ERROR_FIELDS, optional=("providers",))})
-SCHEMAS = {"Error": ERROR}

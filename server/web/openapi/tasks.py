@@ -1,11 +1,9 @@
 """Images, speech, transcriptions and embeddings in the document."""
 
-from typing import Any
-
 from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
+from server.json_types import JSONObject
 
-from .chat import COUNT
-from .records import Schema, schema_of
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_RACE,
@@ -21,7 +19,6 @@ from .shared import (
     in_json,
     raced,
     record,
-    ref,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
@@ -65,23 +62,6 @@ SCHEMAS: dict[str, Schema] = {
             },
         )
     ),
-    "Images": record(
-        {
-            "created": COUNT,
-            "model": TEXT,
-            "provider": {**TEXT, "description": "The id of the provider that has won."},
-            "data": array(
-                record(
-                    {
-                        "url": {"type": "string", "format": "uri"},
-                        "b64_json": TEXT,
-                        "revised_prompt": {"type": ["string", "null"]},
-                    },
-                    optional=("url", "b64_json"),
-                )
-            ),
-        }
-    ),
     "SpeechRequest": raced(schema_of(SpeechRequest)),
     "TranscriptionRequest": TRANSCRIPTION,
     "Transcription": {"type": "object", "properties": {"text": TEXT}},
@@ -99,8 +79,8 @@ SCHEMAS: dict[str, Schema] = {
 
 
 def operation(
-    name: str, tag: str, summary: str, asked: dict[str, Any], made: dict[str, Any]
-) -> dict[str, Any]:
+    name: str, tag: str, summary: str, asked: JSONObject, made: JSONObject
+) -> JSONObject:
     return {
         "post": {
             "operationId": name,
@@ -113,7 +93,7 @@ def operation(
     }
 
 
-def image_operation(name: str, summary: str) -> dict[str, Any]:
+def image_operation(name: str, summary: str) -> JSONObject:
     example = {"prompt": "a futuristic cityscape at sunset", "model": "flux"}
     return operation(
         name,
@@ -124,7 +104,7 @@ def image_operation(name: str, summary: str) -> dict[str, Any]:
     )
 
 
-PATHS: dict[str, Any] = {
+PATHS: JSONObject = {
     "/images/generations": image_operation(
         "createImage", "Make images: the first bytes that really are one win"
     ),

@@ -1,9 +1,12 @@
-"""Chat completions, with the providers in the body or, under /api, in the path."""
+"""Formats whose requests are chats, with the providers in the body or in the path."""
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from providers import ChatRequest
 from server.web.answering import race_chat
-from server.wire.chat import CHAT, parse
+from server.wire.format import Format
+from server.wire.formats import CHAT
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -11,7 +14,15 @@ from .paths import providers_in_path
 routes = web.RouteTableDef()
 
 
-@routes.post("/chat/completions")
-async def create_chat_completion(request: web.Request) -> web.StreamResponse:
-    chat, selection = parse(await body_of(request), providers_in_path(request))
-    return await race_chat(request, chat, selection, CHAT)
+def serving(form: Format[ChatRequest]) -> Handler:
+    """Return the handler of requests in *form*: parse, choose the racers, answer."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        path = providers_in_path(request)
+        chat, selection = form.parse(await body_of(request), path, request.headers)
+        return await race_chat(request, chat, selection, form.rendering(chat))
+
+    return handler
+
+
+routes.post(CHAT.path)(serving(CHAT))

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.racing.batch import ChatLineup, batched
 from server.web.answering import race_chat
-from server.wire.completions import form_of, parse
+from server.wire.formats import COMPLETIONS
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -12,13 +12,16 @@ from .paths import providers_in_path
 routes = web.RouteTableDef()
 
 
-@routes.post("/completions")
+@routes.post(COMPLETIONS.path)
 async def create_completion(request: web.Request) -> web.StreamResponse:
-    completion, selection = parse(await body_of(request), providers_in_path(request))
+    path = providers_in_path(request)
+    completion, selection = COMPLETIONS.parse(
+        await body_of(request), path, request.headers
+    )
     chats = completion.chats()
-    form = form_of(completion, include_usage=chats[0].include_usage)
 
     def batch(lineup: ChatLineup) -> ChatLineup:
         return batched(lineup, chats, completion.each)
 
+    form = COMPLETIONS.rendering(completion)
     return await race_chat(request, chats[0], selection, form, batch)

@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
-from server.web.answering import race_chat, race_count
-from server.wire.messages.answer import FORMAT
+from server.web.answering import race_count
+from server.wire.formats import MESSAGES
+from server.wire.messages import parse_count
 from server.wire.messages.count import estimate, render
-from server.wire.messages.request import parse, parse_count
 
 from .bodies import body_of
+from .chat import serving
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -15,11 +16,7 @@ routes = web.RouteTableDef()
 ESTIMATED = {"X-Token-Count": "estimate"}
 
 
-@routes.post("/messages")
-async def create_message(request: web.Request) -> web.StreamResponse:
-    path = providers_in_path(request)
-    chat, selection = parse(await body_of(request), path, request.headers)
-    return await race_chat(request, chat, selection, FORMAT)
+routes.post(MESSAGES.path)(serving(MESSAGES))
 
 
 @routes.post("/messages/count_tokens")

@@ -19,16 +19,17 @@ from server.errors import (
 from server.stores.responses import ResponseStore
 from server.web.answering import race_chat
 from server.web.context import RESPONSES, VISIT
+from server.wire import formats
 from server.wire.responses import (
-    Rendering,
+    ResponseRendering,
     ResponseRequest,
     input_items,
-    parse,
     shortened,
     shown,
 )
-from server.wire.responses.history import reference_in, thought_in
+from server.wire.responses.input import reasoning_in, reference_in
 from server.wire.responses.request import OPAQUE
+from server.wire.responses.stored import DeletedResponse
 
 from .bodies import body_of
 from .paths import providers_in_path
@@ -38,14 +39,17 @@ log = structlog.get_logger(__name__)
 routes = web.RouteTableDef()
 
 
-@routes.post("/responses")
+@routes.post(formats.RESPONSES.path)
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
-    wanted, selection = parse(await body_of(request), providers_in_path(request))
+    path = providers_in_path(request)
+    wanted, selection = formats.RESPONSES.parse(
+        await body_of(request), path, request.headers
+    )
     earlier = await _earlier(store, owner, wanted)
     items = await _items(store, owner, wanted)
     chat = wanted.chat(earlier, items)
-    rendering = Rendering(wanted, items)
+    rendering = ResponseRendering(wanted, items)
 
     async def keep() -> None:
         if not wanted.kept:
@@ -90,7 +94,12 @@ async def delete_response(request: web.Request) -> web.Response:
     name = request.match_info["id"]
     if not await _store(request).delete(_owner(request), name):
         raise _unknown(name)
-    return _json({"id": name, "object": "response.deleted", "deleted": True})
+    deleted: DeletedResponse = {
+        "id": name,
+        "object": "response.deleted",
+        "deleted": True,
+    }
+    return _json(deleted)
 
 
 @routes.get("/responses/{id}/input_items")
@@ -124,11 +133,11 @@ async def _items(
     """
     Return the input, with what it refers to in the references' places.
 
-    Clients send reasoning back without its encrypted content, which an upstream wants
-    with it, unless they have asked for that; it is stored all the same.
+    Clients send reasoning back without what an upstream wants with it, unless they
+    have asked for it; it is stored all the same.
     """
-    names, thoughts = wanted.references(), wanted.thoughts()
-    ids = [*names, *thoughts]
+    names = wanted.references()
+    ids = [*names, *wanted.reasoning_ids()]
     stored = await store.items(owner, ids) if ids else {}
     for name in names:
         if name not in stored:
@@ -138,7 +147,7 @@ async def _items(
                 param="input",
             )
     return [
-        stored.get(reference_in(item) or thought_in(item) or "", item)
+        stored.get(reference_in(item) or reasoning_in(item) or "", item)
         for item in wanted.items()
     ]
 

@@ -1,43 +1,55 @@
-"""Anthropic's Messages, as we serve them: events, whole messages, errors."""
+"""Answers of Anthropic's Messages API: streams of events, and whole messages."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, field
 
-from providers import ChatPiece, NativeEvent, ProviderProtocolError
-from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
-from server.wire.format import Format
+from providers import (
+    MESSAGES,
+    ChatPiece,
+    NativeEvent,
+    ProviderProtocolError,
+    chunks_of,
+)
+from server.json_types import JSONObject
+from server.wire.bound import AnswerSize
+from server.wire.format import Rendering
+from server.wire.frames import event_frame
 
-from .events import MAX_ANSWER, Event, Events
+from .errors import error_frame
+from .events import MessageEvent
+from .passing import Passing
+from .translating import Translating
 
-# The statuses that the API has, and what it calls them.
-TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "invalid_request_error",
-    409: "conflict_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-# What it says where others have these.
-STATUSES = {422: 400, 503: 529}
-# How upstreams say that they have too much to do.
-OVERLOADED = (429, 503, 529)
+Event = MessageEvent | JSONObject | NativeEvent
+
+
+@define(eq=False)
+class MessageEvents:
+    """An answer's events: passed on or translated, as its first chunk allows."""
+
+    provider: str
+    model: str
+    _source: Passing | Translating | None = field(default=None, init=False)
+
+    def of(self, pieces: Iterable[ChatPiece]) -> Iterator[Event]:
+        for chunk in chunks_of(pieces):
+            if self._source is None:
+                passes = any(event.format == MESSAGES for event in chunk.native)
+                source = Passing if passes else Translating
+                self._source = source(self.provider, self.model)
+            yield from self._source.events(chunk)
+
+    def end(self) -> Iterable[Event]:
+        return self._source.end() if self._source is not None else ()
 
 
 @define(eq=False)
 class MessagesStream:
     """Chunks to server-sent events, each with its name."""
 
-    events: Events
+    events: MessageEvents
 
     def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the frames for chunks that arrived together."""
@@ -49,7 +61,7 @@ class MessagesStream:
 
 
 @define(eq=False)
-class _Message:
+class GrowingMessage:
     """
     A message, put together from its events.
 
@@ -57,33 +69,34 @@ class _Message:
     name of the field.
     """
 
-    fields: Event = field(factory=dict)
-    blocks: dict[int, Event] = field(factory=dict)
+    fields: JSONObject = field(factory=dict)
+    blocks: dict[int, JSONObject] = field(factory=dict)
     texts: dict[int, dict[str, list[str]]] = field(factory=dict)
-    size: int = 0
+    _size: AnswerSize = field(factory=AnswerSize, init=False)
 
-    def add(self, made: Event | NativeEvent) -> None:
-        data = made.data if isinstance(made, NativeEvent) else orjson.dumps(made)
-        event = orjson.loads(data)
-        self.size += len(data)
-        if self.size > MAX_ANSWER:
-            raise ProviderProtocolError(f"the answer is larger than {MAX_ANSWER} bytes")
-        match event["type"]:
+    def add(self, event: Event) -> None:
+        """Take in *event*; raises ProviderProtocolError if there is no end to it."""
+        data = event.data if isinstance(event, NativeEvent) else orjson.dumps(event)
+        self._size.grow(len(data))
+        payload = orjson.loads(data)
+        match payload["type"]:
             case "message_start":
-                self.fields |= event["message"]
+                self.fields |= payload["message"]
             case "content_block_start":
-                self.blocks[event["index"]] = dict(event["content_block"])
+                self.blocks[payload["index"]] = dict(payload["content_block"])
             case "content_block_delta":
-                self._grow(event["index"], event["delta"])
+                self._grow(payload["index"], payload["delta"])
             case "message_delta":
-                self._finish(**event)
+                self._finish(payload)
 
-    def _finish(self, delta: Event, usage: Event, **more: Any) -> None:
-        told = {name: count for name, count in usage.items() if count is not None}
-        del more["type"]
-        self.fields |= {**more, **delta, "usage": {**self.fields["usage"], **told}}
+    def _finish(self, event: JSONObject) -> None:
+        """Add what is known at the end only: why it ended, and the usage."""
+        delta, usage = event.pop("delta"), event.pop("usage")
+        del event["type"]
+        counts = {name: count for name, count in usage.items() if count is not None}
+        self.fields |= {**event, **delta, "usage": {**self.fields["usage"], **counts}}
 
-    def _grow(self, index: int, delta: Event) -> None:
+    def _grow(self, index: int, delta: JSONObject) -> None:
         """Add a delta to its block: texts grow, and a citation is one more."""
         block, texts = self.blocks[index], self.texts.setdefault(index, {})
         for name, value in delta.items():
@@ -94,16 +107,17 @@ class _Message:
             elif name != "type":
                 block[name] = value
 
-    def payload(self) -> Event:
+    def payload(self) -> JSONObject:
+        """Return the message; raises ProviderProtocolError if a call is broken."""
         for index, texts in self.texts.items():
             block = self.blocks[index]
-            said = {name: "".join(pieces) for name, pieces in texts.items()}
-            if arguments := said.pop("partial_json", ""):
+            whole = {name: "".join(pieces) for name, pieces in texts.items()}
+            if arguments := whole.pop("partial_json", ""):
                 block["input"] = self._input(arguments)
-            block |= {name: (block.get(name) or "") + said[name] for name in said}
+            block |= {name: (block.get(name) or "") + whole[name] for name in whole}
         return {**self.fields, "content": list(self.blocks.values())}
 
-    def _input(self, arguments: str) -> dict[str, Any]:
+    def _input(self, arguments: str) -> JSONObject:
         """Parse a call's input; one that was cut short can't be shown."""
         try:
             parsed = orjson.loads(arguments)
@@ -118,8 +132,8 @@ class _Message:
 class MessagesAnswer:
     """Chunks to one message: what the events of a stream would come to."""
 
-    events: Events
-    _message: _Message = field(factory=_Message, init=False)
+    events: MessageEvents
+    _message: GrowingMessage = field(factory=GrowingMessage, init=False)
 
     def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
@@ -133,49 +147,15 @@ class MessagesAnswer:
         return orjson.dumps(self._message.payload())
 
 
-def error_frame(error: GatewayError) -> bytes:
-    return _frame({"type": "error", "error": error_object(error)})
-
-
-def error_answer(error: GatewayError, request_id: str) -> tuple[int, bytes]:
-    """Return the status and the body of an answer that is an error."""
-    payload = {"type": "error", "error": error_object(error), "request_id": request_id}
-    return status_of(error), orjson.dumps(payload)
-
-
-def status_of(error: GatewayError) -> int:
-    match error:
-        case StreamInterrupted():
-            losses: Sequence[Loss] = (error.loss,)
-        case NobodyWon(status=502):
-            losses = error.losses
-        case _:
-            return STATUSES.get(error.status, error.status)
-    busy = all(loss.error.status in OVERLOADED for loss in losses)
-    return 529 if busy else 500
-
-
-def error_object(error: GatewayError) -> dict[str, Any]:
-    """Return the error as it stands under `error`: with what all errors here have."""
-    return error.payload() | {"type": _type(error)}
-
-
-def _type(error: GatewayError) -> str:
-    other = TYPES[400] if error.status < 500 else TYPES[500]  # noqa: PLR2004 - HTTP's
-    return TYPES.get(status_of(error), other)
-
-
-def _frame(event: Event | NativeEvent) -> bytes:
+def _frame(event: Event) -> bytes:
     if isinstance(event, NativeEvent):
         # A line feed between JSON's tokens would end the field.
-        data = event.data.replace(b"\n", b"\ndata: ")
-        return b"event: %s\ndata: %s\n\n" % (event.name.encode(), data)
-    name = event["type"].encode()
-    return b"event: %s\ndata: %s\n\n" % (name, orjson.dumps(event))
+        return event_frame(event.name, event.data.replace(b"\n", b"\ndata: "))
+    return event_frame(event["type"], orjson.dumps(event))
 
 
-FORMAT = Format(
-    stream=lambda _, provider, model: MessagesStream(Events(provider, model)),
-    answer=lambda _, provider, model: MessagesAnswer(Events(provider, model)),
+RENDERING = Rendering(
+    stream=lambda _, provider, model: MessagesStream(MessageEvents(provider, model)),
+    answer=lambda _, provider, model: MessagesAnswer(MessageEvents(provider, model)),
     error_frame=error_frame,
 )

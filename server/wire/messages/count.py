@@ -1,11 +1,12 @@
 """The count of a message's tokens: a vendor's, or an estimate where nobody counts."""
 
 from math import ceil
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import orjson
 
 from providers import ChatRequest
+from server.json_types import JSON, Count
 
 # So many bytes of UTF-8 are a token, about, in all tokenizers of the day.
 BYTES_PER_TOKEN = 4
@@ -14,36 +15,41 @@ MEDIA_TOKENS = 1600
 TEXTS = ("system", "messages", "tools")
 
 
+class TokenCountPayload(TypedDict):
+    input_tokens: Count
+    provider: NotRequired[str]
+
+
 def render(tokens: int, provider: str | None = None) -> bytes:
     """Return the answer; *provider* is who has counted, None: nobody has."""
-    counted = {"input_tokens": tokens}
-    return orjson.dumps(
-        counted if provider is None else counted | {"provider": provider}
-    )
+    payload: TokenCountPayload = {"input_tokens": tokens}
+    if provider is not None:
+        payload["provider"] = provider
+    return orjson.dumps(payload)
 
 
 def estimate(request: ChatRequest) -> int:
     """Guess the number of tokens: a quarter of the bytes, and so many for a picture."""
     body = request.native.body if request.native is not None else request.body
-    said, media = _less_media({name: body[name] for name in TEXTS if body.get(name)})
-    return ceil(len(orjson.dumps(said)) / BYTES_PER_TOKEN) + media * MEDIA_TOKENS
+    texts, media = _without_media({n: body[n] for n in TEXTS if body.get(n)})
+    return ceil(len(orjson.dumps(texts)) / BYTES_PER_TOKEN) + media * MEDIA_TOKENS
 
 
-def _less_media(value: Any) -> tuple[Any, int]:
+def _without_media(value: JSON) -> tuple[JSON, int]:
     """Return *value* without pictures and documents that are not text; count these."""
     if isinstance(value, dict):
         if value.get("type") in ("image", "document") and _is_media(
             value.get("source")
         ):
             return None, 1
-        pairs = {name: _less_media(each) for name, each in value.items()}
-        left = {name: said for name, (said, _) in pairs.items()}
-        return left, sum(media for _, media in pairs.values())
+        pairs = {name: _without_media(each) for name, each in value.items()}
+        rest = {name: text for name, (text, _) in pairs.items()}
+        return rest, sum(media for _, media in pairs.values())
     if isinstance(value, list):
-        items = [_less_media(each) for each in value]
-        return [said for said, _ in items], sum(media for _, media in items)
+        items = [_without_media(each) for each in value]
+        return [text for text, _ in items], sum(media for _, media in items)
     return value, 0
 
 
-def _is_media(source: Any) -> bool:
+def _is_media(source: JSON) -> bool:
     return isinstance(source, dict) and source.get("type") in ("base64", "url", "file")

@@ -1,32 +1,35 @@
 """The turns of Anthropic's Messages as those of a chat: blocks to parts and calls."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import orjson
 from attrs import define, field, frozen
 from attrs.validators import in_, min_len
 
 from server.errors import InvalidRequest
+from server.json_types import JSONMapping, JSONObject
 from server.wire.reading import make
 
-Block = Mapping[str, Any]
-Blocks = Sequence[Block]
+Block: TypeAlias = JSONMapping
+Blocks: TypeAlias = Sequence[Block]
 
 
 @frozen(kw_only=True)
 class Turn:
+    """One turn of a conversation: whose it is, and its text or blocks."""
+
     role: str = field(validator=in_(("user", "assistant", "system")))
     content: str | tuple[Block, ...]
 
 
 @frozen(kw_only=True)
-class Text:
+class TextBlock:
     text: str
 
 
 @frozen(kw_only=True)
-class Source:
+class BlockSource:
     """Where an image or a document is; its *type* decides which fields it has."""
 
     type: str
@@ -37,51 +40,51 @@ class Source:
 
 
 @frozen(kw_only=True)
-class Image:
-    source: Source
+class ImageBlock:
+    source: BlockSource
 
 
 @frozen(kw_only=True)
-class Document:
-    source: Source
+class DocumentBlock:
+    source: BlockSource
     title: str | None = None
     context: str | None = None
 
 
 @frozen(kw_only=True)
-class ToolUse:
+class ToolUseBlock:
     id: str = field(validator=min_len(1))
     name: str = field(validator=min_len(1))
     input: Block
 
 
 @frozen(kw_only=True)
-class ToolResult:
+class ToolResultBlock:
     tool_use_id: str = field(validator=min_len(1))
     content: str | tuple[Block, ...] | None = None
     is_error: bool | None = None
 
 
 @frozen(kw_only=True)
-class Thought:
+class ThinkingBlock:
     thinking: str
 
 
 @define
 class Turns:
     """
-    Translates turns; *only* names the first thing in them that no other API can say.
+    Translates turns; *only* names the first thing in them that no other API has.
 
-    Blocks of a type that is not known are such things; known ones that lack a field
-    raise InvalidRequest.
+    A block of an unknown type is such a thing; a known one that lacks a field raises
+    InvalidRequest.
     """
 
     only: str = field(default="", init=False)
 
     def translated(
         self, system: str | Blocks | None, turns: Iterable[Turn]
-    ) -> list[dict[str, Any]]:
-        """Return the messages of a chat; raises InvalidRequest if they say nothing."""
+    ) -> list[JSONObject]:
+        """Return the messages of a chat; raises InvalidRequest if there are none."""
         messages = self._system(system or "", "system")
         for i, turn in enumerate(turns):
             where = f"messages[{i}].content"
@@ -97,114 +100,114 @@ class Turns:
             raise InvalidRequest("'messages' has no content.", param="messages")
         return messages or [{"role": "user", "content": self.only}]
 
-    def _system(self, content: str | Blocks, where: str) -> list[dict[str, Any]]:
+    def _system(self, content: str | Blocks, where: str) -> list[JSONObject]:
         parts = self._all_parts(_blocks(content), where)
         text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
         return [{"role": "system", "content": text}] if text else []
 
-    def _user(self, blocks: Blocks, where: str) -> list[dict[str, Any]]:
+    def _user(self, blocks: Blocks, where: str) -> list[JSONObject]:
         """Return the results of tools, each a message, and what the user says."""
-        results: list[dict[str, Any]] = []
-        parts: list[dict[str, Any]] = []
+        results: list[JSONObject] = []
+        parts: list[JSONObject] = []
         for i, block in enumerate(blocks):
             at = f"{where}[{i}]"
             if _type(block, at) == "tool_result":
-                message, seen = self._result(make(block, ToolResult, at), at)
+                message, media = self._result(make(block, ToolResultBlock, at), at)
                 results.append(message)
                 # Pictures can't stand in a tool's message: they come right after it.
-                parts += seen
+                parts += media
             else:
                 parts += self._parts(block, at)
         content = _joined(parts)
         return [*results, {"role": "user", "content": content}] if content else results
 
     def _result(
-        self, result: ToolResult, at: str
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        self, result: ToolResultBlock, at: str
+    ) -> tuple[JSONObject, list[JSONObject]]:
         parts = self._all_parts(_blocks(result.content or ""), f"{at}.content")
-        seen = [part for part in parts if part["type"] != "text"]
+        media = [part for part in parts if part["type"] != "text"]
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         if result.is_error:
             text = f"Error: {text}" if text else "Error"
-        if seen:
+        if media:
             label = f"What the tool call {result.tool_use_id} has returned:"
-            seen.insert(0, {"type": "text", "text": label})
+            media.insert(0, {"type": "text", "text": label})
             text = text or "See the user's next message."
         call = {"role": "tool", "tool_call_id": result.tool_use_id}
-        return {**call, "content": text}, seen
+        return {**call, "content": text}, media
 
-    def _assistant(self, blocks: Blocks, where: str) -> list[dict[str, Any]]:
-        said: list[str] = []
-        thought: list[str] = []
-        calls: list[dict[str, Any]] = []
+    def _assistant(self, blocks: Blocks, where: str) -> list[JSONObject]:
+        texts: list[str] = []
+        reasoning: list[str] = []
+        calls: list[JSONObject] = []
         for i, block in enumerate(blocks):
             at = f"{where}[{i}]"
             match _type(block, at):
                 case "text":
-                    said.append(make(block, Text, at).text)
+                    texts.append(make(block, TextBlock, at).text)
                 case "thinking":
-                    thought.append(make(block, Thought, at).thinking)
+                    reasoning.append(make(block, ThinkingBlock, at).thinking)
                 case "redacted_thinking":
-                    pass  # for nobody but its model to read
+                    pass  # only the model that wrote it can read it
                 case "tool_use":
-                    calls.append(_call(make(block, ToolUse, at)))
+                    calls.append(_call(make(block, ToolUseBlock, at)))
                 case other:
                     self._give_up(f"content blocks of the type {other!r}")
-        text = "".join(said)
+        text = "".join(texts)
         if not text and not calls:
             return []
-        message: dict[str, Any] = {"role": "assistant", "content": text or None}
-        if any(thought):
-            message["reasoning_content"] = "\n".join(thought)
+        message: JSONObject = {"role": "assistant", "content": text or None}
+        if any(reasoning):
+            message["reasoning_content"] = "\n".join(reasoning)
         return [{**message, "tool_calls": calls} if calls else message]
 
-    def _all_parts(self, blocks: Blocks, where: str) -> list[dict[str, Any]]:
+    def _all_parts(self, blocks: Blocks, where: str) -> list[JSONObject]:
         return [
             part
             for i, block in enumerate(blocks)
             for part in self._parts(block, f"{where}[{i}]")
         ]
 
-    def _parts(self, block: Block, at: str) -> list[dict[str, Any]]:
+    def _parts(self, block: Block, at: str) -> list[JSONObject]:
         match _type(block, at):
             case "text":
-                text = make(block, Text, at).text
+                text = make(block, TextBlock, at).text
                 return [_text(text)] if text else []
             case "image":
-                return self._image(make(block, Image, at).source)
+                return self._image(make(block, ImageBlock, at).source)
             case "document":
-                return self._document(make(block, Document, at), at)
+                return self._document(make(block, DocumentBlock, at), at)
             case other:
                 return self._give_up(f"content blocks of the type {other!r}")
 
-    def _image(self, source: Source) -> list[dict[str, Any]]:
+    def _image(self, source: BlockSource) -> list[JSONObject]:
         match source:
-            case Source(type="base64", media_type=str(kind), data=str(data)):
+            case BlockSource(type="base64", media_type=str(kind), data=str(data)):
                 url = f"data:{kind};base64,{data}"
-            case Source(type="url", url=str(url)):
+            case BlockSource(type="url", url=str(url)):
                 pass
             case _:
                 return self._give_up(f"images of the source {source.type!r}")
         return [{"type": "image_url", "image_url": {"url": url}}]
 
-    def _document(self, document: Document, at: str) -> list[dict[str, Any]]:
+    def _document(self, document: DocumentBlock, at: str) -> list[JSONObject]:
         """Return a document's parts: its title and context, and what is in it."""
         source = document.source
         parts = [_text(text) for text in (document.title, document.context) if text]
         match source:
-            case Source(type="text", data=str(text)):
+            case BlockSource(type="text", data=str(text)):
                 return [*parts, _text(text)]
-            case Source(type="content", content=str() | tuple() as content):
+            case BlockSource(type="content", content=str() | tuple() as content):
                 where = f"{at}.source.content"
                 return parts + self._all_parts(_blocks(content), where)
-            case Source(type="base64", media_type=str(kind), data=str(data)):
+            case BlockSource(type="base64", media_type=str(kind), data=str(data)):
                 name = document.title or "document.pdf"
                 url = f"data:{kind};base64,{data}"
                 file = {"filename": name, "file_data": url}
                 return [*parts, {"type": "file", "file": file}]
         return self._give_up(f"documents of the source {source.type!r}")
 
-    def _give_up(self, what: str) -> list[dict[str, Any]]:
+    def _give_up(self, what: str) -> list[JSONObject]:
         self.only = self.only or what
         return []
 
@@ -221,18 +224,18 @@ def _type(block: Block, at: str) -> str:
     return kind
 
 
-def _text(text: str) -> dict[str, Any]:
+def _text(text: str) -> JSONObject:
     return {"type": "text", "text": text}
 
 
-def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+def _joined(parts: list[JSONObject]) -> str | list[JSONObject]:
     """Return text alone as a string, since not every upstream takes parts."""
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
 
 
-def _call(use: ToolUse) -> dict[str, Any]:
+def _call(use: ToolUseBlock) -> JSONObject:
     arguments = orjson.dumps(use.input).decode()
     function = {"name": use.name, "arguments": arguments}
     return {"id": use.id, "type": "function", "function": function}

@@ -1,14 +1,14 @@
 """OpenAI's Responses API, as we serve it: a request in, typed output items out."""
 
+from .rendering import ResponseRendering
 from .request import ResponseRequest, parse
-from .stored import Stored, input_items, shown
-from .stream import Rendering
+from .stored import StoredResponse, input_items, shown
 from .truncation import shortened
 
 __all__ = [
-    "Rendering",
+    "ResponseRendering",
     "ResponseRequest",
-    "Stored",
+    "StoredResponse",
     "input_items",
     "parse",
     "shortened",

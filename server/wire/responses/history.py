@@ -1,130 +1,78 @@
 """The items of a conversation, turned into the messages of a chat."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
-from attrs.validators import in_, min_len
+from attrs import define, field
 
 from server.errors import InvalidRequest
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import make
 
+from .input import (
+    TEXTS,
+    InputFunctionCall,
+    InputFunctionCallOutput,
+    InputMessage,
+    InputReasoning,
+    content_of,
+    joined_lines,
+    part_of,
+)
 from .opaque import BESIDE_CALL, BLOCKS, unsealed
-
-Item: TypeAlias = Mapping[str, Any]
-Body: TypeAlias = dict[str, Any]
-ROLES = ("user", "assistant", "system", "developer")
-TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text")
-
-
-@frozen(kw_only=True)
-class Part:
-    """One part of an item's content."""
-
-    type: str = field(validator=min_len(1))
-    text: str | None = None
-    refusal: str | None = None
-    image_url: str | None = None
-    detail: str | None = None
-    file_id: str | None = None
-    file_data: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    input_audio: Mapping[str, Any] | None = None
-
-
-@frozen(kw_only=True)
-class InputMessage:
-    role: str = field(validator=in_(ROLES))
-    content: str | tuple[Part, ...]
-
-
-@frozen(kw_only=True)
-class FunctionCall:
-    call_id: str = field(validator=min_len(1))
-    name: str = field(validator=min_len(1))
-    arguments: str
-
-
-@frozen(kw_only=True)
-class Thought:
-    summary: tuple[Part, ...] | None = None
-    content: tuple[Part, ...] | None = None
-
-
-@frozen(kw_only=True)
-class FunctionCallOutput:
-    call_id: str = field(validator=min_len(1))
-    output: str | tuple[Part, ...]
-
-
-def reference_in(item: Any) -> str | None:
-    """Return the id of the stored item that *item* refers to, if that is all it is."""
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        return None
-    bare = item.get("type") is None and "role" not in item
-    return item["id"] if bare or item.get("type") == "item_reference" else None
-
-
-def thought_in(item: Any) -> str | None:
-    """Return the id of a reasoning item that came without what its upstream wants."""
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        return None
-    bare = item.get("type") == "reasoning" and not item.get("encrypted_content")
-    return item["id"] if bare else None
 
 
 def messages_of(
-    instructions: str | None, earlier: Sequence[Item], items: Sequence[Any]
-) -> list[Body]:
+    instructions: str | None, earlier: Sequence[JSONMapping], items: Sequence[JSON]
+) -> list[JSONObject]:
     """
     Return a conversation as a chat's messages.
 
     Raises InvalidRequest with the place in `input` to blame.
     """
-    made = _Conversation()
+    conversation = Conversation()
     if instructions:
-        made.messages.append({"role": "system", "content": instructions})
+        conversation.messages.append({"role": "system", "content": instructions})
     for item in earlier:
-        made.add(item, "previous_response_id")
+        conversation.add(item, "previous_response_id")
     for i, item in enumerate(items):
-        made.add(item, f"input[{i}]")
-    return made.finished()
+        conversation.add(item, f"input[{i}]")
+    return conversation.finished()
 
 
 @define(eq=False)
-class _Conversation:
+class Conversation:
     """
-    Messages, as items come in.
+    The messages of a chat, as items are added.
 
-    An assistant's turn is one message in a chat: its text, its calls, and what it
-    thought before them are several items. What a tool's result shows besides text, a
-    chat takes from its user only.
+    An assistant's turn is one message in a chat, and several items here: its text, its
+    calls, and its reasoning before them. Pictures and files in a tool's result become
+    a message of the user, since a chat takes them from nobody else.
     """
 
-    messages: list[Body] = field(factory=list)
-    _turn: Body | None = None
-    _shown: list[Body] = field(factory=list)
-    _blocks: list[Any] = field(factory=list)
-    _beside: Body = field(factory=dict)
-    _thoughts: list[str] = field(factory=list)
+    messages: list[JSONObject] = field(factory=list)
+    _turn: JSONObject | None = None
+    _media: list[JSONObject] = field(factory=list)
+    _blocks: list[JSON] = field(factory=list)
+    _beside: JSONObject = field(factory=dict)
+    _reasoning: list[str] = field(factory=list)
 
-    def add(self, item: Any, path: str) -> None:
+    def add(self, item: JSON, path: str) -> None:
+        """Take in *item*; raises InvalidRequest with *path* if it is no item."""
         if not isinstance(item, Mapping):
             raise InvalidRequest(f"'{path}' must be an object.", param=path)
         match item.get("type"):
             case "message" | None:
                 message = make(item, InputMessage, path)
                 if message.role == "assistant":
-                    self._say(message)
+                    self._add_to_turn(message)
                 else:
-                    self._message(message, path)
+                    self._add_message(message, path)
             case "function_call":
-                self._call(make(item, FunctionCall, path))
+                self._add_call(make(item, InputFunctionCall, path))
             case "function_call_output":
-                self._output(make(item, FunctionCallOutput, path), path)
+                self._add_output(make(item, InputFunctionCallOutput, path), path)
             case "reasoning":
-                self._reasoning(item, path)
+                self._add_reasoning(item, path)
             case other:
                 raise InvalidRequest(
                     f"'{path}.type': items of the type {other!r} can't be understood"
@@ -132,125 +80,84 @@ class _Conversation:
                     param=f"{path}.type",
                 )
 
-    def finished(self) -> list[Body]:
+    def finished(self) -> list[JSONObject]:
+        """Return the messages of all items that were added."""
         self._end_turn()
-        self._show()
+        self._send_media()
         return self.messages
 
-    def _message(self, message: InputMessage, path: str) -> None:
+    def _add_message(self, message: InputMessage, path: str) -> None:
         self._end_turn()
-        self._show()
+        self._send_media()
         # Not all vendors know the role 'developer', which is the system's by its rank.
         role = "user" if message.role == "user" else "system"
-        self.messages.append({"role": role, "content": _content(message, path)})
+        self.messages.append({"role": role, "content": content_of(message, path)})
 
-    def _say(self, message: InputMessage) -> None:
-        self._show()
+    def _add_to_turn(self, message: InputMessage) -> None:
+        self._send_media()
         if self._turn is not None and "tool_calls" not in self._turn:
             self._end_turn()  # two messages in a row
         turn = self._open_turn()
         if isinstance(message.content, str):
             text, refusal = message.content, ""
         else:
-            text = _joined(p.text for p in message.content if p.type in TEXTS)
-            refusal = _joined(p.refusal for p in message.content)
+            text = joined_lines(p.text for p in message.content if p.type in TEXTS)
+            refusal = joined_lines(p.refusal for p in message.content)
         if text:
-            turn["content"] = _joined((turn["content"], text))
+            turn["content"] = joined_lines((turn["content"], text))
         if refusal:
             turn["refusal"] = refusal
 
-    def _call(self, call: FunctionCall) -> None:
-        self._show()
+    def _add_call(self, call: InputFunctionCall) -> None:
+        self._send_media()
         turn = self._open_turn()
-        made: Body = {"id": call.call_id, "type": "function"}
-        made["function"] = {"name": call.name, "arguments": call.arguments}
+        function = {"name": call.name, "arguments": call.arguments}
+        chat_call = {"id": call.call_id, "type": "function", "function": function}
         if call.call_id in self._beside:
-            made[BESIDE_CALL] = self._beside[call.call_id]
-        turn.setdefault("tool_calls", []).append(made)
+            chat_call[BESIDE_CALL] = self._beside[call.call_id]
+        turn.setdefault("tool_calls", []).append(chat_call)
 
-    def _output(self, output: FunctionCallOutput, path: str) -> None:
+    def _add_output(self, output: InputFunctionCallOutput, path: str) -> None:
         self._end_turn()
-        said = output.output
-        if not isinstance(said, str):
-            parts = [_part(part, f"{path}.output") for part in said]
-            self._shown += [part for part in parts if part["type"] != "text"]
-            said = _joined(part.get("text") for part in parts)
+        text = output.output
+        if not isinstance(text, str):
+            parts = [part_of(part, f"{path}.output") for part in text]
+            self._media += [part for part in parts if part["type"] != "text"]
+            text = joined_lines(part.get("text") for part in parts)
         self.messages.append(
-            {"role": "tool", "tool_call_id": output.call_id, "content": said}
+            {"role": "tool", "tool_call_id": output.call_id, "content": text}
         )
 
-    def _reasoning(self, item: Item, path: str) -> None:
+    def _add_reasoning(self, item: JSONMapping, path: str) -> None:
         if self._turn is not None and "tool_calls" not in self._turn:
             self._end_turn()
         blocks, beside = unsealed(item.get("encrypted_content"))
         self._blocks += blocks
         self._beside |= beside
-        thought = make(item, Thought, path)
-        parts = thought.content or thought.summary or ()
-        self._thoughts += [part.text for part in parts if part.text]
+        reasoning = make(item, InputReasoning, path)
+        parts = reasoning.content or reasoning.summary or ()
+        self._reasoning += [part.text for part in parts if part.text]
 
-    def _open_turn(self) -> Body:
+    def _open_turn(self) -> JSONObject:
         if self._turn is None:
             self._turn = {"role": "assistant", "content": None}
         return self._turn
 
     def _end_turn(self) -> None:
         turn = self._turn
-        # One that says nothing, as an answer cut off in its thoughts, is no message.
+        # An answer that was cut off during its reasoning leaves an empty turn.
         if turn is not None and turn != {"role": "assistant", "content": None}:
             if self._blocks:
                 turn[BLOCKS] = self._blocks
-            if self._thoughts and "tool_calls" in turn:
-                # Some vendors want back what led to a call; who refuses it has
-                # `messages.reasoning_content` among its unsupported fields.
-                turn["reasoning_content"] = "\n".join(self._thoughts)
+            if self._reasoning and "tool_calls" in turn:
+                # Some vendors want the reasoning that led to a call back. Those that
+                # refuse it list `messages.reasoning_content` as unsupported.
+                turn["reasoning_content"] = "\n".join(self._reasoning)
             self.messages.append(turn)
-        self._turn, self._blocks, self._beside, self._thoughts = None, [], {}, []
+        self._turn, self._blocks, self._beside, self._reasoning = None, [], {}, []
 
-    def _show(self) -> None:
-        """Have the user send what the tools' results show."""
-        if self._shown:
-            self.messages.append({"role": "user", "content": self._shown})
-            self._shown = []
-
-
-def _content(message: InputMessage, path: str) -> str | list[Body]:
-    """Return a content as text where it is no more: not all vendors take parts."""
-    if isinstance(message.content, str):
-        return message.content
-    parts = [_part(part, f"{path}.content") for part in message.content]
-    texts = [part["text"] for part in parts if part["type"] == "text"]
-    if len(texts) == len(parts) and (len(texts) == 1 or message.role != "user"):
-        return _joined(texts)
-    return parts
-
-
-def _part(part: Part, path: str) -> Body:
-    match part.type:
-        case kind if kind in TEXTS:
-            return {"type": "text", "text": part.text or ""}
-        case "input_image" if part.image_url:
-            image = {"url": part.image_url}
-            if part.detail:
-                image["detail"] = part.detail
-            return {"type": "image_url", "image_url": image}
-        case "input_file" if part.file_data or part.file_id:
-            return {"type": "file", "file": _file(part)}
-        case "input_audio" if part.input_audio:
-            return {"type": "input_audio", "input_audio": dict(part.input_audio)}
-        case "input_image":
-            why = "an image must have an 'image_url': no files are kept here"
-        case "input_file":
-            why = "a file must be sent as 'file_data': none is fetched from a URL"
-        case other:
-            why = f"parts of the type {other!r} can't be understood here"
-    raise InvalidRequest(f"'{path}': {why}.", param=path)
-
-
-def _file(part: Part) -> Body:
-    fields = {n: getattr(part, n) for n in ("file_data", "file_id", "filename")}
-    return {name: value for name, value in fields.items() if value}
-
-
-def _joined(texts: Any) -> str:
-    return "\n".join(filter(None, texts))
+    def _send_media(self) -> None:
+        """Have the user send what tools have returned besides text."""
+        if self._media:
+            self.messages.append({"role": "user", "content": self._media})
+            self._media = []

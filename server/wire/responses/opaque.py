@@ -1,20 +1,20 @@
-"""What an upstream wants back with its reasoning, as clients carry it unread."""
+"""What an upstream wants back with its reasoning: clients keep it as sealed text."""
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
-# Signed thoughts, and what stands beside a tool call: of the latter, this alone.
+from server.json_types import JSON, JSONMapping, JSONObject
+
+# Signed reasoning, and the one field beside a tool call that has to come back.
 BLOCKS = "thinking_blocks"
 BESIDE_CALL = "extra_content"
 
 
-def sealed(blocks: list[Any], calls: Mapping[str, Any]) -> str | None:
+def sealed(blocks: list[JSON], calls: JSONMapping) -> str | None:
     """
-    Return signed thoughts, and what came beside calls (by their ids), as the text
+    Return signed reasoning, and what came beside calls (by their ids), as the text
     that OpenAI's API calls `encrypted_content`; None for nothing.
     """
     if not blocks and not calls:
@@ -22,11 +22,11 @@ def sealed(blocks: list[Any], calls: Mapping[str, Any]) -> str | None:
     return b64encode(orjson.dumps({BLOCKS: blocks, BESIDE_CALL: calls})).decode()
 
 
-def unsealed(text: Any) -> tuple[list[Any], dict[str, Any]]:
+def unsealed(text: JSON) -> tuple[list[JSON], JSONObject]:
     """Return what `sealed` was given; nothing for what was sealed elsewhere."""
     try:
-        found = orjson.loads(b64decode(text, validate=True))
-        blocks, calls = found[BLOCKS], found[BESIDE_CALL]
+        payload = orjson.loads(b64decode(text, validate=True))
+        blocks, calls = payload[BLOCKS], payload[BESIDE_CALL]
     except (binascii.Error, TypeError, ValueError, LookupError):
         return [], {}
     if not isinstance(blocks, list) or not isinstance(calls, dict):

@@ -1,17 +1,19 @@
-"""A request for a response: what of it is a chat, and what is ours."""
+"""A request for a response, and the chat that its racers are sent."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from attrs import field, frozen
 from attrs.validators import ge, in_, le, min_len, optional
 
 from providers import ChatRequest
 from server.errors import InvalidRequest
+from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
-from server.wire.reading import make, read_object, take_selection
+from server.wire.reading import fields_with_values, make, read_object, take_selection
 
-from .history import Item, messages_of, reference_in, thought_in
+from .history import messages_of
+from .input import reasoning_in, reference_in
+from .tools import ResponseTool, chat_tools
 
 LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
@@ -21,7 +23,7 @@ NOT_HERE = {
     "conversation": "conversations are not kept here; send 'previous_response_id'",
     "prompt": "prompt templates are kept at OpenAI; send 'instructions' and 'input'",
 }
-# The fields that have a place of their own, or none, in a chat; all others go along.
+# The fields that a chat has elsewhere or not at all; all others go along.
 NO_CHAT_FIELDS = frozenset(
     (
         "background_options",
@@ -32,7 +34,7 @@ NO_CHAT_FIELDS = frozenset(
         "max_output_tokens",
         "max_tool_calls",
         "messages",
-        # OpenAI's chat completions refuse it for what they are not to store.
+        # OpenAI's chat completions refuse it where the answer is not stored.
         "metadata",
         "n",
         "previous_response_id",
@@ -48,7 +50,7 @@ NO_CHAT_FIELDS = frozenset(
         *NOT_HERE,
     )
 )
-# What says nothing where there are no tools, and is refused by some there.
+# What means nothing without tools, and is refused by some vendors then.
 WITH_TOOLS = ("parallel_tool_calls",)
 
 
@@ -59,7 +61,7 @@ class TextFormat:
     type: str = field(validator=in_(("text", "json_object", "json_schema")))
     name: str | None = None
     description: str | None = None
-    schema: Mapping[str, Any] | None = None
+    schema: JSONMapping | None = None
     strict: bool | None = None
 
 
@@ -77,15 +79,6 @@ class Reasoning:
     )
 
 
-@frozen(kw_only=True)
-class Tool:
-    type: str = field(validator=min_len(1))
-    name: str | None = None
-    description: str | None = None
-    parameters: Mapping[str, Any] | None = None
-    strict: bool | None = None
-
-
 NO_TEXT = TextSettings()
 NO_REASONING = Reasoning()
 
@@ -93,12 +86,13 @@ NO_REASONING = Reasoning()
 @frozen(kw_only=True)
 class ResponseRequest:
     """
-    What a client asks of the Responses API; *body* is the JSON object that it sent,
-    less what speaks to the gateway alone.
+    What a client asks of the Responses API.
+
+    *body* is the JSON object that it sent, without `provider` and `race`.
     """
 
     model: str = field(validator=min_len(1))
-    input: str | tuple[Any, ...] | None = field(
+    input: str | tuple[JSON, ...] | None = field(
         default=None, validator=optional(min_len(1))
     )
     instructions: str | None = None
@@ -110,16 +104,16 @@ class ResponseRequest:
     temperature: float | None = field(default=None, validator=optional([ge(0), le(2)]))
     top_p: float | None = field(default=None, validator=optional([ge(0), le(1)]))
     top_logprobs: int | None = field(default=None, validator=optional([ge(0), le(20)]))
-    tools: tuple[Tool, ...] | None = None
-    tool_choice: str | Mapping[str, Any] | None = None
+    tools: tuple[ResponseTool, ...] | None = None
+    tool_choice: str | JSONMapping | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
     reasoning: Reasoning | None = None
-    metadata: Mapping[str, Any] | None = None
+    metadata: JSONMapping | None = None
     truncation: str | None = field(
         default=None, validator=optional(in_(("auto", "disabled")))
     )
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    body: JSONMapping = field(factory=dict, repr=False)
 
     @property
     def kept(self) -> bool:
@@ -136,7 +130,7 @@ class ResponseRequest:
         """Whether the client wants what it can only send back with its reasoning."""
         return OPAQUE in (self.include or ())
 
-    def items(self) -> list[Any]:
+    def items(self) -> list[JSON]:
         """Return the input as items, as they came."""
         if isinstance(self.input, str):
             text = {"type": "input_text", "text": self.input}
@@ -145,15 +139,17 @@ class ResponseRequest:
 
     def references(self) -> list[str]:
         """Return the ids of the stored items that the input names."""
-        found = (reference_in(item) for item in self.items())
-        return [name for name in found if name is not None]
+        ids = (reference_in(item) for item in self.items())
+        return [name for name in ids if name is not None]
 
-    def thoughts(self) -> list[str]:
+    def reasoning_ids(self) -> list[str]:
         """Return the ids of reasoning items that may be stored with more in them."""
-        found = (thought_in(item) for item in self.items())
-        return [name for name in found if name is not None]
+        ids = (reasoning_in(item) for item in self.items())
+        return [name for name in ids if name is not None]
 
-    def chat(self, earlier: Sequence[Item], items: Sequence[Any]) -> ChatRequest:
+    def chat(
+        self, earlier: Sequence[JSONMapping], items: Sequence[JSON]
+    ) -> ChatRequest:
         """
         Return the chat that this is.
 
@@ -166,32 +162,17 @@ class ResponseRequest:
             if name not in NO_CHAT_FIELDS and value is not None
         }
         body["messages"] = messages_of(self.instructions, earlier, items)
-        body |= self._tools() | self._text() | self._sampling()
+        body |= chat_tools(self.tools or (), self.tool_choice)
+        body |= self._text() | self._sampling()
         if "tools" not in body:
             body = {n: value for n, value in body.items() if n not in WITH_TOOLS}
         if self.stream is not None:
             body["stream"] = self.stream
         return make({**body, "body": body}, ChatRequest)
 
-    def _tools(self) -> dict[str, Any]:
-        if not self.tools:
-            return {}
-        tools = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(self.tools)]
-        choice = self.tool_choice
-        if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
-            # What a chat may call is what it has; the mode is said as ever.
-            allowed = _names(choice.get("tools"))
-            tools = [t for t in tools if t["function"]["name"] in allowed]
-            choice = choice.get("mode") or "auto"
-        if isinstance(choice, Mapping):
-            choice = _chosen(choice)
-        if not tools:
-            return {}
-        return {"tools": tools} | ({} if choice is None else {"tool_choice": choice})
-
-    def _text(self) -> dict[str, Any]:
+    def _text(self) -> JSONObject:
         text = self.text or NO_TEXT
-        body: dict[str, Any] = {}
+        body: JSONObject = {}
         if text.verbosity is not None:
             body["verbosity"] = text.verbosity
         wanted = text.format
@@ -201,14 +182,15 @@ class ResponseRequest:
                     "'text.format': the type 'json_schema' needs 'name' and 'schema'.",
                     param="text.format",
                 )
-            schema = _given(wanted, "name", "description", "schema", "strict")
+            names = ("name", "description", "schema", "strict")
+            schema = fields_with_values(wanted, *names)
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif wanted is not None and wanted.type == "json_object":
             body["response_format"] = {"type": "json_object"}
         return body
 
-    def _sampling(self) -> dict[str, Any]:
-        body: dict[str, Any] = {}
+    def _sampling(self) -> JSONObject:
+        body: JSONObject = {}
         if self.max_output_tokens is not None:
             body["max_completion_tokens"] = self.max_output_tokens
         effort = (self.reasoning or NO_REASONING).effort
@@ -228,42 +210,7 @@ def parse(
     for name, why in NOT_HERE.items():
         if payload.get(name):
             raise InvalidRequest(f"{name!r} can't be done: {why}.", param=name)
-    asked = make({**payload, "body": payload}, ResponseRequest)
-    if asked.input is None and asked.previous_response_id is None:
+    request = make({**payload, "body": payload}, ResponseRequest)
+    if request.input is None and request.previous_response_id is None:
         raise InvalidRequest("'input' is missing.", param="input")
-    return asked, selection
-
-
-def _tool(tool: Tool, path: str) -> dict[str, Any]:
-    if tool.type != "function":
-        raise InvalidRequest(
-            f"'{path}.type': tools of the type {tool.type!r} are run by OpenAI's own"
-            " servers, and by nobody here. Tools of the type 'function' can be called.",
-            param=f"{path}.type",
-        )
-    if not tool.name:
-        raise InvalidRequest(f"'{path}.name' is missing.", param=f"{path}.name")
-    function = _given(tool, "name", "description", "parameters", "strict")
-    return {"type": "function", "function": function}
-
-
-def _chosen(choice: Mapping[str, Any]) -> dict[str, Any]:
-    name = choice.get("name")
-    if choice.get("type") != "function" or not isinstance(name, str):
-        raise InvalidRequest(
-            "'tool_choice' must be 'auto', 'none', 'required', or name a function.",
-            param="tool_choice",
-        )
-    return {"type": "function", "function": {"name": name}}
-
-
-def _names(tools: Any) -> set[str]:
-    rows = tools if isinstance(tools, list) else []
-    named = (row.get("name") for row in rows if isinstance(row, dict))
-    return {name for name in named if isinstance(name, str)}
-
-
-def _given(record: Any, *names: str) -> dict[str, Any]:
-    """Return the fields of a record that say something, by their names."""
-    values = {name: getattr(record, name) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    return request, selection

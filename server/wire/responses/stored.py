@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal, TypedDict, cast
 
 import orjson
 from attrs import frozen
 
 from server.errors import InvalidRequest
+from server.json_types import JSONMapping, JSONObject
 
-from .output import new_id
+from .items import new_id
 
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
 MOST_LISTED = 100
@@ -18,7 +19,7 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 
 
 @frozen(kw_only=True)
-class Stored:
+class StoredResponse:
     """
     A response to be stored: *body* is the response object less its *output*.
 
@@ -28,19 +29,38 @@ class Stored:
 
     id: str
     previous: str | None
-    body: Mapping[str, Any]
-    input: Sequence[Mapping[str, Any]]
-    output: Sequence[Mapping[str, Any]]
+    body: JSONMapping
+    input: Sequence[JSONMapping]
+    output: Sequence[JSONMapping]
 
 
-def input_to_store(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+class InputItem(TypedDict):
+    """An item of the input, as the client sent it."""
+
+    type: str
+    id: str
+
+
+class InputItemsPage(TypedDict):
+    object: Literal["list"]
+    data: list[InputItem]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedResponse(TypedDict):
+    id: str
+    object: Literal["response.deleted"]
+    deleted: Literal[True]
+
+
+def input_to_store(items: Sequence[JSONMapping]) -> list[JSONObject]:
     """Return items as the API lists them: with ids, and content in parts."""
     return [_normal(item) for item in items]
 
 
-def shown(
-    body: Mapping[str, Any], output: Sequence[Mapping[str, Any]], *, opaque: bool
-) -> bytes:
+def shown(body: JSONMapping, output: Sequence[JSONMapping], *, opaque: bool) -> bytes:
     """Return a stored response as a client sees it."""
     items = [
         item if opaque else {n: v for n, v in item.items() if n != "encrypted_content"}
@@ -49,9 +69,7 @@ def shown(
     return orjson.dumps({**body, "output": items})
 
 
-def input_items(
-    items: Sequence[Mapping[str, Any]], query: Mapping[str, str]
-) -> dict[str, Any]:
+def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONObject:
     """
     Return a page of a stored response's input, the last item first unless the query
     says otherwise; raises InvalidRequest.
@@ -68,16 +86,17 @@ def input_items(
         raise InvalidRequest(f"There is no item {after!r} here.", param="after")
     begin = ids.index(after) + 1 if after is not None else 0
     page = rows[begin : begin + int(limit)]
-    return {
+    listed: InputItemsPage = {
         "object": "list",
-        "data": page,
+        "data": cast("list[InputItem]", page),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": begin + len(page) < len(rows),
     }
+    return {**listed}
 
 
-def _normal(item: Mapping[str, Any]) -> dict[str, Any]:
+def _normal(item: JSONMapping) -> JSONObject:
     kind = item.get("type") or "message"
     made = {**item, "type": kind, "id": item.get("id") or _id(kind)}
     if kind != "reasoning":

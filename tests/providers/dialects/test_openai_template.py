@@ -12,7 +12,7 @@ from providers import ChatRequest, Chunk, Message, ProviderSettings, TextRun, ch
 from providers.dialects import UNREADABLE
 from providers.dialects.openai.dialect import OpenAI
 from providers.errors import ProviderError
-from server.wire.chat import CHAT
+from server.wire.chat import RENDERING
 
 SETTINGS = ProviderSettings(id="Up", kind="openai", base_url="http://127.0.0.1/v1")
 ASKED = ChatRequest(
@@ -59,7 +59,7 @@ def outcome(sent: bytes, *, plainly: bool, size: int = 1 << 20) -> list[Any]:
 
 def shown(sent: bytes, *, plainly: bool) -> list[Any]:
     """Return the frames that a client is sent for an answer, parsed."""
-    stream = CHAT.stream(ASKED, "Up", "m")
+    stream = RENDERING.stream(ASKED, "Up", "m")
     rendered = stream.render(list(pieces(sent, plainly=plainly))) + stream.end()
     frames = rendered.decode().split("\n\n")
     assert frames.pop() == ""

@@ -20,7 +20,7 @@ from providers.chat import RESPONSES
 from providers.dialects import UNREADABLE
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.dialects.responses import Responses
-from server.wire.chat import CHAT
+from server.wire.chat import RENDERING
 from tests.rig.response_events import read as strictly
 from tests.rig.samples import WIRE
 
@@ -78,7 +78,7 @@ def framed(event: NativeEvent) -> bytes:
 
 def summed(chunks: list[Chunk]) -> bytes:
     """Return the answer that chunks add up to."""
-    answer = CHAT.answer(asked(BODY), "Test", "m")
+    answer = RENDERING.answer(asked(BODY), "Test", "m")
     answer.add(chunks)
     return answer.body()
 

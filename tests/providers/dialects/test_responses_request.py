@@ -16,8 +16,8 @@ from providers import (
     ProviderSettings,
 )
 from providers.dialects.responses import Responses
-from server.wire.chat import CHAT, parse
-from server.wire.responses import Rendering
+from server.wire.chat import RENDERING, parse
+from server.wire.responses import ResponseRendering
 from server.wire.responses import parse as parse_response
 
 COPY = ProviderSettings(
@@ -357,7 +357,7 @@ def test_reasoning_goes_back() -> None:
 
 def by_chat(said: list[ChatPiece]) -> ChatRequest:
     """Return the next turn of a client of chat completions."""
-    answer = CHAT.answer(asked(), "Test", "m")
+    answer = RENDERING.answer(asked(), "Test", "m")
     answer.add(said)
     message = json.loads(answer.body())["choices"][0]["message"]
     return asked(messages=[HELLO, message, result("call_1", "3")])
@@ -368,7 +368,7 @@ def by_responses(said: list[ChatPiece]) -> ChatRequest:
     include = ["reasoning.encrypted_content"]
     body: dict[str, Any] = {"model": "m", "input": "hello", "include": include}
     request, _ = parse_response(json.dumps(body).encode())
-    answer = Rendering(request, []).form.answer(asked(), "Test", "m")
+    answer = ResponseRendering(request, []).form.answer(asked(), "Test", "m")
     answer.add(said)
     output = json.loads(answer.body())["output"]
     back = {"type": "function_call_output", "call_id": "call_1", "output": "3"}

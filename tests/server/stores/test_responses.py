@@ -1,4 +1,4 @@
-"""Stored responses: found by their owner, bounded in number, bytes and age."""
+"""StoredResponse responses: found by their owner, bounded in number, bytes and age."""
 
 import asyncio
 import sqlite3
@@ -12,15 +12,15 @@ from attrs import evolve
 
 from server.config.settings import ResponseSettings
 from server.stores.responses import ResponseStore, open_store
-from server.wire.responses import Stored
+from server.wire.responses import StoredResponse
 
 SETTINGS = ResponseSettings()
 
 
-def stored(name: str, previous: str | None = None, text: str = "") -> Stored:
+def stored(name: str, previous: str | None = None, text: str = "") -> StoredResponse:
     said = {"id": f"msg_{name}", "content": text}
     asked = {"id": f"in_{name}", "content": "?"}
-    return Stored(
+    return StoredResponse(
         id=name, previous=previous, body={"id": name}, input=[asked], output=[said]
     )
 

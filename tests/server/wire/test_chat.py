@@ -19,15 +19,15 @@ from providers import (
 )
 from server.errors import InvalidJSON, InvalidRequest
 from server.racing.lineup import RaceOptions, Selection
+from server.wire.bound import MAX_ANSWER
 from server.wire.chat import (
-    CHAT,
-    MAX_ANSWER,
-    ChatAnswer,
-    ChatStream,
+    RENDERING,
+    ChatCompletionAnswer,
+    ChatCompletionStream,
     Identity,
-    error_frame,
     parse,
 )
+from server.wire.errors import error_frame
 
 HELLO = [{"role": "user", "content": "hello"}]
 BODY: dict[str, Any] = {"model": "m", "messages": HELLO}
@@ -86,7 +86,7 @@ def frames(sent: bytes) -> list[Any]:
 def streamed(chunks: Iterable[Chunk], **request: Any) -> list[Any]:
     """Return the events of a stream, rendered chunk by chunk."""
     chat, _ = parse(encoded(stream=True, **request))
-    stream = CHAT.stream(chat, "A", "asked")
+    stream = RENDERING.stream(chat, "A", "asked")
     return frames(b"".join([*(stream.render([c]) for c in chunks), stream.end()]))
 
 
@@ -96,7 +96,7 @@ def deltas(chunks: Iterable[Chunk]) -> list[dict[str, Any]]:
 
 
 def whole(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    answer = ChatAnswer(Identity("A", "asked"))
+    answer = ChatCompletionAnswer(Identity("A", "asked"))
     answer.add(chunks)
     body: dict[str, Any] = json.loads(answer.body())
     return body
@@ -339,7 +339,7 @@ def test_a_stream() -> None:
 @pytest.mark.parametrize("extent", range(1, 6))
 def test_a_stream_is_the_same_however_it_arrives(extent: int) -> None:
     """Chunks that arrive together are rendered as if they had come one by one."""
-    stream = ChatStream(Identity("A", "asked"), include_usage=True)
+    stream = ChatCompletionStream(Identity("A", "asked"), include_usage=True)
     groups = [TEXT[at : at + extent] for at in range(0, len(TEXT), extent)]
 
     sent = b"".join(stream.render(group) for group in groups) + stream.end()
@@ -360,7 +360,10 @@ def test_a_stream_is_the_same_however_it_arrives(extent: int) -> None:
 )
 def test_what_renders_nothing(nothing: Chunk) -> None:
     """A chunk without anything to show is no event."""
-    assert ChatStream(Identity("A", "m"), include_usage=True).render([nothing]) == b""
+    assert (
+        ChatCompletionStream(Identity("A", "m"), include_usage=True).render([nothing])
+        == b""
+    )
 
 
 def test_identity_is_the_first_chunks() -> None:
@@ -691,7 +694,7 @@ BIG = "x" * (MAX_ANSWER // 2 + 1)
 )
 def test_an_answer_without_end(endless: Chunk) -> None:
     """However an answer grows, it is refused before it fills the memory."""
-    answer = ChatAnswer(Identity("A", "m"))
+    answer = ChatCompletionAnswer(Identity("A", "m"))
 
     with pytest.raises(ProviderProtocolError, match="is larger than"):
         answer.add([endless] * 2)

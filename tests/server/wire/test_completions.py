@@ -17,8 +17,8 @@ from providers import (
     Usage,
 )
 from server.errors import InvalidRequest
-from server.wire.chat import MAX_ANSWER
-from server.wire.completions import MAX_PROMPTS, form_of, parse
+from server.wire.bound import MAX_ANSWER
+from server.wire.completions import MAX_PROMPTS, parse, rendering_of
 
 BODY: dict[str, Any] = {"model": "m", "prompt": "Once"}
 USED = Chunk(usage=Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3))
@@ -59,7 +59,7 @@ TEXT = [
 def streamed(
     chunks: Iterable[Chunk], *, include_usage: bool = False, **fields: Any
 ) -> list[Any]:
-    form = form_of(asked(**fields), include_usage=include_usage)
+    form = rendering_of(asked(**fields), include_usage=include_usage)
     stream = form.stream(asked().chats()[0], "A", "asked")
     sent = b"".join([*(stream.render([c]) for c in chunks), stream.end()]).decode()
     *frames, done, empty = sent.split("\n\n")
@@ -69,7 +69,9 @@ def streamed(
 
 def answered(chunks: Iterable[Chunk], **fields: Any) -> Any:
     made = asked(**fields)
-    answer = form_of(made, include_usage=False).answer(made.chats()[0], "A", "asked")
+    answer = rendering_of(made, include_usage=False).answer(
+        made.chats()[0], "A", "asked"
+    )
     answer.add(chunks)
     return strictly(json.loads(answer.body()))
 
@@ -235,7 +237,7 @@ def test_refusal_is_text() -> None:
 def test_endless_answer() -> None:
     """What does not end is given up."""
     made = asked()
-    answer = form_of(made, include_usage=False).answer(made.chats()[0], "A", "m")
+    answer = rendering_of(made, include_usage=False).answer(made.chats()[0], "A", "m")
     piece = [chunk("x" * (MAX_ANSWER // 2))]
     answer.add(piece)
     with pytest.raises(ProviderProtocolError, match="larger than"):

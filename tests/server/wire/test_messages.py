@@ -39,8 +39,8 @@ from server.errors import (
     ServerStopping,
     StreamInterrupted,
 )
-from server.wire.messages import events as messages_events
-from server.wire.messages.answer import FORMAT, error_answer, error_frame
+from server.wire.messages.answer import RENDERING
+from server.wire.messages.errors import error_answer, error_frame
 from server.wire.messages.request import parse
 from tests.rig import anthropic_events
 from tests.rig.anthropic_events import (
@@ -95,7 +95,7 @@ OPENED = call(id="call_1", name="f", arguments="")
 
 
 def rendered(chunks: Iterable[Chunk], *, together: bool = False) -> bytes:
-    stream = FORMAT.stream(REQUEST, "A", "asked")
+    stream = RENDERING.stream(REQUEST, "A", "asked")
     batches = [list(chunks)] if together else [[chunk] for chunk in chunks]
     return b"".join([*(stream.render(batch) for batch in batches), stream.end()])
 
@@ -106,7 +106,7 @@ def streamed(chunks: Iterable[Chunk]) -> list[dict[str, Any]]:
 
 
 def whole(chunks: Iterable[Chunk]) -> dict[str, Any]:
-    answer = FORMAT.answer(REQUEST, "A", "asked")
+    answer = RENDERING.answer(REQUEST, "A", "asked")
     answer.add(chunks)
     return anthropic_events.message(answer.body())
 
@@ -311,7 +311,7 @@ def test_parallel_calls() -> None:
         used("call_1", "f", a=1),
         used("call_2", "g", b=2),
     ]
-    stream = FORMAT.stream(REQUEST, "A", "asked")
+    stream = RENDERING.stream(REQUEST, "A", "asked")
     stream.render(chunks[:2])
     assert b'"partial_json":"{\\"b\\":"' in stream.render([second])
 
@@ -336,7 +336,7 @@ def test_interleaved_calls() -> None:
 
 def test_text_after_a_call() -> None:
     """Text after a complete call is a block of its own, at once."""
-    stream = FORMAT.stream(REQUEST, "A", "asked")
+    stream = RENDERING.stream(REQUEST, "A", "asked")
     stream.render([OPENED, call(arguments="{}")])
 
     assert b"text_delta" in stream.render([say("Done.")])
@@ -405,7 +405,7 @@ def test_broken_input() -> None:
 
 def test_endless_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that has to be kept may grow without end; what is sent on may."""
-    monkeypatch.setattr(messages_events, "MAX_ANSWER", 1000)
+    monkeypatch.setattr("server.wire.bound.MAX_ANSWER", 1000)
     text, piece = say("x" * 100), call(arguments="x" * 100)
     calls = [call(index) for index in range(2000)]
 
@@ -417,7 +417,7 @@ def test_endless_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_endless_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole answer has a bound."""
-    monkeypatch.setattr("server.wire.messages.answer.MAX_ANSWER", 1000)
+    monkeypatch.setattr("server.wire.bound.MAX_ANSWER", 1000)
 
     with pytest.raises(ProviderProtocolError, match="larger than"):
         whole([say("x" * 100)] * 100)
@@ -486,7 +486,7 @@ def test_fields_and_events_of_the_future() -> None:
 
     assert anthropic_events.named(rendered([native(*events)])) == named(events)
 
-    answer = FORMAT.answer(REQUEST, "A", "asked")
+    answer = RENDERING.answer(REQUEST, "A", "asked")
     answer.add([native(*events)])
     message = json.loads(answer.body())
     assert message["content"] == [
@@ -500,7 +500,7 @@ def test_bytes_survive() -> None:
     data = b'{"type": "content_block_delta",\n"index": 0,\n"delta": {"n": 1.0e2}}'
     event = NativeEvent(MESSAGES, "content_block_delta", data)
     start = native(BEGUN)
-    stream = FORMAT.stream(REQUEST, "A", "asked")
+    stream = RENDERING.stream(REQUEST, "A", "asked")
     stream.render([start])
 
     assert stream.render([Chunk(native=(event,))]) == (

@@ -18,9 +18,9 @@ from providers import (
     with_text,
 )
 from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
-from server.wire.responses import Rendering, input_items, parse, shown
+from server.wire.bound import MAX_ANSWER
+from server.wire.responses import ResponseRendering, input_items, parse, shown
 from server.wire.responses.opaque import sealed, unsealed
-from server.wire.responses.output import MAX_ANSWER
 from tests.rig.response_events import read, whole
 
 BODY: dict[str, Any] = {"model": "m", "input": "hello"}
@@ -40,9 +40,9 @@ USED = Chunk(
 )
 
 
-def rendering(**fields: Any) -> Rendering:
+def rendering(**fields: Any) -> ResponseRendering:
     asked, _ = parse(json.dumps(BODY | fields).encode())
-    return Rendering(asked, asked.items())
+    return ResponseRendering(asked, asked.items())
 
 
 def chat(**fields: Any) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def streamed(chunks: Iterable[Chunk], **fields: Any) -> list[Any]:
     """Return the events of a stream; they are the same, however its chunks arrive."""
     alone, together = rendering(**fields), rendering(**fields)
     chunks = list(chunks)
-    chat_asked = alone.asked.chat([], alone.items)
+    chat_asked = alone.request.chat([], alone.items)
     stream = alone.form.stream(chat_asked, "A", "asked")
     events = read(b"".join([*(stream.render([c]) for c in chunks), stream.end()]))
     for pieces in (chunks, [run_of(chunk) for chunk in chunks]):
@@ -114,7 +114,7 @@ def told(event: Any) -> Any:
 
 def answered(chunks: Iterable[Chunk | TextRun], **fields: Any) -> Any:
     made = rendering(**fields)
-    answer = made.form.answer(made.asked.chat([], made.items), "A", "asked")
+    answer = made.form.answer(made.request.chat([], made.items), "A", "asked")
     answer.add(chunks)
     return whole(json.loads(answer.body()))
 
@@ -461,7 +461,7 @@ def test_runs_of_text() -> None:
     run = TextRun(like, [b'"Gr\\u00fc"', '"ß"'.encode(), b'"\\n"'])
     other = TextRun(with_text(chunk(content="x", index=1), ""), [b'"no"'])
     made = rendering()
-    stream = made.form.stream(made.asked.chat([], made.items), "A", "asked")
+    stream = made.form.stream(made.request.chat([], made.items), "A", "asked")
     sent: list[list[Chunk | TextRun]] = [
         [run],
         [run, other, chunk(refusal="!"), run, run],
@@ -582,7 +582,7 @@ def test_opaque_only_where_it_is_wanted() -> None:
     assert answered(MIXED).output[0].encrypted_content is None
     assert streamed(MIXED, **wanted)[-1].response.output[0].encrypted_content == opaque
     made = rendering()
-    answer = made.form.answer(made.asked.chat([], made.items), "A", "asked")
+    answer = made.form.answer(made.request.chat([], made.items), "A", "asked")
     answer.add(MIXED)
     stored = made.stored()
     assert stored.output[0]["encrypted_content"] == opaque
@@ -653,7 +653,7 @@ def test_endless_answers() -> None:
     """What does not end is given up, streamed or not."""
     piece = [chunk(content="x" * (MAX_ANSWER // 4))]
     made = rendering()
-    asked = made.asked.chat([], made.items)
+    asked = made.request.chat([], made.items)
     answer, stream = (
         made.form.answer(asked, "A", "m"),
         made.form.stream(asked, "A", "m"),
@@ -669,7 +669,7 @@ def test_endless_answers() -> None:
 def test_failure_at_any_point(count: int) -> None:
     """Whenever a stream breaks off, its events are still in order, and it says so."""
     made = rendering(tools=[TOOL])
-    stream = made.form.stream(made.asked.chat([], made.items), "A", "asked")
+    stream = made.form.stream(made.request.chat([], made.items), "A", "asked")
     sent = stream.render(MIXED[:count])
     events = read(sent + made.form.error_frame(ServerStopping("stopping")))
 
@@ -700,7 +700,7 @@ def test_failure_without_a_winner(status: int, code: str) -> None:
 def test_input_items() -> None:
     """The last comes first, or the first; a page goes on where one has ended."""
     made = rendering(input=[{"role": "user", "content": str(i)} for i in range(5)])
-    answer = made.form.answer(made.asked.chat([], made.items), "A", "m")
+    answer = made.form.answer(made.request.chat([], made.items), "A", "m")
     answer.add(TEXT)
     rows = made.stored().input
 

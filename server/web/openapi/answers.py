@@ -1,0 +1,129 @@
+"""JSON schemas of answers, derived from the TypedDicts that these are written as."""
+
+from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+import attrs
+
+from server.errors import ErrorPayload, LossPayload
+from server.json_types import Keywords
+from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, UsagePayload
+from server.wire.completions.texts import TextCompletion, TextCompletionChunk
+from server.wire.errors import ErrorBody
+from server.wire.images import ImagesPayload
+from server.wire.messages.count import TokenCountPayload
+from server.wire.messages.errors import MessagesErrorBody
+from server.wire.messages.events import MessageEvent, MessagePayload
+from server.wire.responses.events import ResponsesEvent
+from server.wire.responses.items import ItemPayload
+from server.wire.responses.response import ResponsePayload
+from server.wire.responses.stored import DeletedResponse, InputItemsPage
+
+from .records import Schema, nullable, ref
+
+# The answers that the document names: where one is part of another, it is referred to.
+NAMES: dict[Any, str] = {
+    ErrorBody: "Error",
+    ErrorPayload: "ErrorObject",
+    LossPayload: "Loss",
+    UsagePayload: "Usage",
+    ChatCompletion: "ChatCompletion",
+    ChatCompletionChunk: "ChatCompletionChunk",
+    TextCompletion: "Completion",
+    TextCompletionChunk: "CompletionChunk",
+    ResponsePayload: "Response",
+    ItemPayload: "OutputItem",
+    ResponsesEvent: "ResponseEvent",
+    DeletedResponse: "DeletedResponse",
+    InputItemsPage: "InputItems",
+    MessagePayload: "Message",
+    MessageEvent: "MessageEvent",
+    MessagesErrorBody: "MessagesError",
+    TokenCountPayload: "TokenCount",
+    ImagesPayload: "Images",
+}
+SCALARS: dict[type, Schema] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+}
+
+
+def schema_of_answer(kind: Any) -> Schema:
+    """Return the schema of a type of JSON; an answer with a name is referred to."""
+    if kind in NAMES:
+        return ref(NAMES[kind])
+    return _written_out(kind)
+
+
+def _written_out(kind: Any) -> Schema:
+    if is_typeddict(kind):
+        return _object(kind)
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is None:
+        return dict(SCALARS[kind])
+    return COMPOSED[origin](args)
+
+
+def _object(kind: Any) -> Schema:
+    """Return the schema of a TypedDict. Objects may have other fields, too."""
+    fields = get_type_hints(kind, include_extras=True)
+    schema: Schema = {
+        "type": "object",
+        "properties": {name: _field(field) for name, field in fields.items()},
+    }
+    if required := [name for name in fields if name in kind.__required_keys__]:
+        schema["required"] = required
+    if kind.__doc__:
+        schema["description"] = " ".join(kind.__doc__.split())
+    return schema
+
+
+def _field(kind: Any) -> Schema:
+    inner = get_args(kind)[0] if get_origin(kind) is NotRequired else kind
+    return schema_of_answer(inner)
+
+
+def _union(kinds: tuple[Any, ...]) -> Schema:
+    schemas = [schema_of_answer(kind) for kind in kinds if kind is not NoneType]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    return nullable(schema) if NoneType in kinds else schema
+
+
+def _literal(values: tuple[Any, ...]) -> Schema:
+    schema = SCALARS[type(values[0])]
+    if len(values) == 1:
+        return {**schema, "const": values[0]}
+    return {**schema, "enum": list(values)}
+
+
+def _keywords(keywords: Keywords) -> Schema:
+    values = attrs.asdict(keywords)
+    if keywords.enum is not None:
+        values["enum"] = list(keywords.enum)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+# How what is made of other types is written out, which are the arguments.
+COMPOSED: dict[Any, Callable[[tuple[Any, ...]], Schema]] = {
+    Annotated: lambda args: schema_of_answer(args[0]) | _keywords(args[1]),
+    Literal: _literal,
+    Union: _union,
+    UnionType: _union,
+    list: lambda args: {"type": "array", "items": schema_of_answer(args[0])},
+    dict: lambda _: {"type": "object"},
+    Mapping: lambda _: {"type": "object"},
+}
+ANSWERS: dict[str, Schema] = {name: _written_out(kind) for kind, name in NAMES.items()}

@@ -1,0 +1,156 @@
+"""The JSON objects of chat completions, whole and in chunks."""
+
+import time
+import uuid
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from attrs import define
+
+from providers import Chunk, FinishReason, ToolCallDelta, Usage
+from server.json_types import (
+    Count,
+    JSONMapping,
+    JSONObject,
+    JSONText,
+    Keywords,
+    UpstreamModel,
+    Winner,
+)
+
+
+class UsagePayload(TypedDict):
+    prompt_tokens: Count
+    completion_tokens: Count
+    total_tokens: Count
+
+
+class CompletionHead(TypedDict):
+    """What every answer of OpenAI's older APIs, and every chunk of one, has."""
+
+    id: Annotated[str, Keywords(minLength=1)]
+    created: Count
+    model: UpstreamModel
+    provider: Winner
+
+
+class FunctionPayload(TypedDict):
+    name: str
+    arguments: JSONText
+
+
+class ToolCallPayload(TypedDict):
+    id: str
+    type: str
+    function: FunctionPayload
+
+
+class ChatMessage(TypedDict):
+    role: Literal["assistant"]
+    content: str | None
+    refusal: str | None
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallPayload]]
+    audio: NotRequired[JSONObject]
+    function_call: NotRequired[JSONObject]
+
+
+class ChatChoice(TypedDict):
+    index: Count
+    message: ChatMessage
+    logprobs: JSONMapping | None
+    finish_reason: FinishReason
+
+
+class ChatCompletion(CompletionHead):
+    object: Literal["chat.completion"]
+    choices: list[ChatChoice]
+    usage: NotRequired[UsagePayload]
+
+
+class FunctionDelta(TypedDict):
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallDeltaPayload(TypedDict):
+    index: Count
+    id: NotRequired[str]
+    type: NotRequired[str]
+    function: FunctionDelta
+
+
+class DeltaPayload(TypedDict):
+    """What is added. `role` comes once, and first."""
+
+    role: NotRequired[Literal["assistant"]]
+    content: NotRequired[str]
+    refusal: NotRequired[str]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallDeltaPayload]]
+    audio: NotRequired[JSONObject]
+    function_call: NotRequired[JSONObject]
+
+
+class ChunkChoice(TypedDict):
+    index: Count
+    delta: DeltaPayload
+    logprobs: NotRequired[JSONMapping | None]
+    finish_reason: FinishReason | None
+
+
+class ChatCompletionChunk(CompletionHead):
+    object: Literal["chat.completion.chunk"]
+    choices: Annotated[
+        list[ChunkChoice],
+        Keywords(description="Empty in the last chunk, if that has the usage."),
+    ]
+    usage: NotRequired[UsagePayload]
+
+
+@define(eq=False)
+class Identity:
+    """What every chunk of an answer repeats: taken from the first that has it."""
+
+    provider: str
+    model: str
+    id: str = ""
+    created: int = 0
+
+    def learn(self, chunk: Chunk) -> None:
+        if not self.id:
+            self.id = chunk.id or f"chatcmpl-{uuid.uuid4().hex}"
+            self.created = chunk.created or int(time.time())
+            self.model = chunk.model or self.model
+
+    def payload(self, kind: str) -> JSONObject:
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+        }
+
+
+def call_payload(call: ToolCallDelta, arguments: str) -> JSONObject:
+    """Return a whole tool call, with what else its upstream says of it."""
+    payload: ToolCallPayload = {
+        "id": call.id or new_call_id(),
+        "type": call.type or "function",
+        "function": {"name": call.name or "", "arguments": arguments},
+    }
+    return {**call.extra, **payload}
+
+
+def new_call_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
+def usage_payload(usage: Usage) -> JSONObject:
+    """Return the counts of tokens, with the upstream's details."""
+    payload: UsagePayload = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    return {**payload, **usage.extra}

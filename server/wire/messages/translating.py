@@ -1,0 +1,177 @@
+"""Chunks as the events of Anthropic's Messages API, block after block."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from attrs import define, field
+
+from providers import Chunk, Delta, ToolCallDelta, Usage
+from server.json_types import JSONObject
+from server.wire.bound import AnswerSize
+from server.wire.ordering import Ordering, is_whole_object
+
+from .events import MessageEvent, message_start, usage_payload
+
+BlockKind = Literal["thinking", "text", "tool_use"]
+STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
+# The type of a block's deltas, and the field of them that grows.
+DELTAS: dict[BlockKind, tuple[str, str]] = {
+    "thinking": ("thinking_delta", "thinking"),
+    "text": ("text_delta", "text"),
+    "tool_use": ("input_json_delta", "partial_json"),
+}
+
+
+@define(eq=False)
+class ContentBlock:
+    """A block as it grows; *id*, *name* and *arguments* are a tool call's."""
+
+    kind: BlockKind
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(factory=list)
+    started: bool = False
+
+    @property
+    def named(self) -> bool:
+        return self.kind != "tool_use" or bool(self.name)
+
+    @property
+    def whole(self) -> bool:
+        return self.kind != "tool_use" or is_whole_object(self.arguments)
+
+    def start(self) -> JSONObject:
+        """Return the block as it stands in the event that begins it."""
+        match self.kind:
+            case "thinking":
+                return {"type": "thinking", "thinking": "", "signature": ""}
+            case "text":
+                return {"type": "text", "text": ""}
+        call_id = self.id or f"toolu_{uuid.uuid4().hex[:24]}"
+        return {"type": "tool_use", "id": call_id, "name": self.name, "input": {}}
+
+
+@define(eq=False)
+class Translating:
+    """
+    Makes the events that say what chunks say.
+
+    Of several choices, it shows the first; nothing follows its finish.
+    """
+
+    provider: str
+    model: str
+    _order: Ordering[ContentBlock, str] = field(factory=Ordering, init=False)
+    _last: ContentBlock | None = field(default=None, init=False)
+    _calls: dict[int, ContentBlock] = field(factory=dict, init=False)
+    _size: AnswerSize = field(factory=AnswerSize, init=False)
+    _started: bool = field(default=False, init=False)
+    _refused: bool = field(default=False, init=False)
+    _finish_reason: str | None = field(default=None, init=False)
+    _usage: Usage | None = field(default=None, init=False)
+
+    def events(self, chunk: Chunk) -> Iterator[MessageEvent]:
+        """Yield what *chunk* adds; raises ProviderProtocolError if it is too much."""
+        self._usage = chunk.usage or self._usage
+        if not self._started:
+            self._started = True
+            message = message_start(self.provider, chunk.model or self.model)
+            yield {"type": "message_start", "message": message}
+        for choice in chunk.choices:
+            if choice.index == 0 and self._finish_reason is None:
+                self._finish_reason = choice.finish_reason
+                self._take(choice.delta)
+        yield from self._advance()
+
+    def end(self) -> Iterator[MessageEvent]:
+        yield from self._advance(ended=True)
+        yield {
+            "type": "message_delta",
+            "delta": {"stop_reason": self._stop_reason(), "stop_sequence": None},
+            "usage": usage_payload(self._usage),
+        }
+        yield {"type": "message_stop"}
+
+    def _take(self, delta: Delta) -> None:
+        if delta.reasoning_content:
+            self._add_text("thinking", delta.reasoning_content)
+        for text in (delta.content, delta.refusal, *_pictures(delta)):
+            if text:
+                self._add_text("text", text)
+        self._refused = self._refused or bool(delta.refusal)
+        for call in delta.tool_calls:
+            self._add_call(call)
+
+    def _add_text(self, kind: BlockKind, text: str) -> None:
+        block = self._last
+        if block is None or block.kind != kind:
+            block = self._new(kind)
+        self._order.add(block, text)
+        if block is not self._order.first:
+            self._size.grow(len(text))  # it is kept until its turn comes
+
+    def _add_call(self, call: ToolCallDelta) -> None:
+        block = self._calls.get(call.index)
+        if block is None:
+            block = self._calls[call.index] = self._new("tool_use")
+            self._order.add(block)
+            self._size.grow(1)
+        block.id = block.id or call.id or ""
+        block.name = block.name or call.name or ""
+        if call.arguments:
+            block.arguments.append(call.arguments)
+            self._order.add(block, call.arguments)
+            self._size.grow(len(call.arguments))
+
+    def _new(self, kind: BlockKind) -> ContentBlock:
+        index = 0 if self._last is None else self._last.index + 1
+        self._last = ContentBlock(kind, index)
+        return self._last
+
+    def _advance(self, *, ended: bool = False) -> Iterator[MessageEvent]:
+        for block, pieces, over in self._order.advance(ended=ended):
+            if not block.started:
+                block.started = True
+                yield from self._start(block)
+            if pieces:
+                yield self._delta(block, "".join(pieces))
+            if over:
+                yield {"type": "content_block_stop", "index": block.index}
+
+    def _start(self, block: ContentBlock) -> Iterator[MessageEvent]:
+        yield {
+            "type": "content_block_start",
+            "index": block.index,
+            "content_block": block.start(),
+        }
+        if block.index == 0:
+            yield {"type": "ping"}  # where the API itself has one
+
+    def _delta(self, block: ContentBlock, text: str) -> MessageEvent:
+        kind, name = DELTAS[block.kind]
+        return {
+            "type": "content_block_delta",
+            "index": block.index,
+            "delta": {"type": kind, name: text},
+        }
+
+    def _stop_reason(self) -> str:
+        if self._refused:
+            return "refusal"
+        if self._finish_reason in STOP_REASONS:
+            return STOP_REASONS[self._finish_reason]
+        # Not all who call a tool say so at the end.
+        return "tool_use" if self._calls else "end_turn"
+
+
+def _pictures(delta: Delta) -> list[str]:
+    """Return pictures as Markdown: an answer has no blocks for them."""
+    images = delta.extra.get("images")
+    urls = [
+        image["image_url"].get("url")
+        for image in (images if isinstance(images, list) else ())
+        if isinstance(image, Mapping) and isinstance(image.get("image_url"), Mapping)
+    ]
+    return [f"![]({url})" for url in urls if isinstance(url, str)]
