@@ -28,6 +28,8 @@ from .checks import (
 from .settings import ENGINE, Config, Sections, same_id
 from .structuring import Structure
 
+# What SQLite and the event loop's clock can't hold.
+BIGGEST = 2.0**63
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -119,7 +121,9 @@ class _Loader:
     environ: Mapping[str, str]
     problems: list[str] = field(factory=list)
     off: dict[str, str] = field(factory=dict)
-    structure: Structure = field(factory=lambda: Structure(forbid_extra_keys=True))
+    structure: Structure = field(
+        factory=lambda: Structure(forbid_extra_keys=True, biggest=BIGGEST)
+    )
 
     def load(self) -> Config | None:
         tables = self.raw.pop("providers", {})

@@ -4,6 +4,8 @@ import copy
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -29,9 +31,6 @@ NAMES: dict[type, str] = {
 # What attrs' validators say: 'name' must be ...; Length of 'name' must be >= 1: 0
 OF_FIELD = re.compile(r"(?P<length>Length of )?'(?P<name>\w+)' (?P<rest>.*)", re.DOTALL)
 
-# What neither SQLite, JSON's other readers nor the event loop's clock can hold.
-BIGGEST = 2**63
-
 # Ends a message in what cattrs makes of it, since a path may hold anything.
 END = "\2"
 # One step of a path: .field, ['key'] or [index]
@@ -50,9 +49,11 @@ class Structure:
     account of where it goes wrong, for the messages.
     """
 
-    def __init__(self, *, forbid_extra_keys: bool) -> None:
-        self._fast = _converter(forbid_extra_keys=forbid_extra_keys, detailed=False)
-        self._detailed = _converter(forbid_extra_keys=forbid_extra_keys, detailed=True)
+    def __init__(self, *, forbid_extra_keys: bool, biggest: float = inf) -> None:
+        """Make a structure whose numbers are all smaller than *biggest*."""
+        make = partial(_converter, forbid_extra_keys=forbid_extra_keys, biggest=biggest)
+        self._fast = make(detailed=False)
+        self._detailed = make(detailed=True)
 
     def make(self, value: Any, cls: type[T]) -> T:
         """Return *value* as a *cls*; raises anything, for `errors` to explain."""
@@ -93,14 +94,16 @@ class Structure:
         return []
 
 
-def _converter(*, forbid_extra_keys: bool, detailed: bool) -> Converter:
+def _converter(*, forbid_extra_keys: bool, detailed: bool, biggest: float) -> Converter:
     converter = Converter(
         forbid_extra_keys=forbid_extra_keys, detailed_validation=detailed
     )
-    for kind in (str, bool):
+    for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly(kind))
-    converter.register_structure_hook(int, _int)
     converter.register_structure_hook(float, _float)
+    if biggest < inf:
+        for kind in (int, float):
+            converter.register_structure_hook(kind, _bounded(kind, biggest))
     register = converter.register_structure_hook_factory
 
     @register(attrs.has)
@@ -148,14 +151,6 @@ def _exactly(kind: type) -> Hook:
     return structure
 
 
-def _int(value: Any, _: Any) -> int:
-    if type(value) is not int:
-        raise Invalid(f"must be {NAMES[int]}, not {_shown(value)}")
-    if abs(value) >= BIGGEST:
-        raise Invalid("must fit into 64 bits")
-    return value
-
-
 def _expecting(kind: type, inner: Hook) -> Hook:
     def structure(value: Any, cls: Any) -> Any:
         if type(value) is not kind:
@@ -168,9 +163,19 @@ def _expecting(kind: type, inner: Hook) -> Hook:
 def _float(value: Any, _: Any) -> float:
     if type(value) is not float and type(value) is not int:
         raise Invalid(f"must be a number, not {_shown(value)}")
-    if abs(value) >= BIGGEST:
-        raise Invalid(f"must be a smaller number than {_shown(value)}")
     return float(value)
+
+
+def _bounded(kind: type, biggest: float) -> Hook:
+    read = _float if kind is float else _exactly(kind)
+
+    def structure(value: Any, cls: Any) -> Any:
+        number = read(value, cls)
+        if abs(number) >= biggest:
+            raise Invalid(f"must be a smaller number than {_shown(value)}")
+        return number
+
+    return structure
 
 
 def _union(cls: type, converter: Converter) -> Hook:

@@ -398,7 +398,7 @@ WRONG = [
         "providers.Open.headers.X Y: is no name that a header may have",
     ),
     (f"{OPEN}headers = {{ '' = 'a' }}", "providers.Open.headers.: is no name"),
-    (f"[media]\nmax_bytes = {2**63}", "media.max_bytes: must fit into 64 bits"),
+    (f"[media]\nmax_bytes = {2**63}", "media.max_bytes: must be a smaller number"),
     ("[media]\nmax_age = inf", "media.max_age: must be a smaller number than inf"),
     ("[race]\ntotal_timeout = 1e19", "race.total_timeout: must be a smaller number"),
     ("[media]\ndirectory = '~nosuchuser/x'", "media.directory: whose home is"),
