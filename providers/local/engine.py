@@ -39,7 +39,7 @@ class NoModelFile(ValueError):
 
 
 @frozen
-class Endpoint:
+class EngineAddress:
     """Where an engine listens and with which key: the same for all of its life."""
 
     port: int
@@ -47,7 +47,7 @@ class Endpoint:
     problem: ClassVar[str] = ""  # whoever has no more than the address sees none
 
     @classmethod
-    def new(cls) -> "Endpoint":
+    def new(cls) -> "EngineAddress":
         return cls(_free_port(), secrets.token_urlsafe(24))
 
     def upstream(self, settings: ProviderSettings) -> ProviderSettings:
@@ -70,7 +70,7 @@ class Engine:
     """One model's child process, restarted with a growing delay if it dies."""
 
     settings: ProviderSettings
-    endpoint: Endpoint = field(factory=Endpoint.new)
+    endpoint: EngineAddress = field(factory=EngineAddress.new)
     problem: str = "its engine is starting"
     settled: asyncio.Event = field(factory=asyncio.Event)
 

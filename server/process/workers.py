@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from attrs import define, field
 
-from providers import Endpoint, Engines
+from providers import EngineAddress, Engines
 from server.config.settings import Config
 from server.stores.responses import open_store
 
@@ -30,7 +30,7 @@ RESTART_DELAY = 1.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
 
-Endpoints = Mapping[str, Endpoint]
+Endpoints = Mapping[str, EngineAddress]
 
 
 async def supervise(
@@ -96,7 +96,9 @@ async def work(config: Config, load: Load, sock: socket.socket) -> None:
 
 def _endpoints(line: bytes) -> Endpoints:
     rows = json.loads(line)
-    return {name: Endpoint(row["port"], row["api_key"]) for name, row in rows.items()}
+    return {
+        name: EngineAddress(row["port"], row["api_key"]) for name, row in rows.items()
+    }
 
 
 @define(eq=False)
