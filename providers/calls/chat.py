@@ -9,7 +9,7 @@ from providers.dialects import Call, Dialect
 from providers.errors import Phase, ProviderError, ProviderTimeout, ProviderUnreachable
 from providers.http.inbox import Inbox
 
-from .answer import Answer, Pieces, State
+from .answer import OVER, SAID, Answer, Pieces, State
 from .call import OpenCall, mapped
 from .patience import Patience
 
@@ -165,14 +165,14 @@ class ChatCall:
             except Exception as exc:  # noqa: BLE001 - raised where it can be handled
                 self._end(exc)
                 return True
-        if answer.state is State.OVER:
+        if answer.state is OVER:
             error, answer.error = answer.error, None
             self._end(error)
         return enough
 
     def _moved(self, before: State) -> None:
         """Watch anew: how far the answer is decides how long it may take."""
-        if before < State.SAID:
+        if before < SAID:
             self._said_at = self._heard_at
         self._watch()
 
@@ -226,7 +226,7 @@ class ChatCall:
     def _due(self, now: float) -> float:
         """Return when the answer is too late, by the loop's clock."""
         state = self._answer.state
-        since = self._said_at if state is State.SAID else self._heard_at
+        since = self._said_at if state is SAID else self._heard_at
         # While nobody takes what comes, it is the client that is slow.
         return self._patience.due(state, since if self._inbox.waiting else now)
 

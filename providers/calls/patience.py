@@ -4,7 +4,7 @@ from attrs import frozen
 
 from providers.settings import Limits
 
-from .answer import State
+from .answer import SAID, SILENT, State
 
 
 @frozen
@@ -41,10 +41,10 @@ class Patience:
         """
         limits = self.limits
         due = self.begun + limits.total_timeout
-        if state is State.SILENT:
+        if state is SILENT:
             return min(due, self.started + limits.first_token_timeout)
         idle = limits.idle_timeout
-        if state is State.SAID:
+        if state is SAID:
             idle = min(idle, self.last_words)
         return min(due, since + idle)
 
@@ -53,6 +53,6 @@ class Patience:
         limits = self.limits
         if now >= self.begun + limits.total_timeout:
             return f"not done within {limits.total_timeout:g} s"
-        if state is State.SILENT:
+        if state is SILENT:
             return f"no token within {limits.first_token_timeout:g} s"
         return f"silent for {limits.idle_timeout:g} s"

@@ -73,7 +73,8 @@ class Exchange(asyncio.Protocol):
 
         async def send() -> None:
             connection = await self._connect(connect_timeout)
-            self._inbox = Inbox(b"", MOST_AT_ONCE)  # the one before may be over
+            if self._inbox.over:  # with the connection before
+                self._inbox = Inbox(b"", MOST_AT_ONCE)
             self._send(connection, head, body)
             await self._head()
 
