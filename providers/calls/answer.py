@@ -95,7 +95,8 @@ class Answer:
             return []
         pieces: Pieces = []
         try:
-            pieces.extend(decode(data))
+            for piece in decode(data):
+                pieces.append(piece)
         except Exception as exc:  # noqa: BLE001 - to be raised where somebody reads
             return self._broken(pieces, _for_the_race(exc))
         self._follow(pieces)

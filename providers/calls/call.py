@@ -20,8 +20,9 @@ from providers.upstream import Upstream
 
 from .answer import unreadable
 
-# What a call may raise besides ProviderError: all of it is mapped here.
+# What a call may raise besides ProviderError, and what of it is its connection's fault.
 BREAKS = (aiohttp.ClientError, OSError, *UNREADABLE)
+LOST = (aiohttp.ClientError, OSError)
 
 
 class OpenCall:
@@ -66,7 +67,7 @@ class OpenCall:
             await check_status(exchange, self.upstream.waits.error_body)
             if self.too_late:
                 raise TimeoutError  # it came, but too late: it has been thrown away
-        except BREAKS as exc:
+        except LOST as exc:
             raise self.broken(exc, late) from exc
         self.answered = True
         return exchange

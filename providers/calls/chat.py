@@ -144,7 +144,8 @@ class ChatCall:
         """Wait until there is more, or raise what there is instead."""
         inbox = self._inbox
         if self._answer.delayed:
-            self._pass_on(self._answer.rest(), self._answer.state)
+            before = self._answer.state
+            self._pass_on(self._answer.rest(), before)
         if inbox.idle and self._call.exchange is not None:
             self._heard_at = self._loop.time()
             self._call.exchange.resume()
@@ -157,8 +158,10 @@ class ChatCall:
     def _pass_on(self, pieces: Pieces, before: State) -> bool:
         """Deliver *pieces*, and follow the answer's state; say if it's enough."""
         answer, enough = self._answer, False
-        if answer.state is not before:
-            self._moved(before)
+        if answer.state is not before and answer.state is not OVER:
+            # How far the answer is decides how long it may take.
+            self._said_at = self._heard_at
+            self._watch()
         if pieces:
             try:
                 enough = self._inbox.put(pieces)
@@ -169,12 +172,6 @@ class ChatCall:
             error, answer.error = answer.error, None
             self._end(error)
         return enough
-
-    def _moved(self, before: State) -> None:
-        """Watch anew: how far the answer is decides how long it may take."""
-        if before < SAID:
-            self._said_at = self._heard_at
-        self._watch()
 
     def _break_off(self, error: ProviderError, cause: Exception | None = None) -> None:
         """Hang up because of *error*, which is no failure if all has been said."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Self
 
-from providers.dialects import Call, WholeDialect
+from providers.dialects import UNREADABLE, Call, WholeDialect
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.errors import (
     Phase,
@@ -16,7 +16,7 @@ from providers.errors import (
 from providers.http.exchange import Exchange
 
 from .answer import Pieces
-from .call import BREAKS, OpenCall
+from .call import LOST, OpenCall, mapped
 from .chat import ChatCall
 
 
@@ -91,7 +91,7 @@ class WholeCall:
         try:
             exchange = await self._call.open(request, limits.connect_timeout)
             return await self._all_of(exchange)
-        except BREAKS as exc:
+        except LOST as exc:
             raise self._call.broken(exc) from exc
         finally:
             timer.cancel()
@@ -110,8 +110,8 @@ class WholeCall:
         attempt = self.attempt
         try:
             pieces = [*self._dialect.read_whole(body)]
-        except BREAKS as exc:
-            raise self._call.broken(exc) from exc
+        except UNREADABLE as exc:
+            raise mapped(exc, "") from exc
         for piece in pieces:
             attempt.chunks += piece.count
             if piece.has_token:

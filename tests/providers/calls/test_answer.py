@@ -96,7 +96,7 @@ def put(answer: Answer, event: Event) -> Pieces:
 
 @pytest.mark.parametrize(("steps", "ending"), WAYS.values(), ids=WAYS)
 def test_ways(steps: list[Step], ending: Ending) -> None:
-    """Each event leads to its state, only ever forward, and to no more than its text."""
+    """Each event leads to its state, only forward, and to no more than its text."""
     answer, before = begin(), SILENT
     for event, state, said in steps:
         pieces = put(answer, event)

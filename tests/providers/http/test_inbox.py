@@ -73,7 +73,7 @@ def test_cleared_while_pushing() -> None:
 
 
 async def test_pulled() -> None:
-    """Whoever waits is woken by what comes, and by what breaks it, which it gets once."""
+    """Whoever waits is woken by what comes and what breaks it, which is raised once."""
     inbox: Inbox[list[int]] = Inbox([])
     for event in (lambda: inbox.put([1, 2]), lambda: inbox.end(ValueError("broken"))):
         waiting = asyncio.ensure_future(inbox.wait())
