@@ -33,7 +33,8 @@ from .errors import (
 )
 from .http.attempt import Attempt
 from .http.session import open_session
-from .local.engine import Engine, EngineAddress, Engines, engine_missing
+from .local.engine import Engine, EngineAddress, Engines
+from .local.files import engine_missing
 from .models import ModelList
 from .packages import BrokenPackage, load_packages
 from .provider import Provider

@@ -185,6 +185,18 @@ async def test_last_words_take_no_longer_than_they_may(
     await soon(upstream.hung_up)
 
 
+async def test_last_words_after_all_came_at_once(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """They have no more time where all was said in what came with the first token."""
+    upstream = await make_upstream([HEAD + A + STOP, *TICKING, ...])
+    provider = connect(upstream.url, waits=evolve(WAITS, last_words=0.2))
+
+    async with asyncio.timeout(3):
+        assert await read(provider) == "a"
+    await soon(upstream.hung_up)
+
+
 async def test_last_words_may_wait_for_a_slow_reader(
     make_upstream: MakeUpstream, connect: Connect
 ) -> None:

@@ -32,7 +32,8 @@ from providers import (
     vendors,
 )
 from providers.errors import ProviderDenied
-from providers.local.engine import CHILD, NoModelFile, model_file, threads_for
+from providers.local.engine import CHILD, threads_for
+from providers.local.files import NoModelFile, model_file
 
 SETTINGS = ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512)
 Chat = Callable[..., Awaitable[str]]
