@@ -1,7 +1,7 @@
 """What the server may know of the providers: these names, and no module of theirs."""
 
-from .calls.chat import ChatStream
-from .calls.task import TaskStream
+from .calls.chat import ChatCall
+from .calls.task import TaskCall
 from .chat import (
     COMPLETIONS,
     MESSAGES,
@@ -33,7 +33,8 @@ from .errors import (
 )
 from .http.attempt import Attempt
 from .http.session import open_session
-from .local.engine import Endpoint, Engine, Engines, engine_missing
+from .local.engine import Engine, EngineAddress, Engines
+from .local.files import engine_missing
 from .models import ModelList
 from .packages import BrokenPackage, load_packages
 from .provider import Provider
@@ -58,16 +59,16 @@ __all__ = [
     "Attempt",
     "Blob",
     "BrokenPackage",
+    "ChatCall",
     "ChatPiece",
     "ChatRequest",
-    "ChatStream",
     "Choice",
     "Chunk",
     "Completion",
     "Delta",
     "EmbeddingsRequest",
-    "Endpoint",
     "Engine",
+    "EngineAddress",
     "Engines",
     "FinishReason",
     "Image",
@@ -88,8 +89,8 @@ __all__ = [
     "ProviderTimeout",
     "Result",
     "SpeechRequest",
+    "TaskCall",
     "TaskRequest",
-    "TaskStream",
     "TextRun",
     "TokenCount",
     "ToolCallDelta",

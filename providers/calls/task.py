@@ -1,56 +1,43 @@
-"""The transport of what is no chat: it drives a talk, call by call, to its result."""
+"""A call that is no chat: it drives a talk, request by request, to its result."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Self
 
 import aiohttp
 
-from providers.dialects import UNREADABLE, Ask, Reply, Result, Talk
-from providers.errors import (
-    Phase,
-    ProviderError,
-    ProviderProtocolError,
-    ProviderTimeout,
-    ProviderUnreachable,
-)
-from providers.http.attempt import Attempt
-from providers.http.session import (
+from providers.dialects import Ask, Reply, Result, Talk
+from providers.errors import Phase, ProviderError, ProviderProtocolError
+from providers.http.reading import (
     read_body,
     read_explanation,
     read_some,
     retry_after,
-    what_broke,
 )
-from providers.settings import Limits
 from providers.tasks import Images
 
-if TYPE_CHECKING:
-    from providers.provider import Provider
+from .call import BREAKS, OpenCall
 
 
-class TaskStream:
+class TaskCall:
     """
     One task's result on its way: an iterator that yields it, whole, once.
 
     It is a stream so that the race can run it: its first token is its result, and an
-    image is one only when it has been decoded. Errors are those of a ChatStream.
+    image is one only when it has been decoded. Errors are those of a ChatCall.
     """
 
-    def __init__(self, provider: "Provider", talk: Talk, limits: Limits) -> None:
-        self._provider = provider
+    def __init__(self, call: OpenCall, talk: Talk) -> None:
+        self.attempt = call.attempt
+        self._call = call
         self._talk = talk
-        self._limits = limits
-        self.attempt = Attempt()
         self._response: aiohttp.ClientResponse | None = None
         self._over = False
 
     @property
     def phase(self) -> Phase:
-        if self._response is not None:
-            return "first_token"
-        return "connect" if self.attempt.connected is None else "headers"
+        return self._call.phase
 
-    def __aiter__(self) -> "TaskStream":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> list[Result]:
@@ -60,8 +47,7 @@ class TaskStream:
         try:
             return [await self._result()]
         except ProviderError as exc:
-            exc.phase = self.phase
-            raise self._provider.cleaned(exc) from exc.__cause__
+            raise self._call.failed(exc) from exc.__cause__
         finally:
             self.close()
 
@@ -70,35 +56,31 @@ class TaskStream:
         self.close()
 
     def close(self) -> None:
-        """Hang up at once; what was asked for is cancelled where the upstream minds."""
+        """Hang up at once; an upstream that minds is told to cancel its work."""
         self._talk.close()
         if self._response is not None:
             self._response.close()
 
     async def _result(self) -> Result:
-        limit = min(self._limits.first_token_timeout, self._limits.total_timeout)
+        limits = self._call.limits
+        limit = min(limits.first_token_timeout, limits.total_timeout)
         try:
             async with asyncio.timeout(limit):
                 result = await self._drive()
                 if isinstance(result, Images):
                     result = await asyncio.to_thread(result.verified)
-        except TimeoutError as exc:
+        except BREAKS as exc:
+            late = f"no result within {limit:g} s"
             if isinstance(exc, aiohttp.ServerTimeoutError):
-                limit = self._limits.connect_timeout
-                raise ProviderTimeout(f"no connection within {limit:g} s") from exc
-            raise ProviderTimeout(f"no result within {limit:g} s") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise ProviderUnreachable(what_broke(exc)) from exc
-        except UNREADABLE as exc:
-            raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
+                late = f"no connection within {limits.connect_timeout:g} s"
+            raise self._call.broken(exc, late) from exc
         if not result.has_token:
             raise ProviderProtocolError("the answer is empty")
         self.attempt.chunks = self.attempt.tokens = 1
         return result
 
     async def _drive(self) -> Result:
-        if problem := self._provider.problem():
-            raise ProviderUnreachable(problem)
+        self._call.upstream.check()
         try:
             ask = next(self._talk)
             while True:
@@ -112,8 +94,9 @@ class TaskStream:
             raise
 
     async def _reply(self, ask: Ask) -> Reply:
-        self._response = None
+        self._response, self._call.answered = None, False
         self._response = response = await self._send(ask)
+        self._call.answered = True
         try:
             body = await self._body(ask, response)
         finally:
@@ -127,8 +110,9 @@ class TaskStream:
         )
 
     async def _send(self, ask: Ask) -> aiohttp.ClientResponse:
+        upstream, limits = self._call.upstream, self._call.limits
         if ask.foreign:
-            return await self._provider.fetch(ask.call, self._limits, self.attempt)
+            return await upstream.fetch(ask.call, limits, self.attempt)
 
         def form() -> aiohttp.FormData:
             made = aiohttp.FormData()
@@ -138,17 +122,14 @@ class TaskStream:
                 )
             return made
 
-        return await self._provider.request(
-            ask.method,
-            ask.call,
-            self._limits,
-            self.attempt,
-            form if ask.form else None,
+        return await upstream.request(
+            ask.method, ask.call, limits, self.attempt, form if ask.form else None
         )
 
     async def _body(self, ask: Ask, response: aiohttp.ClientResponse) -> bytes:
         if not response.ok:
-            return await read_explanation(response)
+            patience = self._call.upstream.waits.error_body
+            return await read_explanation(response, patience)
         if ask.listen is None:
             body = await read_body(response, ask.limit + 1)
             self.attempt.received += len(body)

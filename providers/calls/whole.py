@@ -1,69 +1,56 @@
-"""An answer that is asked for in one piece: for who races alone, and has been quick."""
+"""An answer in one piece: for who races alone, and has been quick."""
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import Self
 
-from providers.chat import ChatRequest
-from providers.dialects import UNREADABLE, WholeDialect
+from providers.dialects import UNREADABLE, Call, WholeDialect
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.errors import (
     Phase,
     ProviderError,
     ProviderProtocolError,
     ProviderTimeout,
-    ProviderUnreachable,
 )
-from providers.http.attempt import Attempt
 from providers.http.exchange import Exchange
-from providers.http.session import FAILURES, check_status, failed_call
-from providers.settings import Limits
 
-from .chat import ChatStream, Pieces
-
-if TYPE_CHECKING:
-    from providers.provider import Provider
+from .answer import Pieces
+from .call import LOST, OpenCall, mapped
+from .chat import ChatCall
 
 
-class WholeAnswer:
+class WholeCall:
     """
     One answer in one piece: an iterator that yields its chunks, once.
 
     It costs less than a stream, but gives no sign of life before its end. If that has
-    not come when the first token should have, it is given up, and asked for again as a
-    stream: a long answer shows itself then, and who hangs is found out. Errors are
-    those of a ChatStream.
+    not come when the first token should have, it is given up, and requested again as a
+    *stream*: a long answer shows itself then, and an upstream that hangs is found out.
+    Errors are those of a ChatCall.
     """
 
     def __init__(
         self,
-        provider: "Provider",
+        call: OpenCall,
         dialect: WholeDialect,
-        request: ChatRequest,
-        model: str,
-        limits: Limits,
+        encode: Callable[[], Call],
+        stream: Callable[[OpenCall], ChatCall],
     ) -> None:
-        self.attempt = Attempt(whole=True)
-        self._provider = provider
+        self.attempt = call.attempt
+        self.attempt.whole = True
+        self._call = call
         self._dialect = dialect
-        self._request = request
-        self._model = model
-        self._limits = limits
-        self._exchange: Exchange | None = None
-        self._answered = False
-        self._late = False
+        self._encode = encode
+        self._streamed = stream
         self._over = False
-        self._stream: ChatStream | None = None
+        self._stream: ChatCall | None = None
 
     @property
     def phase(self) -> Phase:
-        if self._stream is not None:
-            return self._stream.phase
-        if self._answered:
-            return "first_token"
-        return "connect" if self.attempt.connected is None else "headers"
+        return self._call.phase if self._stream is None else self._stream.phase
 
-    def __aiter__(self) -> "WholeAnswer":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Pieces:
@@ -71,18 +58,17 @@ class WholeAnswer:
             return await self._stream.__anext__()
         if self._over:
             raise StopAsyncIteration
-        self._over, started = True, asyncio.get_running_loop().time()
+        self._over = True
         try:
             body = await self._body()
-            if not self._late:
+            if not self._call.too_late:
                 return self._read(body)
         except ProviderError as exc:
-            if not self._late:
-                exc.phase = self.phase
-                raise self._provider.cleaned(exc) from exc.__cause__
+            if not self._call.too_late:
+                raise self._call.failed(exc) from exc.__cause__
         finally:
             self.close()
-        self._stream = self._asked_again(started)
+        self._stream = self._again()
         return await self._stream.__anext__()
 
     def cut_off(self) -> None:
@@ -91,27 +77,22 @@ class WholeAnswer:
 
     def close(self) -> None:
         """Hang up at once."""
-        if self._exchange is not None:
-            self._exchange.close()
+        self._call.close()
         if self._stream is not None:
             self._stream.close()
 
     async def _body(self) -> bytes:
-        if problem := self._provider.problem():
-            raise ProviderUnreachable(problem)
-        limits = self._limits
-        call = self._dialect.encode_whole(self._request, self._model)
-        exchange = self._exchange = self._provider.exchange(self.attempt)
+        self._call.upstream.check()
+        request, limits = self._encode(), self._call.limits
         seconds = min(limits.first_token_timeout, limits.total_timeout)
-        timer = asyncio.get_running_loop().call_later(seconds, self._give_up)
+        late = f"no answer within {seconds:g} s"
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, self._call.give_up, late)
         try:
-            head = self._provider.head(call)
-            await exchange.open(head, call.body, limits.connect_timeout)
-            await check_status(exchange)
-            self._answered = True
+            exchange = await self._call.open(request, limits.connect_timeout)
             return await self._all_of(exchange)
-        except FAILURES as exc:
-            raise failed_call(exc, limits) from exc
+        except LOST as exc:
+            raise self._call.broken(exc) from exc
         finally:
             timer.cancel()
 
@@ -130,7 +111,7 @@ class WholeAnswer:
         try:
             pieces = [*self._dialect.read_whole(body)]
         except UNREADABLE as exc:
-            raise ProviderProtocolError(f"unreadable answer: {exc}") from exc
+            raise mapped(exc, "") from exc
         for piece in pieces:
             attempt.chunks += piece.count
             if piece.has_token:
@@ -140,17 +121,11 @@ class WholeAnswer:
         attempt.ended = perf_counter()
         return pieces
 
-    def _give_up(self) -> None:
-        self._late = True
-        self.close()  # which wakes who waits for it
-
-    def _asked_again(self, started: float) -> ChatStream:
-        """Return the stream that is asked for, since what was *started* is too late."""
-        limits = self._limits
+    def _again(self) -> ChatCall:
+        """Return the same as a stream, since the answer in one piece is too late."""
+        limits = self._call.limits
         if limits.total_timeout <= limits.first_token_timeout:
             text = f"not done within {limits.total_timeout:g} s"
-            raise self._provider.cleaned(ProviderTimeout(text, phase=self.phase))
+            raise self._call.failed(ProviderTimeout(text))
         self.attempt.whole = False
-        stream = self._provider.chat(self._request, self._model, limits)
-        stream.attempt, stream.begun = self.attempt, started
-        return stream
+        return self._streamed(self._call.again())

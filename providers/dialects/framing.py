@@ -19,6 +19,15 @@ class EventTooLarge(ValueError):
     """An event, a line or a body grew past its bound."""
 
 
+def looks_sound(received: bytes) -> bool:
+    """
+    Say whether nothing in a part of a body seems broken: no error, no event cut short.
+
+    A racer whose first token came with an error would win, and fail then.
+    """
+    return b'"error"' not in received and received.rstrip().endswith((b"}", b"[DONE]"))
+
+
 @define
 class SSEDecoder:
     """

@@ -1,12 +1,15 @@
 """What is noted of one call to an upstream, while it goes."""
 
+from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TypeVar
 
 import aiohttp
 from attrs import define
 
-# Seconds within which a dead connection shows: a round trip, wherever it goes.
-STALE = 1.0
+# How often a call is sent at most: dead connections that nobody has noticed are few.
+MAX_SENT = 3
+T = TypeVar("T")
 
 
 @define
@@ -16,8 +19,8 @@ class Attempt:
 
     *received* counts the bytes of the body, *chunks* what they were decoded to, and
     *tokens* those of the chunks that had content: there are at least so many. *ended*
-    is when the answer was there to its end; *whole*, whether it was asked for in one
-    piece, of which nobody knows when its first token was written.
+    is when the answer was there to its end. *whole*: the answer was requested in one
+    piece, so that nobody knows when its first token was written.
     """
 
     connected: float | None = None
@@ -30,11 +33,28 @@ class Attempt:
     tokens: int = 0
     _sent_at: float = 0.0
 
-    def begin(self) -> None:
-        self.connected, self.reused = None, False
-        self._sent_at = perf_counter()
+    async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:
+        """
+        Call *send*; again where a kept-alive connection was dead already.
 
-    def was_stale(self, exc: aiohttp.ClientError) -> bool:
+        *stale*: the seconds within which a dead connection shows.
+        """
+        sent = 0
+        while True:
+            sent += 1
+            self.connected, self.reused = None, False
+            self._sent_at = perf_counter()
+            try:
+                answer = await send()
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+                # Each round takes one such connection out of the pool.
+                if sent == MAX_SENT or not self._was_stale(exc, stale):
+                    raise
+            else:
+                self.headers = perf_counter()
+                return answer
+
+    def _was_stale(self, exc: aiohttp.ClientError, stale: float) -> bool:
         """
         Say whether the connection was dead, so that nobody has seen the request.
 
@@ -43,5 +63,5 @@ class Attempt:
         """
         # What there was of an answer, or else words.
         rest = exc.message if isinstance(exc, aiohttp.ServerDisconnectedError) else ""
-        at_once = perf_counter() - self._sent_at < STALE
+        at_once = perf_counter() - self._sent_at < stale
         return self.reused and at_once and isinstance(rest, str)

@@ -6,33 +6,22 @@ every event. Here what arrives goes on in the same turn of the event loop.
 """
 
 import asyncio
-import math
-import re
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import lru_cache
 from time import perf_counter
 from typing import Protocol
 
 import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
-from attrs import define, field
 
 from .attempt import Attempt
+from .inbox import Inbox
+from .line import Line
 from .parser import AnswerParser
 
-# How often a call is sent at most: dead connections that nobody has noticed are few.
-MAX_SENT = 3
-# Spare connections that are being opened at a time, and the seconds that one may take.
-MOST_OPENING = 8
-SPARE_TIMEOUT = 10.0
-# Seconds after the race: its own first token goes out before.
-SPARE_AFTER = 0.02
 # Bytes that are handed on at once: for a slow client, what is made of them waits, which
 # is many times their size.
 MOST_AT_ONCE = 32 * 1024
-FORBIDDEN = re.compile(r"[\r\n\0]")
 
 
 class Taker(Protocol):
@@ -45,37 +34,6 @@ class Taker(Protocol):
     def end(self, error: Exception | None) -> None:
         """Take in that the body is over: whole, if there is no *error*."""
         ...
-
-
-@define(eq=False)
-class Line:
-    """Where connections come from: *connector* makes them for *origin*."""
-
-    connector: aiohttp.BaseConnector
-    origin: aiohttp.ClientRequest
-    _opening: set[asyncio.Task[None]] = field(factory=set, init=False)
-
-    async def connect(self, seconds: float, traces: list[Trace]) -> Connection:
-        """Take a connection from the pool, or make one within so many seconds."""
-        return await self.connector.connect(self.origin, traces, _within(seconds))
-
-    def open_spare(self) -> None:
-        """
-        Have a connection ready in place of one that was hung up on.
-
-        Or who has lost a race would meet the next one with a handshake before it, while
-        the winner's connection is open still: it would lose again for having lost.
-        """
-        if len(self._opening) < MOST_OPENING:
-            task = asyncio.ensure_future(self._open_spare())
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-
-    async def _open_spare(self) -> None:
-        await asyncio.sleep(SPARE_AFTER)
-        with suppress(aiohttp.ClientError, OSError):
-            connection = await self.connect(SPARE_TIMEOUT, [])
-            connection.release()
 
 
 class Exchange(asyncio.Protocol):
@@ -91,18 +49,11 @@ class Exchange(asyncio.Protocol):
         self._line = line
         self._attempt = attempt
         self._answer: AnswerParser  # from the moment that something is sent
-        self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._taker: Taker | None = None
-        # What has come of the body and nobody has taken yet.
-        self._rest = b""
-        self._held = False
+        self._inbox: Inbox[bytes] = Inbox(b"", MOST_AT_ONCE)
         self._paused = False
-        self._over = False
         self._closed = False
-        self._error: Exception | None = None
 
     @property
     def status(self) -> int:
@@ -119,52 +70,47 @@ class Exchange(asyncio.Protocol):
 
         Sends again where a kept-alive connection was dead already.
         """
-        for sent in range(1, MAX_SENT + 1):
-            self._attempt.begin()
+
+        async def send() -> None:
             connection = await self._connect(connect_timeout)
-            try:
-                self._send(connection, head, body)
-                await self._head()
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-                # Each round takes one such connection out of the pool.
-                if sent == MAX_SENT or not self._attempt.was_stale(exc):
-                    raise
-                self._over, self._error = False, None
-            except BaseException:
-                self.close()
-                raise
-            else:
-                self._attempt.headers = perf_counter()
-                return
+            if self._inbox.over:  # with the connection before
+                self._inbox = Inbox(b"", MOST_AT_ONCE)
+            self._send(connection, head, body)
+            await self._head()
+
+        try:
+            await self._attempt.send(send, self._line.stale)
+        except BaseException:
+            self.close()
+            raise
 
     async def read(self) -> bytes:
         """Return what has come of the body, b"" at its end; raise what broke it."""
-        while not self._rest:
-            if self._error is not None:
-                raise self._let_go()
-            if self._over:
+        inbox = self._inbox
+        while not inbox.kept:
+            inbox.check()
+            if inbox.over:
                 return b""
             self._resume_reading()
-            await self._wait()
-        data, self._rest = self._rest, b""
-        return data
+            await inbox.wait()
+        return inbox.take()
 
     def hand_to(self, taker: Taker) -> None:
         """Hand the body to *taker* from now on, what has come of it at once."""
-        self._taker = taker
-        self._go_on()
+        self._inbox.push_to(taker.take, taker.end)
+        if not self._inbox.full:
+            self._resume_reading()
 
     def resume(self) -> None:
         """Go on after a taker had enough."""
-        if self._held:
-            self._held = False
-            self._go_on()
+        if self._inbox.full and not self._inbox.go_on():
+            self._resume_reading()
 
     def linger(self, seconds: float) -> None:
         """Hang up in so many seconds, unless the answer is over by then."""
-        self._taker, self._rest = None, b""
-        if not self._over:
-            self._loop.call_later(seconds, self.close)
+        self._inbox.clear()
+        if not self._inbox.over:
+            asyncio.get_running_loop().call_later(seconds, self.close)
 
     def cut_off(self) -> None:
         """Hang up in the middle of an answer, and have another connection opened."""
@@ -175,29 +121,23 @@ class Exchange(asyncio.Protocol):
 
     def close(self) -> None:
         """Hang up, if the answer is not over yet."""
-        self._taker, self._rest, self._closed = None, b"", True
-        if not self._over:
-            self._finish(aiohttp.ClientConnectionError("closed"))
+        self._inbox.clear()
+        self._closed = True
+        self._finish(aiohttp.ClientConnectionError("closed"))
 
     # What the transport calls.
 
     def data_received(self, data: bytes) -> None:
-        if self._over:
+        inbox, answer = self._inbox, self._answer
+        if inbox.over:
             return
-        answer = self._answer
         body = answer.feed(data)
-        if body:
-            if self._rest or self._held or self._taker is None:
-                self._keep(body)
-            elif len(body) <= MOST_AT_ONCE:
-                self._held = self._taker.take(body)
-            else:
-                self._rest = body
-                self._pump()
+        if not body:
+            inbox.wake()  # the head may be there
+        elif inbox.put(body) and len(inbox.kept) > MOST_AT_ONCE:
+            self._pause_reading()
         if answer.complete or answer.error is not None:
             self._finish(answer.error)
-        elif self._waiter is not None:
-            self._wake()
 
     def eof_received(self) -> None:
         """Let the transport close by itself, which it tells."""
@@ -232,49 +172,12 @@ class Exchange(asyncio.Protocol):
         self._answer = AnswerParser()
 
     async def _head(self) -> None:
-        while not self.status:
-            if self._error is not None:
-                raise self._let_go()
-            await self._wait()
+        while not self._answer.status:
+            self._inbox.check()
+            await self._inbox.wait()
 
-    def _let_go(self) -> Exception:
-        """Return what broke it, for it to be raised, and to know this from then on."""
-        error, self._error = self._error, None
-        return error or aiohttp.ClientConnectionError("closed")
-
-    async def _wait(self) -> None:
-        """Wait until something has come, or nothing can come any more."""
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _go_on(self) -> None:
-        self._pump()
-        if not self._held:
-            self._resume_reading()
-
-    def _pump(self) -> None:
-        """Hand on what has come, until the taker has enough."""
-        while self._rest and not self._held and self._taker is not None:
-            part, self._rest = self._rest, b""
-            if len(part) > MOST_AT_ONCE:
-                part, self._rest = part[:MOST_AT_ONCE], part[MOST_AT_ONCE:]
-            self._held = self._taker.take(part)
-        if self._over and not self._rest and not self._held:
-            taker, self._taker = self._taker, None
-            if taker is not None:
-                taker.end(self._error)
-
-    def _keep(self, body: bytes) -> None:
-        self._rest += body
-        full = len(self._rest) > MOST_AT_ONCE
-        if full and not self._paused and self._transport is not None:
+    def _pause_reading(self) -> None:
+        if not self._paused and self._transport is not None:
             self._transport.pause_reading()
             self._paused = True
 
@@ -285,12 +188,10 @@ class Exchange(asyncio.Protocol):
 
     def _finish(self, error: Exception | None) -> None:
         """Take in that the answer is over, whole or broken by *error*."""
-        if self._over:
+        if self._inbox.over:
             return
-        self._over, self._error = True, error
         self._hand_back(reuse=error is None and self._answer.reusable)
-        self._pump()
-        self._wake()
+        self._inbox.end(error)
 
     def _hand_back(self, *, reuse: bool) -> None:
         """Return the connection to the pool, for others to use or for good."""
@@ -314,11 +215,6 @@ class Exchange(asyncio.Protocol):
             connection.close()
 
 
-@lru_cache(maxsize=100)
-def _within(seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
-
-
 class _Watch(Trace):
     """Notes whether a connection comes from the pool."""
 
@@ -335,15 +231,3 @@ class _Watch(Trace):
     send_connection_create_start = send_connection_create_end = _pass
     send_dns_resolvehost_start = send_dns_resolvehost_end = _pass
     send_dns_cache_hit = send_dns_cache_miss = _pass
-
-
-def request_head(target: str, headers: Mapping[str, str]) -> bytes:
-    """
-    Return the head of a POST to *target*, up to the length of its body.
-
-    Raises ValueError for what HTTP can't say.
-    """
-    if FORBIDDEN.search("".join((target, *headers, *headers.values()))):
-        raise ValueError("a header has a line break in it")
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return f"POST {target} HTTP/1.1\r\n{lines}Content-Length: ".encode()

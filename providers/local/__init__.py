@@ -1,5 +1,6 @@
 """The embedded engine: a child process that runs a model."""
 
-from .engine import Endpoint, Engine, Engines, engine_missing
+from .engine import Engine, EngineAddress, Engines
+from .files import engine_missing
 
-__all__ = ["Endpoint", "Engine", "Engines", "engine_missing"]
+__all__ = ["Engine", "EngineAddress", "Engines", "engine_missing"]

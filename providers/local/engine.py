@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
 import random
@@ -17,6 +16,8 @@ import structlog
 from attrs import define, evolve, field, frozen
 
 from providers.settings import ProviderSettings
+
+from .files import NoModelFile, model_file
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +35,8 @@ SMALL = 4
 STEADY = 60.0
 
 
-class NoModelFile(ValueError):
-    """The configured model file can't be found; the message says why."""
-
-
 @frozen
-class Endpoint:
+class EngineAddress:
     """Where an engine listens and with which key: the same for all of its life."""
 
     port: int
@@ -47,7 +44,7 @@ class Endpoint:
     problem: ClassVar[str] = ""  # whoever has no more than the address sees none
 
     @classmethod
-    def new(cls) -> "Endpoint":
+    def new(cls) -> "EngineAddress":
         return cls(_free_port(), secrets.token_urlsafe(24))
 
     def upstream(self, settings: ProviderSettings) -> ProviderSettings:
@@ -70,7 +67,7 @@ class Engine:
     """One model's child process, restarted with a growing delay if it dies."""
 
     settings: ProviderSettings
-    endpoint: Endpoint = field(factory=Endpoint.new)
+    endpoint: EngineAddress = field(factory=EngineAddress.new)
     problem: str = "its engine is starting"
     settled: asyncio.Event = field(factory=asyncio.Event)
 
@@ -113,10 +110,10 @@ class Engine:
         except OSError as exc:
             return f"its engine can't be started: {exc.strerror}"
         try:
-            told = await self._ready(process, options)
-            if error := told.get("error"):
+            report = await self._ready(process, options)
+            if error := report.get("error"):
                 return f"its engine can't load {self.settings.model_file}: {error}"
-            if "address" in told:
+            if "address" in report:
                 self.problem = ""
                 self.settled.set()
                 log.info("engine ready", provider=self.settings.id, pid=process.pid)
@@ -134,12 +131,12 @@ class Engine:
             process.stdin.write(options)
             async with asyncio.timeout(START_TIMEOUT):
                 line = await process.stdout.readline()
-            told: dict[str, str] = json.loads(line) if line else {}
+            report: dict[str, str] = json.loads(line) if line else {}
         except TimeoutError:
             return {"error": f"not ready after {START_TIMEOUT:g} s"}
         except ValueError:
             return {"error": "it says what can't be understood"}
-        return told
+        return report
 
     def _options(self) -> dict[str, object]:
         settings = self.settings
@@ -206,48 +203,6 @@ class Engines:
         self._retired.add(task)
         task.add_done_callback(self._retired.discard)
         asyncio.get_running_loop().call_later(after, task.cancel)
-
-
-def model_file(name: str) -> Path:
-    """
-    Return the path of a model file: `package:NAME/FILE` lies in an installed package.
-
-    Raises NoModelFile. The package is not imported: the one with SmolLM2 would want
-    packages that nobody needs here.
-    """
-    if not name.startswith("package:"):
-        path = Path(name).expanduser()
-    else:
-        package, _, inside = name.removeprefix("package:").partition("/")
-        path = _package_folder(package) / inside
-    try:
-        found = path.is_file()
-    except OSError:  # a name that no file can have
-        found = False
-    if not found:
-        raise NoModelFile(f"there is no file {name}")
-    return path
-
-
-def _package_folder(package: str) -> Path:
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise NoModelFile(f"the package {package.replace('_', '-')} is missing")
-    return Path(spec.submodule_search_locations[0])
-
-
-def engine_missing(settings: ProviderSettings) -> str:
-    """Return why an engine with *settings* can't be started here; "" if it can."""
-    if importlib.util.find_spec("xllamacpp") is None:
-        return "the package xllamacpp is missing (make install brings it)"
-    try:
-        model_file(settings.model_file)
-    except NoModelFile as exc:
-        return str(exc)
-    return ""
 
 
 def threads_for(cores: int) -> int:

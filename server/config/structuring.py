@@ -98,12 +98,10 @@ def _converter(*, forbid_extra_keys: bool, detailed: bool, biggest: float) -> Co
     converter = Converter(
         forbid_extra_keys=forbid_extra_keys, detailed_validation=detailed
     )
-    for kind in (str, int, bool):
+    for kind in (str, bool):
         converter.register_structure_hook(kind, _exactly(kind))
-    converter.register_structure_hook(float, _float)
-    if biggest < inf:
-        for kind in (int, float):
-            converter.register_structure_hook(kind, _bounded(kind, biggest))
+    for hook, number in ((_exactly(int), int), (_float, float)):
+        converter.register_structure_hook(number, _smaller(hook, biggest))
     register = converter.register_structure_hook_factory
 
     @register(attrs.has)
@@ -166,8 +164,9 @@ def _float(value: Any, _: Any) -> float:
     return float(value)
 
 
-def _bounded(kind: type, biggest: float) -> Hook:
-    read = _float if kind is float else _exactly(kind)
+def _smaller(read: Hook, biggest: float) -> Hook:
+    if biggest == inf:
+        return read
 
     def structure(value: Any, cls: Any) -> Any:
         number = read(value, cls)

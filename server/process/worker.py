@@ -16,7 +16,7 @@ from typing import cast
 
 from attrs import frozen
 
-from providers import Endpoint, load_packages
+from providers import EngineAddress, load_packages
 from server import logs
 from server.config.settings import Config
 
@@ -31,7 +31,7 @@ class Order:
     """What a worker is to serve with from now on."""
 
     config: Config
-    engines: Mapping[str, Endpoint]
+    engines: Mapping[str, EngineAddress]
 
     def line(self) -> bytes:
         return base64.b64encode(pickle.dumps(self)) + b"\n"

@@ -9,7 +9,7 @@ import pytest
 from llmock.pytest_plugin import LLMock
 
 from providers import (
-    Endpoint,
+    EngineAddress,
     Engines,
     Limits,
     Provider,
@@ -142,7 +142,7 @@ CALLS_TWICE = events(
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[Endpoint]:
+async def engine() -> AsyncIterator[EngineAddress]:
     """Start llama.cpp with the embedded model, and say where."""
     engines = Engines()
     settings = ProviderSettings(
@@ -161,7 +161,7 @@ async def engine() -> AsyncIterator[Endpoint]:
         await engines.aclose()
 
 
-async def test_llamacpp(engine: Endpoint, serve: Serve) -> None:
+async def test_llamacpp(engine: EngineAddress, serve: Serve) -> None:
     """llama.cpp's tokens come through, streamed and not, and so does its refusal."""
     url = f"http://127.0.0.1:{engine.port}/v1"
     client = await serve(claude(url, engine.api_key))
@@ -185,7 +185,7 @@ async def test_llamacpp(engine: Endpoint, serve: Serve) -> None:
     assert "context size" in refused.error["message"]
 
 
-async def test_llamacpp_passes(engine: Endpoint, serve: Serve) -> None:
+async def test_llamacpp_passes(engine: EngineAddress, serve: Serve) -> None:
     """A client of the same API gets llama.cpp's own events, messages and counts."""
     url = f"http://127.0.0.1:{engine.port}/v1"
     client = await serve(claude(url, engine.api_key))
@@ -209,7 +209,7 @@ async def test_llamacpp_passes(engine: Endpoint, serve: Serve) -> None:
     assert anthropic_events.blocks(found)[0]["text"]
 
 
-async def test_llamacpp_lists_its_models(engine: Endpoint) -> None:
+async def test_llamacpp_lists_its_models(engine: EngineAddress) -> None:
     """Its list of models is read, and needs the key."""
     url = f"http://127.0.0.1:{engine.port}/v1"
     settings = ProviderSettings(

@@ -8,23 +8,26 @@ import aiohttp
 import pytest
 
 from providers import Limits, Provider, ProviderSettings, open_session
+from providers.upstream import Waits
 
+WAITS = Waits(linger=0.0)
 Connect = Callable[..., Provider]
 
 
 @pytest.fixture
-async def session(
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the providers' session; no connection of it outlives the test."""
-    monkeypatch.setattr("providers.calls.chat.LINGER", 0.0)
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the providers' session."""
     async with open_session() as opened:
         yield opened
 
 
 @pytest.fixture
 def connect(session: aiohttp.ClientSession) -> Connect:
-    """Make a provider of the upstream at a URL, with these settings besides."""
+    """
+    Make a provider of the upstream at a URL, with these settings besides.
+
+    No connection of it outlives the test, unless *waits* say otherwise.
+    """
 
     def make(
         url: str,
@@ -32,11 +35,14 @@ def connect(session: aiohttp.ClientSession) -> Connect:
         problem: str = "",
         kind: str = "openai",
         public: aiohttp.ClientSession | None = None,
+        waits: Waits = WAITS,
         **settings: Any,
     ) -> Provider:
         made = ProviderSettings(id="Test", kind=kind, base_url=url, **settings)
         limits = made.limits(Limits())
-        return Provider(made, limits, session, lambda: problem, public or session)
+        provider = Provider(made, limits, session, lambda: problem, public or session)
+        provider.upstream.waits = waits
+        return provider
 
     return make
 

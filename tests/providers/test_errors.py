@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 from providers import ProviderBusy, ProviderError, ProviderRefusedRequest
 from providers.dialects import read_error
 from providers.errors import ProviderDenied, ProviderFailed
-from providers.http.session import retry_after
+from providers.http.reading import retry_after
 
 ERROR = {"message": "No", "type": "a_type", "param": None, "code": "a_code"}
 

@@ -10,6 +10,7 @@ from providers import (
     ProviderTimeout,
 )
 from providers.errors import ProviderDenied, ProviderFailed, ProviderUnreachable
+from providers.upstream import Waits
 from tests.conftest import MakeUpstream
 from tests.rig.chat_calls import OVERLOADED
 from tests.rig.upstream import HEAD, Step, answers, chunked
@@ -44,14 +45,12 @@ async def test_list_models_fails(
     error: type[ProviderError],
     make_upstream: MakeUpstream,
     connect: Connect,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A list that can't be had fails as a call does, in its own time."""
-    monkeypatch.setattr("providers.provider.LIST_TIMEOUT", 0.15)
     upstream = await make_upstream()
     upstream.listing = listing
     with pytest.raises(error):
-        await connect(upstream.url).list_models()
+        await connect(upstream.url, waits=Waits(models=0.15)).list_models()
 
 
 async def test_model_list_keeps_the_old(

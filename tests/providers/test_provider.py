@@ -8,7 +8,7 @@ import zlib
 import pytest
 from attrs import evolve
 
-from providers import ChatStream, ProviderError, chunks_of
+from providers import ChatCall, ProviderError, chunks_of
 from providers.dialects import Call
 from providers.errors import ProviderFailed, ProviderProtocolError, ProviderUnreachable
 from tests.conftest import MakeUpstream
@@ -39,7 +39,7 @@ from tests.rig.upstream import (
     says,
 )
 
-from .conftest import Connect
+from .conftest import WAITS, Connect
 
 BAD = chunked(b"data: {oops\n\n")
 TICKING: list[Step] = [chunked(b": hm\n\n"), 0.02] * 200
@@ -172,26 +172,39 @@ async def test_breaks_after_the_end(
 
 
 async def test_last_words_take_no_longer_than_they_may(
-    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """Usage and [DONE] are waited for, but not for as long as a token would be."""
-    monkeypatch.setattr("providers.calls.chat.LAST_WORDS", 0.2)
     upstream = await make_upstream([HEAD, A, STOP, *TICKING, ...])
 
     async with asyncio.timeout(3):
-        assert await read(connect(upstream.url)) == "a"
+        assert (
+            await read(connect(upstream.url, waits=evolve(WAITS, last_words=0.2)))
+            == "a"
+        )
+    await soon(upstream.hung_up)
+
+
+async def test_last_words_after_all_came_at_once(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """They have no more time where all was said in what came with the first token."""
+    upstream = await make_upstream([HEAD + A + STOP, *TICKING, ...])
+    provider = connect(upstream.url, waits=evolve(WAITS, last_words=0.2))
+
+    async with asyncio.timeout(3):
+        assert await read(provider) == "a"
     await soon(upstream.hung_up)
 
 
 async def test_last_words_may_wait_for_a_slow_reader(
-    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """A reader who takes its time misses none of them."""
-    monkeypatch.setattr("providers.calls.chat.LAST_WORDS", 0.1)
     gate = asyncio.Event()
     script = [HEAD, A, STOP, gate, event({"choices": [], "usage": {"total_tokens": 5}})]
     upstream = await make_upstream([*script, DONE, END])
-    stream = start(connect(upstream.url))
+    stream = start(connect(upstream.url, waits=evolve(WAITS, last_words=0.1)))
     while not any(
         c.choices and c.choices[0].finish_reason for c in chunks_of(await anext(stream))
     ):
@@ -277,16 +290,16 @@ def test_params(connect: Connect) -> None:
 async def test_heads_of_calls(connect: Connect) -> None:
     """A call goes to the provider's own host, and no header breaks out of its line."""
     provider = connect("http://a.test/v1", headers={"X-Mine": "1"}, api_key="k")
-    head = provider.head(Call("chat?a=b c", b"12345", {"Accept": "x/y"}))
+    head = provider.upstream.head(Call("chat?a=b c", b"12345", {"Accept": "x/y"}))
 
     assert head.startswith(b"POST /v1/chat?a=b+c HTTP/1.1\r\nHost: a.test\r\n")
     assert head.endswith(b"\r\nContent-Length: 5\r\n\r\n")
     assert b"\r\nAccept: x/y\r\n" in head
     assert b"\r\nX-Mine: 1\r\n" in head
     with pytest.raises(ValueError, match="itself"):
-        provider.head(Call("https://b.test/chat"))
+        provider.upstream.head(Call("https://b.test/chat"))
     with pytest.raises(ValueError, match="line break"):
-        provider.head(Call("chat", headers={"X-Theirs": "1\r\nX-Key: 2"}))
+        provider.upstream.head(Call("chat", headers={"X-Theirs": "1\r\nX-Key: 2"}))
 
 
 async def test_error_that_nobody_reads(
@@ -299,7 +312,7 @@ async def test_error_that_nobody_reads(
     async def stream_is_read() -> None:
         raise AssertionError
 
-    async def left() -> weakref.ref[ChatStream]:
+    async def left() -> weakref.ref[ChatCall]:
         stream = start(connect(upstream.url))
 
         def show(_: object) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from providers import (
+    ChatCall,
     ChatRequest,
-    ChatStream,
     Chunk,
     Message,
     Provider,
@@ -36,10 +36,10 @@ OVERLOADED = {"error": {"message": "The model is overloaded", "code": "overloade
 
 def start(
     provider: Provider, request: ChatRequest = HELLO, **limits: float
-) -> ChatStream:
+) -> ChatCall:
     tightened = provider.limits.tightened(**limits)
     stream = provider.chat(request, "upstream-model", tightened)
-    assert isinstance(stream, ChatStream)
+    assert isinstance(stream, ChatCall)
     return stream
 
 
@@ -62,7 +62,7 @@ async def failure(provider: Provider, **limits: float) -> ProviderError:
     return caught.value
 
 
-async def token(stream: ChatStream) -> str:
+async def token(stream: ChatCall) -> str:
     """Read on to the next text."""
     async with asyncio.timeout(10):
         while not (said := text(chunks_of(await anext(stream)))):

@@ -19,13 +19,13 @@ from typing import Any
 
 from aiohttp import ClientResponse, web
 
-from providers import ChatStream
+from providers import ChatCall
 from server.__main__ import main
 from server.process import serve
 from server.racing.race import Race
 
 # What is made for one request, and must be gone with it.
-TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatStream, Race}
+TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatCall, Race}
 
 
 def report(_: int, __: FrameType | None) -> None:

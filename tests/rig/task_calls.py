@@ -11,8 +11,8 @@ from providers import (
     Images,
     Provider,
     ProviderError,
+    TaskCall,
     TaskRequest,
-    TaskStream,
     TokenCount,
 )
 
@@ -31,7 +31,7 @@ async def result(
 ) -> Images | Blob | TokenCount:
     limits = provider.limits_for(request.task)
     stream = provider.task(request, model, limits)
-    assert isinstance(stream, TaskStream)
+    assert isinstance(stream, TaskCall)
     async with asyncio.timeout(20):
         (found,) = await anext(stream)
     return found

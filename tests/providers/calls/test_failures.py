@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 
 import pytest
+from attrs import evolve
 
 from providers import (
     Phase,
@@ -18,7 +19,7 @@ from providers import (
 )
 from providers.errors import ProviderDenied, ProviderFailed, ProviderUnreachable
 from tests.conftest import MakeUpstream
-from tests.providers.conftest import Connect
+from tests.providers.conftest import WAITS, Connect
 from tests.rig.chat_calls import (
     COMPLETION,
     KEY,
@@ -268,15 +269,13 @@ async def test_error_without_an_end(
     rest: list[Step],
     make_upstream: MakeUpstream,
     connect: Connect,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An error's status counts, whatever becomes of its body."""
-    monkeypatch.setattr("providers.http.session.ERROR_PATIENCE", 0.2)
     head = HEAD.replace(b"200 OK", b"429 Busy").replace(
         b"\r\n", b"\r\nRetry-After: 7\r\n", 1
     )
     upstream = await make_upstream([head, *body, 0.05, *rest])
-    found = await failure(connect(upstream.url))
+    found = await failure(connect(upstream.url, waits=evolve(WAITS, error_body=0.2)))
 
     assert (type(found), found.status, found.retry_after) == (ProviderBusy, 429, 7.0)
     assert ("Slow d" in found.message) == bool(body)

@@ -16,7 +16,7 @@ from providers import (
     ProviderTimeout,
     chunks_of,
 )
-from providers.calls.whole import WholeAnswer
+from providers.calls.whole import WholeCall
 from providers.errors import ProviderFailed, ProviderRefusedRequest, ProviderUnreachable
 from tests.conftest import MakeUpstream
 from tests.providers.conftest import Connect
@@ -57,17 +57,17 @@ TRICKLE: list[Step] = [A, 0.05] * 100
 FIRST = {"first_token_timeout": 0.3}
 
 
-def ask(provider: Provider, **limits: float) -> WholeAnswer:
+def ask(provider: Provider, **limits: float) -> WholeCall:
     return provider.whole(ASKED, "upstream-model", provider.limits.tightened(**limits))
 
 
-async def read(stream: WholeAnswer) -> str:
+async def read(stream: WholeCall) -> str:
     """Return the text of an answer."""
     async with asyncio.timeout(10):
         return text([chunk async for pieces in stream for chunk in chunks_of(pieces)])
 
 
-async def failure(stream: WholeAnswer) -> ProviderError:
+async def failure(stream: WholeCall) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
         await read(stream)
     return caught.value

@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp.abc import ResolveResult
+from attrs import evolve
 
 from providers import (
     EmbeddingsRequest,
@@ -24,9 +25,9 @@ from providers import (
     open_session,
 )
 from providers.errors import ProviderDenied, ProviderFailed, ProviderUnreachable
-from providers.http.session import PublicResolver
+from providers.http.addresses import PublicResolver
 from tests.conftest import MakeUpstream
-from tests.providers.conftest import Connect
+from tests.providers.conftest import WAITS, Connect
 from tests.rig.pictures import generated, picture
 from tests.rig.task_calls import blob, drawing, failure, paint
 from tests.rig.upstream import Step, Upstream, answers, chunked
@@ -425,15 +426,14 @@ async def test_errors_are_told(
 async def test_error_without_an_end(
     make_upstream: MakeUpstream,
     connect: Connect,
-    monkeypatch: pytest.MonkeyPatch,
     rest: list[Step],
 ) -> None:
     """An error's status counts, whatever becomes of its body."""
-    monkeypatch.setattr("providers.http.session.ERROR_PATIENCE", 0.2)
     head = b"HTTP/1.1 429 Busy\r\nContent-Length: 9\r\n\r\n"
     upstream = await make_upstream([head, b"Slow", *rest])
+    provider = connect(upstream.url, waits=evolve(WAITS, error_body=0.2))
 
-    error = await failure(connect(upstream.url), vectors())
+    error = await failure(provider, vectors())
 
     assert (type(error), error.status) == (ProviderBusy, 429)
     assert "Slow" in error.message

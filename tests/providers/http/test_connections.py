@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from providers import ChatStream, Chunk, Provider, ProviderError
+from providers import ChatCall, Chunk, Provider, ProviderError
 from providers.errors import ProviderUnreachable
-from providers.http.session import proxy_from_environment
+from providers.http.addresses import proxy_from_environment
+from providers.upstream import Waits
 from tests.conftest import MakeUpstream
 from tests.providers.conftest import Connect
 from tests.rig.chat_calls import STOP, A, failure, read, soon, start, token
@@ -37,14 +38,13 @@ async def test_connection_is_used_again(
 
 
 async def test_connection_may_end_its_answer_late(
-    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """`[DONE]` ends a stream, but not the connection, whose body ends a bit later."""
-    monkeypatch.setattr("providers.calls.chat.LINGER", 10.0)
     gate = asyncio.Event()
     upstream, other = await make_upstream(whole("b")), await make_upstream(whole("c"))
     upstream.scripts = [[HEAD + A + STOP + DONE, gate, END]]
-    provider = connect(upstream.url)
+    provider = connect(upstream.url, waits=Waits(linger=10.0))
 
     assert await read(provider) == "a"
     gate.set()
@@ -115,13 +115,12 @@ async def test_no_spare_connection(
 
 
 async def test_upstream_that_never_ends(
-    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """After `[DONE]` a stream is over, and its connection soon, come what may."""
-    monkeypatch.setattr("providers.calls.chat.LINGER", 0.05)
     upstream = await make_upstream([*says("a")[:-1], ...])
 
-    assert await read(connect(upstream.url)) == "a"
+    assert await read(connect(upstream.url, waits=Waits(linger=0.05))) == "a"
     await soon(upstream.hung_up)
 
 
@@ -169,13 +168,12 @@ async def test_upstream_that_hangs_up_on_every_call(
 
 
 async def test_no_second_try_after_a_while(
-    make_upstream: MakeUpstream, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    make_upstream: MakeUpstream, connect: Connect
 ) -> None:
     """A kept connection that breaks later was not dead: the call was worked on."""
-    monkeypatch.setattr("providers.http.attempt.STALE", 0.1)
     upstream = await make_upstream()
     upstream.scripts = [whole("a"), [0.2]]
-    provider = connect(upstream.url)
+    provider = connect(upstream.url, waits=Waits(linger=0.0, stale=0.1))
     await read(provider)
     await failure(provider)
 
@@ -227,7 +225,7 @@ async def test_streams_that_were_too_slow_are_forgotten(
 
 
 @asynccontextmanager
-async def reading(stream: ChatStream) -> AsyncIterator[asyncio.Task[Any]]:
+async def reading(stream: ChatCall) -> AsyncIterator[asyncio.Task[Any]]:
     """Read from *stream* in a task, which is waiting when the block begins."""
     task = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
@@ -241,7 +239,7 @@ async def reading(stream: ChatStream) -> AsyncIterator[asyncio.Task[Any]]:
 @asynccontextmanager
 async def pending(
     phase: str, upstream: Upstream, provider: Provider
-) -> AsyncIterator[tuple[ChatStream, asyncio.Task[list[Chunk]]]]:
+) -> AsyncIterator[tuple[ChatCall, asyncio.Task[list[Chunk]]]]:
     """Begin a call, and a read of it that waits in *phase*."""
     stream = start(provider)
     if phase == "stream":

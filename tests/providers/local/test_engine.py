@@ -17,10 +17,10 @@ import structlog
 from attrs import evolve
 
 from providers import (
+    ChatCall,
     ChatRequest,
-    ChatStream,
-    Endpoint,
     Engine,
+    EngineAddress,
     Engines,
     Limits,
     Message,
@@ -32,7 +32,8 @@ from providers import (
     vendors,
 )
 from providers.errors import ProviderDenied
-from providers.local.engine import CHILD, NoModelFile, model_file, threads_for
+from providers.local.engine import CHILD, threads_for
+from providers.local.files import NoModelFile, model_file
 
 SETTINGS = ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512)
 Chat = Callable[..., Awaitable[str]]
@@ -103,7 +104,7 @@ def chat(session: aiohttp.ClientSession) -> Chat:
         upstream = evolve(engine.upstream(SETTINGS), **changed)
         provider = Provider(upstream, Limits(), session, lambda: engine.problem)
         stream = provider.chat(request, "any", provider.limits)
-        assert isinstance(stream, ChatStream)
+        assert isinstance(stream, ChatCall)
         chunks = [chunk async for pieces in stream for chunk in chunks_of(pieces)]
         deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
         return "".join(delta.content or "" for delta in deltas)
@@ -385,7 +386,7 @@ def test_endpoint_keeps_its_key() -> None:
 
 def test_engines_complete_text_but_fill_no_gaps() -> None:
     """llama.cpp would leave a suffix out without a word, so it is not given one."""
-    upstream = Endpoint.new().upstream(evolve(SETTINGS, unsupported_fields=("n",)))
+    upstream = EngineAddress.new().upstream(evolve(SETTINGS, unsupported_fields=("n",)))
 
     assert upstream.completions
     assert upstream.unsupported_fields == ("n", "suffix")
