@@ -27,6 +27,7 @@ from server.racing.lineup import Selection
 
 from .format import Format
 from .reading import make, read_object, take_selection
+from .reasoning import DETAILS, joined_details
 
 DONE = b"data: [DONE]\n\n"
 # Stands for a text in a frame that is to be cut there: no id or model contains it.
@@ -298,6 +299,8 @@ class _Message:
         }
         message |= {name: "".join(pieces) for name, pieces in self.text.items()}
         message |= self.other
+        if DETAILS in message:
+            message[DETAILS] = joined_details(message[DETAILS])
         if self.calls:
             message["tool_calls"] = [
                 call_payload(call, "".join(self.arguments[at]))

@@ -18,6 +18,7 @@ from providers import (
     ToolCallDelta,
     Usage,
     chunks_of,
+    word_id,
 )
 
 Event = dict[str, Any]
@@ -186,7 +187,8 @@ class Translating:
             block = self._calls[call.index] = _Block("tool_use")
             self._blocks.append(block)
             self._grow(1)
-        block.id = block.id or call.id or ""
+        if call.id and not block.id:
+            block.id = word_id(call.id)  # clients send it back, and to Anthropic too
         block.name = block.name or call.name or ""
         if call.arguments:
             block.pieces.append(call.arguments)

@@ -8,8 +8,9 @@ from attrs.validators import in_, min_len
 
 from server.errors import InvalidRequest
 from server.wire.reading import make
+from server.wire.reasoning import DETAILS, THOUGHT, carry_thoughts
 
-from .opaque import BESIDE_CALL, BLOCKS, unsealed
+from .opaque import BESIDE_CALL, BLOCKS, is_detail, unsealed
 
 Item: TypeAlias = Mapping[str, Any]
 Body: TypeAlias = dict[str, Any]
@@ -108,6 +109,8 @@ class _Conversation:
     _blocks: list[Any] = field(factory=list)
     _beside: Body = field(factory=dict)
     _thoughts: list[str] = field(factory=list)
+    # Where the user's messages stand.
+    _starts: list[int] = field(factory=list)
 
     def add(self, item: Any, path: str) -> None:
         if not isinstance(item, Mapping):
@@ -135,6 +138,7 @@ class _Conversation:
     def finished(self) -> list[Body]:
         self._end_turn()
         self._show()
+        carry_thoughts(self.messages, self._starts)
         return self.messages
 
     def _message(self, message: InputMessage, path: str) -> None:
@@ -142,6 +146,8 @@ class _Conversation:
         self._show()
         # Not all vendors know the role 'developer', which is the system's by its rank.
         role = "user" if message.role == "user" else "system"
+        if role == "user":
+            self._starts.append(len(self.messages))
         self.messages.append({"role": role, "content": _content(message, path)})
 
     def _say(self, message: InputMessage) -> None:
@@ -198,12 +204,11 @@ class _Conversation:
         turn = self._turn
         # One that says nothing, as an answer cut off in its thoughts, is no message.
         if turn is not None and turn != {"role": "assistant", "content": None}:
-            if self._blocks:
-                turn[BLOCKS] = self._blocks
-            if self._thoughts and "tool_calls" in turn:
-                # Some vendors want back what led to a call; who refuses it has
-                # `messages.reasoning_content` among its unsupported fields.
-                turn["reasoning_content"] = "\n".join(self._thoughts)
+            turn |= _kept(self._blocks)
+            if self._thoughts:
+                # Who refuses it has `messages.reasoning_content` among its
+                # unsupported fields.
+                turn[THOUGHT] = "\n".join(self._thoughts)
             self.messages.append(turn)
         self._turn, self._blocks, self._beside, self._thoughts = None, [], {}, []
 
@@ -212,6 +217,14 @@ class _Conversation:
         if self._shown:
             self.messages.append({"role": "user", "content": self._shown})
             self._shown = []
+
+
+def _kept(blocks: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return what was sealed by the fields that its upstreams have it in."""
+    details = [block for block in blocks if is_detail(block)]
+    signed = [block for block in blocks if not is_detail(block)]
+    found = {BLOCKS: signed, DETAILS: details}
+    return {name: blocks for name, blocks in found.items() if blocks}
 
 
 def _content(message: InputMessage, path: str) -> str | list[Body]:

@@ -12,10 +12,16 @@ BLOCKS = "thinking_blocks"
 BESIDE_CALL = "extra_content"
 
 
+def is_detail(block: Any) -> bool:
+    """Say whether a block is one of OpenRouter's `reasoning_details`, by its type."""
+    kind = block.get("type") if isinstance(block, Mapping) else None
+    return isinstance(kind, str) and kind.startswith("reasoning.")
+
+
 def sealed(blocks: list[Any], calls: Mapping[str, Any]) -> str | None:
     """
-    Return signed thoughts, and what came beside calls (by their ids), as the text
-    that OpenAI's API calls `encrypted_content`; None for nothing.
+    Return signed thoughts or details of reasoning, and what came beside calls (by their
+    ids), as the text that OpenAI's API calls `encrypted_content`; None for nothing.
     """
     if not blocks and not calls:
         return None

@@ -15,6 +15,7 @@ from providers import (
     ToolCallDelta,
     Usage,
 )
+from server.wire.reasoning import DETAILS, joined_details
 
 from .opaque import BESIDE_CALL, BLOCKS, sealed
 
@@ -61,7 +62,8 @@ class Item:
     """
     One item of the output; *name* and *call_id* are a function call's.
 
-    *blocks* and *beside* are what the upstream wants back with its reasoning.
+    *blocks*, *beside* and *details* are what the upstream wants back with its
+    reasoning.
     """
 
     type: ItemType
@@ -71,6 +73,7 @@ class Item:
     call_id: str = ""
     blocks: list[Any] = field(factory=list)
     beside: dict[str, Any] = field(factory=dict)
+    details: list[Any] = field(factory=list)
     id: str = field(
         default=Factory(lambda it: new_id(PREFIXES[it.type]), takes_self=True)
     )
@@ -107,7 +110,8 @@ class Item:
         shown["summary"] = [part for part in parts if part["type"] == "summary_text"]
         if thoughts := [part for part in parts if part["type"] == "reasoning_text"]:
             shown["content"] = thoughts
-        if opaque and (text := sealed(self.blocks, self.beside)):
+        kept = self.blocks + joined_details(self.details)
+        if opaque and (text := sealed(kept, self.beside)):
             shown["encrypted_content"] = text
         return shown
 
@@ -175,6 +179,11 @@ class Output:
             yield self._add("reasoning", self.thoughts, delta.reasoning_content)
         if blocks := delta.extra.get(BLOCKS):
             yield self._keep(blocks, {})
+        if details := delta.extra.get(DETAILS):
+            piece = self._keep([], {})
+            piece.item.details += details
+            self._size += len(str(details))
+            yield piece
         logprobs = (choice.logprobs or {}).get("content") or []
         if delta.content or logprobs:
             text = delta.content or ""
