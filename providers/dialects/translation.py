@@ -51,15 +51,15 @@ BINDING = frozenset(
     )
 )
 # What these say by default, so that saying it asks for nothing.
-NEUTRAL: Mapping[str, Any] = {
-    "n": 1,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "modalities": ["text"],
-    "response_format": {"type": "text"},
-    "tool_choice": "none",
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "response_format": ({"type": "text"},),
+    "tool_choice": ("none", "auto"),
 }
 
 
@@ -91,7 +91,7 @@ def without(body: Mapping[str, Any], names: Iterable[str], api: str) -> dict[str
     left = dict(body)
     for name in names:
         value = left.pop(name, None)
-        asks = value not in (None, [], {}) and value != NEUTRAL.get(name)
+        asks = value not in (None, [], {}) and value not in NEUTRAL.get(name, ())
         if asks and name not in HINTS:
             raise refused(f"{api} has nothing for '{name}'")
     return left

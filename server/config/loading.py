@@ -24,8 +24,11 @@ from providers import (
 from .settings import ENGINE, STRATEGIES, Config, Sections, is_loopback, same_id
 from .structuring import Structure
 
-# A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
-ENV = re.compile(r"env:(\w+)(.*)")
+# A value from the environment, by the first of the names that is set; the rest of a URL
+# may follow: env:ENDPOINT|OLD_ENDPOINT/openai/v1
+ENV = re.compile(r"env:(\w+(?:\|\w+)*)(.*)")
+# A part of a base URL from the environment: https://{REGION}.example.com/v1
+PART = re.compile(r"\{(\w+)\}")
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -164,7 +167,7 @@ class _Loader:
         resolved = evolve(
             settings,
             api_key=settings.api_key and self._value(settings.api_key),
-            base_url=self._value(settings.base_url),
+            base_url=self._url(settings.base_url),
             headers={name: self._value(v) for name, v in settings.headers.items()},
             label=settings.label or settings.id,
             unknown_model=settings.unknown_model or _unknown_model(settings),
@@ -183,8 +186,10 @@ class _Loader:
         needed = [settings.base_url, *settings.headers.values()]
         if settings.api_key and not settings.key_optional:
             needed.insert(0, settings.api_key)
-        names = (found[1] for value in needed if (found := ENV.fullmatch(value)))
-        return [name for name in names if not self._usable(name)]
+        found = (ENV.fullmatch(value) for value in needed)
+        wanted = [each[1].split("|") for each in found if each is not None]
+        wanted += [[name] for name in PART.findall(settings.base_url)]
+        return [names[0] for names in wanted if not any(map(self._usable, names))]
 
     def _lack(self, name: str) -> str:
         is_set = self.environ.get(name, "").strip()
@@ -199,8 +204,15 @@ class _Loader:
         found = ENV.fullmatch(value)
         if found is None:
             return value
-        said = self.environ.get(found[1], "").strip()
+        names = [name for name in found[1].split("|") if self._usable(name)]
+        said = self._said(names[0] if names else found[1])
         return said.rstrip("/") + found[2] if found[2] else said
+
+    def _url(self, value: str) -> str:
+        return PART.sub(lambda part: self._said(part[1]), self._value(value))
+
+    def _said(self, name: str) -> str:
+        return self.environ.get(name, "").strip()
 
 
 def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:

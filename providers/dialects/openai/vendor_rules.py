@@ -19,7 +19,7 @@ IN_CALLS = "tool_calls."
 SIGNING = "extra_content"
 # What the assistant says where a vendor wants it to say something.
 WORD = "I see."
-TURNS = "an assistant's word put between, or an empty message left out"
+TURNS = "the assistant given a word to say"
 
 
 @frozen(kw_only=True)
@@ -200,12 +200,14 @@ def _in_turns(messages: Sequence[Sent]) -> Iterator[Sent]:
     before = ""
     for message in messages:
         role = message.get("role")
-        if role == "assistant":
-            if not (message.get("content") or message.get("tool_calls")):
-                continue
-        elif before == "tool" and role != "tool":
-            yield {"role": "assistant", "content": WORD}
-        yield message
+        if role != "assistant":
+            if before == "tool" and role != "tool":
+                yield {"role": "assistant", "content": WORD}
+            yield message
+        elif message.get("content") or message.get("tool_calls"):
+            yield message
+        else:
+            yield {**message, "content": WORD}
         before = role or ""
 
 

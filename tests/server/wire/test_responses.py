@@ -449,8 +449,8 @@ def test_details_of_reasoning_go_back() -> None:
     """The fragments of one index are one entry, which comes back field by field."""
     assert joined_details(FRAGMENTS) == ENTRIES
     sign = {"type": "thinking", "thinking": "t", "signature": "s"}
-    item = {"type": "reasoning", "summary": []}
-    item["encrypted_content"] = sealed([sign, *ENTRIES], {})
+    opaque = sealed([sign, *ENTRIES], {})
+    item = {"type": "reasoning", "summary": [], "encrypted_content": opaque}
 
     (sent,) = messages(item, called("a"))
 
