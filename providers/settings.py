@@ -67,6 +67,8 @@ class MessageRules:
     *strict_turns*: it wants an assistant's message after a tool's, and each assistant's
     to say or to call something. *text_content*: a content is one string, and no parts.
     *custom_calls* is false for one that knows calls of functions only.
+    *carries_thoughts*: in a turn that calls tools, it wants reasoning with each of the
+    assistant's messages.
     """
 
     roles: tuple[str, ...] = field(default=(), converter=tuple)
@@ -74,6 +76,7 @@ class MessageRules:
     strict_turns: bool = False
     text_content: bool = False
     custom_calls: bool = True
+    carries_thoughts: bool = False
 
     @roles.validator
     def _known(self, _: object, value: tuple[str, ...]) -> None:

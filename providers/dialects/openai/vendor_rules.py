@@ -1,24 +1,23 @@
 """The messages of a chat as one vendor takes them: what its table says of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from attrs import frozen
 
 from providers.dialects import call_ids
-from providers.dialects.gemini.request import NO_SIGNATURE, needs_signatures
+from providers.dialects.gemini.request import needs_signatures
 from providers.dialects.translation import refused
 from providers.settings import EVERYTHING, MessageRules, ProviderSettings
+
+from .calls import SIGNING, fitted_calls, less, note
+from .turns import in_turns, with_thoughts
 
 Sent = Mapping[str, Any]
 # How `unsupported_fields` names a field of every message, and of every tool call.
 IN_MESSAGES = "messages."
 IN_CALLS = "tool_calls."
-SIGNING = "extra_content"
-# What the assistant says where a vendor wants it to say something.
-WORD = "I see."
 TURNS = "the assistant given a word to say"
 
 
@@ -77,10 +76,13 @@ def fit(messages: Sequence[Sent], fitting: Fitting, notes: list[str]) -> Sequenc
     What was done beyond leaving fields out is noted.
     """
     rules = fitting.rules
+    if rules.carries_thoughts:
+        carried = list(with_thoughts(messages))
+        messages = _noted(messages, carried, "reasoning carried on", notes)
     if fitting.looks_into:
         messages = _each(messages, fitting, notes)
     if rules.strict_turns:
-        messages = _noted(messages, list(_in_turns(messages)), TURNS, notes)
+        messages = _noted(messages, list(in_turns(messages)), TURNS, notes)
     if rules.call_ids != "any":
         made = call_ids.fitted(messages, call_ids.FORMATS[rules.call_ids])
         messages = _noted(messages, made, "call ids rewritten", notes)
@@ -112,12 +114,18 @@ def _fit(message: Sent, fitting: Fitting, notes: list[str]) -> Sent:
     message = less(message, fitting.fields)
     if role == "developer" and rules.roles and role not in rules.roles:
         message = {**message, "role": "system"}
-        _note(notes, "developer as system")
+        note(notes, "developer as system")
     if rules.text_content and type(message.get("content")) is not str:
         message = {**message, "content": _joined(message.get("content"))}
-        _note(notes, "content as one text")
+        note(notes, "content as one text")
     if calls := message.get("tool_calls"):
-        made = _fit_calls(calls, fitting, notes)
+        made = fitted_calls(
+            calls,
+            notes,
+            less_fields=fitting.call_fields,
+            functions_only=not fitting.rules.custom_calls,
+            signed=fitting.signed,
+        )
         if made is not calls:
             message = {**message, "tool_calls": made}
     return message
@@ -151,73 +159,3 @@ def _joined(parts: Any) -> str:
             raise refused(f"this provider takes text only, no parts of type {kind!r}")
         texts.append(part.get("text") or part.get("refusal") or "")
     return "\n".join(texts)
-
-
-def _fit_calls(
-    calls: Sequence[Sent], fitting: Fitting, notes: list[str]
-) -> Sequence[Sent]:
-    made = [less(call, fitting.call_fields) for call in calls]
-    if not fitting.rules.custom_calls:
-        made = [_as_function(call, notes) for call in made]
-    if fitting.signed and not _is_signed(made[0]):
-        made[0] = _signed(made[0])
-        _note(notes, "call signed with a word for none")
-    if all(new is old for new, old in zip(made, calls, strict=True)):
-        return calls
-    return made
-
-
-def _as_function(call: Sent, notes: list[str]) -> Sent:
-    """Return a custom call as one of a function whose argument is its input."""
-    custom = call.get("custom")
-    if call.get("type") != "custom" or not isinstance(custom, Mapping):
-        return call
-    _note(notes, "custom call as function")
-    arguments = orjson.dumps({"input": custom.get("input") or ""}).decode()
-    function = {"name": custom.get("name") or "", "arguments": arguments}
-    return {"id": call.get("id"), "type": "function", "function": function}
-
-
-def _google(call: Sent) -> Sent:
-    extra = call.get(SIGNING)
-    google = extra.get("google") if isinstance(extra, Mapping) else None
-    return google if isinstance(google, Mapping) else {}
-
-
-def _is_signed(call: Sent) -> bool:
-    return bool(_google(call).get("thought_signature"))
-
-
-def _signed(call: Sent) -> Sent:
-    extra = call.get(SIGNING)
-    google = {**_google(call), "thought_signature": NO_SIGNATURE}
-    beside = extra if isinstance(extra, Mapping) else {}
-    return {**call, SIGNING: {**beside, "google": google}}
-
-
-def _in_turns(messages: Sequence[Sent]) -> Iterator[Sent]:
-    """Yield messages so that an assistant's follows a tool's, and none is empty."""
-    before = ""
-    for message in messages:
-        role = message.get("role")
-        if role != "assistant":
-            if before == "tool" and role != "tool":
-                yield {"role": "assistant", "content": WORD}
-            yield message
-        elif message.get("content") or message.get("tool_calls"):
-            yield message
-        else:
-            yield {**message, "content": WORD}
-        before = role or ""
-
-
-def less(payload: Sent, names: frozenset[str]) -> Sent:
-    """Return *payload* less the fields *names*; itself if it has none of them."""
-    if names.isdisjoint(payload):
-        return payload
-    return {name: value for name, value in payload.items() if name not in names}
-
-
-def _note(notes: list[str], note: str) -> None:
-    if note not in notes:
-        notes.append(note)

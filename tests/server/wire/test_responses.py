@@ -450,7 +450,8 @@ def test_details_of_reasoning_go_back() -> None:
     assert joined_details(FRAGMENTS) == ENTRIES
     sign = {"type": "thinking", "thinking": "t", "signature": "s"}
     opaque = sealed([sign, *ENTRIES], {})
-    item = {"type": "reasoning", "summary": [], "encrypted_content": opaque}
+    item: dict[str, Any] = {"type": "reasoning", "summary": []}
+    item["encrypted_content"] = opaque
 
     (sent,) = messages(item, called("a"))
 
