@@ -103,7 +103,8 @@ class ProviderSettings:
     for a provider that both chats and makes images. *key_optional*: it can be used
     without its key. *probe*: it is listed only while it answers. *unsupported_fields*
     are request fields that it is known to refuse; `messages.NAME` is one of every
-    message, `messages.tool_calls.NAME` one of every call. *dropped_fields* are left out
+    message, `messages.tool_calls.NAME` one of every call, `messages.content.NAME` one
+    of every part, `tools.NAME` one of every tool. *dropped_fields* are left out
     without asking whether they would be missed, *default_fields* are sent where the
     client says nothing. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;

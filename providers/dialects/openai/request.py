@@ -1,16 +1,20 @@
 """A chat, or a text to complete, as the body that a vendor of OpenAI's API wants."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.chat import COMPLETIONS, ChatRequest, NativeRequest
 from providers.dialects.translation import check_translated, without
 from providers.settings import ProviderSettings
 
-from .vendor_rules import fit, fitting
+from .calls import less
+from .vendor_rules import below, fit, fitting
 
 # What says nothing where there are no tools, and is refused by some there.
 WITH_TOOLS = ("tools", "parallel_tool_calls")
 IDLE_CHOICES = (None, "auto", "none")
+# How `unsupported_fields` names a field of every tool, and of its function.
+IN_TOOLS = "tools."
 
 
 def asked_of(
@@ -33,6 +37,8 @@ def asked_of(
         _drop(body, settings.dropped_fields, notes)
     if not body.get("tools"):
         _forget_tools(body)
+    elif refused := below(settings.unsupported_fields, IN_TOOLS):
+        body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
     if "messages" in body:
         body["messages"] = _messages(settings, request, model, notes)
     for ours, theirs in settings.rename_fields.items():
@@ -64,6 +70,13 @@ def _forget_tools(body: dict[str, Any]) -> None:
         body.pop(name, None)
     if "tool_choice" in body and body["tool_choice"] in IDLE_CHOICES:
         del body["tool_choice"]
+
+
+def _tool_less(tool: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    if isinstance(function, Mapping):
+        tool = {**tool, "function": less(function, names)}
+    return less(tool, names)
 
 
 def _completes(settings: ProviderSettings, native: NativeRequest) -> bool:

@@ -15,9 +15,10 @@ from .calls import SIGNING, fitted_calls, less, note
 from .turns import in_turns, with_thoughts
 
 Sent = Mapping[str, Any]
-# How `unsupported_fields` names a field of every message, and of every tool call.
+# How `unsupported_fields` names a field of every message, tool call, and part.
 IN_MESSAGES = "messages."
 IN_CALLS = "tool_calls."
+IN_PARTS = "content."
 TURNS = "the assistant given a word to say"
 
 
@@ -28,6 +29,7 @@ class Fitting:
     rules: MessageRules
     fields: frozenset[str]
     call_fields: frozenset[str]
+    part_fields: frozenset[str]
     # Whether calls without a signature get Google's word for none.
     signed: bool
 
@@ -35,7 +37,7 @@ class Fitting:
     def looks_into(self) -> bool:
         """Whether each message has to be looked into."""
         rules = self.rules
-        named = self.fields or self.call_fields or rules.roles
+        named = self.fields | self.call_fields | self.part_fields or rules.roles
         return bool(
             named or self.signed or rules.text_content or not rules.custom_calls
         )
@@ -57,13 +59,12 @@ def _fitting(
         for name in unsupported
         if name.startswith(IN_MESSAGES)
     ]
-    in_calls = frozenset(
-        name.removeprefix(IN_CALLS) for name in names if name.startswith(IN_CALLS)
-    )
+    in_calls, in_parts = below(names, IN_CALLS), below(names, IN_PARTS)
     made = Fitting(
         rules=rules,
-        fields=frozenset(name for name in names if not name.startswith(IN_CALLS)),
+        fields=frozenset(name for name in names if "." not in name),
         call_fields=in_calls,
+        part_fields=in_parts,
         signed=signed and SIGNING not in in_calls,
     )
     return made if made.looks_into or rules != EVERYTHING else None
@@ -112,6 +113,8 @@ def _fit(message: Sent, fitting: Fitting, notes: list[str]) -> Sent:
     if "refusal" in fitting.fields and role == "assistant":
         message = _spoken_refusal(message)
     message = less(message, fitting.fields)
+    if fitting.part_fields and isinstance(message.get("content"), list):
+        message = _with_parts_less(message, fitting.part_fields)
     if role == "developer" and rules.roles and role not in rules.roles:
         message = {**message, "role": "system"}
         note(notes, "developer as system")
@@ -129,6 +132,13 @@ def _fit(message: Sent, fitting: Fitting, notes: list[str]) -> Sent:
         if made is not calls:
             message = {**message, "tool_calls": made}
     return message
+
+
+def _with_parts_less(message: Sent, names: frozenset[str]) -> Sent:
+    parts = message["content"]
+    if all(names.isdisjoint(part) for part in parts):
+        return message
+    return {**message, "content": [less(part, names) for part in parts]}
 
 
 def _spoken_refusal(message: Sent) -> Sent:

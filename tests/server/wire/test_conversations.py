@@ -10,7 +10,8 @@ from attrs import frozen
 
 from providers import ChatRequest, ProviderRefusedRequest, ProviderSettings, vendors
 from providers.dialects import DIALECTS
-from server.wire import chat, messages, responses
+from server.wire import chat, responses
+from server.wire.messages import request as messages
 from tests.rig import conversations
 from tests.rig.validators import VALIDATORS
 
@@ -22,7 +23,7 @@ def _chat(body: bytes) -> ChatRequest:
 
 
 def _message(body: bytes) -> ChatRequest:
-    return messages.request.parse(body)[0]
+    return messages.parse(body)[0]
 
 
 def _response(body: bytes) -> ChatRequest:
