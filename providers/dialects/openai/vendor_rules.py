@@ -70,6 +70,11 @@ def _fitting(
     return made if made.looks_into or rules != EVERYTHING else None
 
 
+def below(names: Sequence[str], prefix: str) -> frozenset[str]:
+    """Return what *names* say after *prefix*, of those that begin with it."""
+    return frozenset(n.removeprefix(prefix) for n in names if n.startswith(prefix))
+
+
 def fit(messages: Sequence[Sent], fitting: Fitting, notes: list[str]) -> Sequence[Sent]:
     """
     Return *messages* as the vendor takes them; *messages* themselves if they fit.
