@@ -133,8 +133,8 @@ class Upstream:
     before *script*, one a POST; *choose*, if there is one, names the script for each
     POST, and *over* is told when it is over. *listing*, if there is one, is what a GET
     gets. *refuses*, if there is one, says why the vendor would answer 400 to a POST's
-    JSON, as those of `validators` do; "" for what it takes. *files* are scripts for the GETs whose path begins so, which *requests* then
-    has, too.
+    JSON, as those of `validators` do; "" for what it takes. *files* are scripts for the
+    GETs whose path begins so, which *requests* then has, too.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
     was over; *asked* is set when a request has arrived, *played* when the first bytes
