@@ -1,7 +1,7 @@
 """What a provider is configured with, and the vendors that need no configuration."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -58,6 +58,10 @@ class Limits:
         return evolve(self, **lower) if lower else self
 
 
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @frozen(kw_only=True)
 class MessageRules:
     """
@@ -71,7 +75,7 @@ class MessageRules:
     assistant's messages.
     """
 
-    roles: tuple[str, ...] = field(default=(), converter=tuple)
+    roles: tuple[str, ...] = field(default=(), converter=_names)
     call_ids: str = field(default="any", validator=in_(CALL_IDS))
     strict_turns: bool = False
     text_content: bool = False
