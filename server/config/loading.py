@@ -21,14 +21,10 @@ from providers import (
     vendors,
 )
 
+from .environment import Environment, bad_references
 from .settings import ENGINE, STRATEGIES, Config, Sections, is_loopback, same_id
 from .structuring import Structure
 
-# A value from the environment, by the first of the names that is set; the rest of a URL
-# may follow: env:ENDPOINT|OLD_ENDPOINT/openai/v1
-ENV = re.compile(r"env:(\w+(?:\|\w+)*)(.*)")
-# A part of a base URL from the environment: https://{REGION}.example.com/v1
-PART = re.compile(r"\{(\w+)\}")
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 PROVIDER_ID = re.compile(r"[A-Za-z0-9_.-]+")
@@ -155,24 +151,25 @@ class _Loader:
 
     def _resolved(self, settings: ProviderSettings) -> ProviderSettings | None:
         """Read the environment's values; note what is missing and what is wrong."""
-        missing = self._missing(settings)
+        environment = Environment(self.environ)
+        missing = environment.missing(settings)
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
         elif missing:
-            self.off[settings.id] = " and ".join(
-                f"{m} {self._lack(m)}" for m in missing
-            )
+            self.off[settings.id] = " and ".join(map(environment.lack, missing))
         elif settings.kind == ENGINE and (why := engine_missing(settings)):
             self.off[settings.id] = why
         resolved = evolve(
             settings,
-            api_key=settings.api_key and self._value(settings.api_key),
-            base_url=self._url(settings.base_url),
-            headers={name: self._value(v) for name, v in settings.headers.items()},
+            api_key=settings.api_key and environment.value(settings.api_key),
+            base_url=environment.url(settings.base_url),
+            headers={
+                name: environment.value(v) for name, v in settings.headers.items()
+            },
             label=settings.label or settings.id,
             unknown_model=settings.unknown_model or _unknown_model(settings),
         )
-        problems = [*_bad_references(settings), *_kind_problems(resolved)]
+        problems = [*bad_references(settings), *_kind_problems(resolved)]
         if not missing:
             problems += _provider_problems(resolved)
         for key, message in problems:
@@ -180,39 +177,6 @@ class _Loader:
             if key != "base_url" or not missing:
                 self._wrong(f"providers.{settings.id}.{key}", message)
         return resolved
-
-    def _missing(self, settings: ProviderSettings) -> list[str]:
-        """Return the variables that must be set for this provider, and are not."""
-        needed = [settings.base_url, *settings.headers.values()]
-        if settings.api_key and not settings.key_optional:
-            needed.insert(0, settings.api_key)
-        found = (ENV.fullmatch(value) for value in needed)
-        wanted = [each[1].split("|") for each in found if each is not None]
-        wanted += [[name] for name in PART.findall(settings.base_url)]
-        return [names[0] for names in wanted if not any(map(self._usable, names))]
-
-    def _lack(self, name: str) -> str:
-        is_set = self.environ.get(name, "").strip()
-        return "has control characters" if is_set else "is not set"
-
-    def _usable(self, name: str) -> bool:
-        value = self.environ.get(name, "").strip()
-        return bool(value) and value.isprintable()
-
-    def _value(self, value: str) -> str:
-        """Return *value*, or what `env:NAME` stands for, with what may follow it."""
-        found = ENV.fullmatch(value)
-        if found is None:
-            return value
-        names = [name for name in found[1].split("|") if self._usable(name)]
-        said = self._said(names[0] if names else found[1])
-        return said.rstrip("/") + found[2] if found[2] else said
-
-    def _url(self, value: str) -> str:
-        return PART.sub(lambda part: self._said(part[1]), self._value(value))
-
-    def _said(self, name: str) -> str:
-        return self.environ.get(name, "").strip()
 
 
 def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
@@ -223,17 +187,6 @@ def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
         if isinstance(ours, dict) and isinstance(theirs, dict):
             merged[key] = {**ours, **theirs}
     return merged
-
-
-def _bad_references(settings: ProviderSettings) -> Iterator[tuple[str, str]]:
-    values = {"api_key": settings.api_key or "", "base_url": settings.base_url}
-    values |= {f"headers.{name}": value for name, value in settings.headers.items()}
-    for key, value in values.items():
-        if value.startswith("env:") and not ENV.fullmatch(value):
-            yield (
-                key,
-                f"env: wants the name of a variable right after it, not {value!r}",
-            )
 
 
 def _kind_problems(settings: ProviderSettings) -> Iterator[tuple[str, str]]:

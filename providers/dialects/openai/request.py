@@ -35,16 +35,15 @@ def asked_of(
     body["model"] = model
     if settings.dropped_fields:
         _drop(body, settings.dropped_fields, notes)
-    if not body.get("tools"):
-        _forget_tools(body)
-    elif refused := below(settings.unsupported_fields, IN_TOOLS):
-        body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
+    _fit_tools(body, settings)
     if "messages" in body:
         body["messages"] = _messages(settings, request, model, notes)
     for ours, theirs in settings.rename_fields.items():
         if ours in body and asked is request.body:
             body[theirs] = body.pop(ours)
-    return path, {**settings.default_fields, **body}
+    if settings.default_fields:
+        body = {**settings.default_fields, **body}
+    return path, body
 
 
 def _messages(
@@ -62,6 +61,13 @@ def _messages(
 def _drop(body: dict[str, Any], names: tuple[str, ...], notes: list[str]) -> None:
     dropped = [name for name in names if body.pop(name, None) is not None]
     notes += [f"{name} left out" for name in dropped]
+
+
+def _fit_tools(body: dict[str, Any], settings: ProviderSettings) -> None:
+    if not body.get("tools"):
+        _forget_tools(body)
+    elif refused := below(settings.unsupported_fields, IN_TOOLS):
+        body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
 
 
 def _forget_tools(body: dict[str, Any]) -> None:

@@ -47,6 +47,8 @@ def fitting(settings: ProviderSettings, model: str) -> Fitting | None:
     """Return what is to be done for a provider's *model*; None for nothing."""
     signed = "gemini" in model and needs_signatures(model)
     unsupported = tuple(settings.unsupported_fields)
+    if not (signed or unsupported) and settings.messages is EVERYTHING:
+        return None  # nearly all
     return _fitting(unsupported, settings.messages, signed=signed)
 
 
