@@ -20,6 +20,7 @@ from server.wire.responses.opaque import sealed
 Body = dict[str, Any]
 PIXEL = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8)).decode()
 PICTURE = f"data:image/png;base64,{PIXEL}"
+MARK = {"type": "ephemeral"}
 TEXTS = ("Red.", "a b", "eins\nzwei", "{}", "ok")
 BLANKS = ("", " ", "\n", "\t\n ")
 ARGUMENTS = ("{}", '{"a": 1}', '{"path":"x","n":[1,2]}')
@@ -72,6 +73,7 @@ class Exchange:
     picture: bool
     steps: list[Step]
     developer: str = ""
+    marked: bool = False
 
 
 @define
@@ -116,6 +118,7 @@ def _exchange(chance: Random, *, pictures: bool) -> Exchange:
         picture=pictures and chance.random() < 0.2,
         steps=[*steps, final],
         developer=chance.choice(("", "", "", "Be brief.", " ")),
+        marked=chance.random() < 0.2,
     )
 
 
@@ -190,6 +193,8 @@ def _chat_content(exchange: Exchange) -> str | list[Body]:
     if len(exchange.texts) == 1 and not exchange.picture:
         return exchange.texts[0]
     parts: list[Body] = [{"type": "text", "text": text} for text in exchange.texts]
+    if exchange.marked:
+        parts[-1]["cache_control"] = MARK
     if exchange.picture:
         parts.append({"type": "image_url", "image_url": {"url": PICTURE}})
     return parts
@@ -250,6 +255,8 @@ def messages(made: Conversation) -> Body:
 
 def _blocks(exchange: Exchange) -> list[Body]:
     content: list[Body] = [{"type": "text", "text": t} for t in exchange.texts]
+    if exchange.marked:
+        content[-1]["cache_control"] = MARK
     if exchange.picture:
         source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
         content.append({"type": "image", "source": source})

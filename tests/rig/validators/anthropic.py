@@ -15,7 +15,6 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "redacted_thinking": ("data",),
 }
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-MARK = {"type": "ephemeral"}
 
 
 def checked(*, own_host: bool) -> Validator:

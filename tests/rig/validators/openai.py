@@ -31,6 +31,7 @@ class Rules:
     text_only: bool = False
     carries_thoughts: bool = False
     signed: bool = False
+    marks: bool = True
 
 
 def checked(rules: Rules) -> Validator:
@@ -88,6 +89,7 @@ def _content(content: Any, role: str, rules: Rules) -> None:
         need(part["type"] in PARTS, f"a part of the type {part['type']}")
         refuses = "refusal" in rules.refused_fields
         need(part["type"] != "refusal" or not refuses, "a part of the type refusal")
+        need(rules.marks or "cache_control" not in part, "content.cache_control")
 
 
 def _call(call: Any, rules: Rules) -> None:
@@ -157,6 +159,7 @@ OPENAI = Rules(
     ),
     in_calls=CALL,
     ids=r"(?s:.{1,40})",
+    marks=False,
 )
 VENDORS: dict[str, Validator] = {
     "openai": checked(OPENAI),
@@ -172,6 +175,7 @@ VENDORS: dict[str, Validator] = {
             ),
             functions_only=True,
             strict_turns=True,
+            marks=False,
         )
     ),
     "deepseek": checked(
@@ -188,6 +192,7 @@ VENDORS: dict[str, Validator] = {
             refused_fields=(*FOREIGN, "name"),
             in_calls=CALL,
             body_without=CHANGES_NO_ANSWER,
+            marks=False,
             functions_only=True,
         )
     ),
@@ -199,6 +204,7 @@ VENDORS: dict[str, Validator] = {
                 *("metadata", "safety_identifier", "store"),
                 *("parallel_tool_calls", "service_tier", "logit_bias"),
             ),
+            marks=False,
             functions_only=True,
         )
     ),
