@@ -56,7 +56,7 @@ def word_id(name: str) -> str:
 
 
 @define
-class CallIds:
+class ConversationIds:
     """
     The ids of one conversation, in its order: a call's, and those of its result.
 
@@ -119,12 +119,12 @@ def fitted(messages: Sequence[Sent], format_: IdFormat) -> Sequence[Sent]:
     """
     Return a chat's messages with ids that fit; *messages* themselves, if all do.
     """
-    ids = CallIds(format_)
+    ids = ConversationIds(format_)
     made = [_fitted(message, ids) for message in messages]
     return made if ids.changed else messages
 
 
-def _fitted(message: Sent, ids: CallIds) -> Sent:
+def _fitted(message: Sent, ids: ConversationIds) -> Sent:
     role = message.get("role")
     if role == "tool":
         name = message.get("tool_call_id")
@@ -138,6 +138,6 @@ def _fitted(message: Sent, ids: CallIds) -> Sent:
     return {**message, "tool_calls": [_renamed(call, ids) for call in calls]}
 
 
-def _renamed(call: Sent, ids: CallIds) -> Sent:
+def _renamed(call: Sent, ids: ConversationIds) -> Sent:
     name = call.get("id")
     return {**call, "id": ids.call(name)} if isinstance(name, str) else call

@@ -7,7 +7,7 @@ returns what it was given where there is nothing to do, and else a copy.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from providers.dialects.call_ids import FORMATS, CallIds
+from providers.dialects.call_ids import FORMATS, ConversationIds
 from providers.settings import ProviderSettings
 
 # Of Anthropic's own host, which takes no thoughts but those that it has signed.
@@ -72,12 +72,12 @@ def with_prefill_cut(turns: Sequence[Body]) -> Sequence[Body]:
 
 def with_fitting_ids(turns: Sequence[Body]) -> Sequence[Body]:
     """Give calls ids that the API takes, none twice, and their results the same."""
-    ids = CallIds(FORMATS["word"])
+    ids = ConversationIds(FORMATS["word"])
     made = [_with_ids(turn, ids) for turn in turns]
     return made if ids.changed else turns
 
 
-def _with_ids(turn: Body, ids: CallIds) -> Body:
+def _with_ids(turn: Body, ids: ConversationIds) -> Body:
     content = turn.get("content")
     if isinstance(content, list):
         turn = {**turn, "content": [_with_id(block, ids) for block in content]}
@@ -86,7 +86,7 @@ def _with_ids(turn: Body, ids: CallIds) -> Body:
     return turn
 
 
-def _with_id(block: Block, ids: CallIds) -> Block:
+def _with_id(block: Block, ids: ConversationIds) -> Block:
     match block:
         case {"type": "tool_use", "id": str(name)}:
             return {**block, "id": ids.call(name)}
