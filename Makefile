@@ -38,7 +38,7 @@ lint: $(VENV)/tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports --no-cache
-	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md server providers tests benchmarks
+	$(BIN)/codespell README.md CHANGELOG.md CONTRIBUTING.md docs server providers tests benchmarks
 
 # The same with coverage of all processes, which takes half as long again.
 cov: $(VENV)/tools

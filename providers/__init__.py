@@ -23,6 +23,7 @@ from .chat import (
     with_text,
 )
 from .dialects import Result, is_gradio_model, kinds
+from .dialects.call_ids import word_id
 from .errors import (
     Phase,
     ProviderBusy,
@@ -104,4 +105,5 @@ __all__ = [
     "open_session",
     "vendors",
     "with_text",
+    "word_id",
 ]

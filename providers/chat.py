@@ -35,6 +35,8 @@ class ContentPart:
     input_audio: Mapping[str, Any] | None = None
     file: Mapping[str, Any] | None = None
     refusal: str | None = None
+    # Anthropic's mark, which OpenAI-shaped clients send too.
+    cache_control: Mapping[str, Any] | None = None
 
 
 @frozen(kw_only=True)
@@ -46,9 +48,18 @@ class FunctionCall:
 
 
 @frozen(kw_only=True)
+class CustomCall:
+    """A custom tool's name and its input, which is any text."""
+
+    name: str
+    input: str = ""
+
+
+@frozen(kw_only=True)
 class ToolCall:
     id: str
     function: FunctionCall | None = None
+    custom: CustomCall | None = None
     type: str = "function"
 
 
@@ -71,12 +82,14 @@ class Function:
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool | None = None
+    cache_control: Mapping[str, Any] | None = None
 
 
 @frozen(kw_only=True)
 class Tool:
     type: str
     function: Function | None = None
+    cache_control: Mapping[str, Any] | None = None
 
 
 @frozen(kw_only=True)

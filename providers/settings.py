@@ -1,12 +1,14 @@
 """What a provider is configured with, and the vendors that need no configuration."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, in_, optional
+
+from .chat import ROLES
 
 CAPABILITIES = (
     "chat",
@@ -19,6 +21,12 @@ CAPABILITIES = (
     "transcription",
 )
 UNKNOWN_MODEL = ("default", "pass", "reject")
+# What ids of tool calls a vendor takes: at most 40 characters; letters, digits, `_` and
+# `-`, none twice in a request; nine letters and digits.
+CALL_IDS = ("any", "short", "word", "nine")
+# Whether it speaks the Responses API, and who is asked by it: nobody; clients of that
+# API; everybody.
+RESPONSES = ("off", "native", "always")
 
 
 def seconds(default: float) -> Any:
@@ -50,6 +58,46 @@ class Limits:
         return evolve(self, **lower) if lower else self
 
 
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
+@frozen(kw_only=True)
+class MessageRules:
+    """
+    What a vendor of OpenAI's API wants of messages beyond what that API says.
+
+    *roles* are those that it knows; () for all. *call_ids* is one of CALL_IDS.
+    *strict_turns*: it wants an assistant's message after a tool's, and each assistant's
+    to say or to call something. *text_content*: a content is one string, and no parts.
+    *custom_calls* is false for one that knows calls of functions only.
+    *carries_thoughts*: in a turn that calls tools, it wants reasoning with each of the
+    assistant's messages.
+    """
+
+    roles: tuple[str, ...] = field(default=(), converter=_names)
+    call_ids: str = field(default="any", validator=in_(CALL_IDS))
+    strict_turns: bool = False
+    text_content: bool = False
+    custom_calls: bool = True
+    carries_thoughts: bool = False
+
+    @roles.validator
+    def _known(self, _: object, value: tuple[str, ...]) -> None:
+        for role in value:
+            if role not in ROLES:
+                raise ValueError(
+                    f"'roles' must be of {', '.join(ROLES)}; there is no {role!r}"
+                )
+
+
+EVERYTHING = MessageRules()
+
+
+def _as_rules(rules: MessageRules | Mapping[str, Any]) -> MessageRules:
+    return rules if isinstance(rules, MessageRules) else MessageRules(**rules)
+
+
 @frozen(kw_only=True)
 class ProviderSettings:
     """
@@ -59,10 +107,14 @@ class ProviderSettings:
     for a provider that both chats and makes images. *key_optional*: it can be used
     without its key. *probe*: it is listed only while it answers. *unsupported_fields*
     are request fields that it is known to refuse; `messages.NAME` is one of every
-    message. *rename_fields* maps
+    message, `messages.tool_calls.NAME` one of every call, `messages.content.NAME` one
+    of every part, `tools.NAME` one of every tool. *dropped_fields* are left out
+    without asking whether they would be missed, *default_fields* are sent where the
+    client says nothing. *rename_fields* maps
     request fields of OpenAI's API to the names that this vendor has for them;
     *stream_usage* is false for one that refuses `stream_options`; *completions* is true
     for one that completes text at /completions, which others are asked for in a chat.
+    *responses* is one of RESPONSES.
     """
 
     id: str
@@ -86,6 +138,10 @@ class ProviderSettings:
     total_timeout: float | None = own_seconds()
     rename_fields: Mapping[str, str] = field(factory=dict)
     unsupported_fields: tuple[str, ...] = ()
+    dropped_fields: tuple[str, ...] = ()
+    default_fields: Mapping[str, Any] = field(factory=dict)
+    messages: MessageRules = field(default=EVERYTHING, converter=_as_rules)
+    responses: str = field(default="off", validator=in_(RESPONSES))
     key_optional: bool = False
     probe: bool = False
     stream_usage: bool = True

@@ -8,7 +8,12 @@ import orjson
 from attrs import field, frozen
 
 from providers.chat import ChatPiece, ChatRequest
-from providers.errors import ProviderDenied, ProviderError, error_class
+from providers.errors import (
+    ProviderDenied,
+    ProviderError,
+    ProviderRefusedRequest,
+    error_class,
+)
 from providers.settings import ProviderSettings
 
 # What a dialect raises when it meets data of a shape that it does not know.
@@ -30,6 +35,24 @@ class Call:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
+def written(body: Any) -> bytes:
+    """
+    Return what an upstream is sent, as JSON.
+
+    Raises ProviderRefusedRequest for what is nested more deeply than it can be written:
+    254 levels, and four times as many can be read.
+    """
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as exc:
+        raise ProviderRefusedRequest(
+            f"the request can't be written as JSON: {exc}",
+            phase="connect",
+            status=400,
+            upstream_code="unsupported_by_dialect",
+        ) from exc
+
+
 class Dialect(Protocol):
     """
     One call's translator: the request to bytes, the answer's bytes to chunks.
@@ -44,6 +67,8 @@ class Dialect(Protocol):
 
     # Whether the answer's last event has come: nothing more need be read.
     done: bool
+    # What was put right, in the request or in the answer; for the race's story.
+    notes: list[str]
 
     @property
     def finished(self) -> bool:

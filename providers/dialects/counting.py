@@ -15,7 +15,7 @@ from providers.tasks import TokenCount
 from .anthropic import dialect as anthropic
 from .anthropic.native import passed_body
 from .anthropic.request import message_body
-from .base import Call
+from .base import Call, written
 from .gemini import dialect as gemini
 from .gemini.request import content_body
 from .talk import Ask, Talk
@@ -40,10 +40,10 @@ def count_messages(
     """Count with Anthropic's Messages API."""
     headers = anthropic.headers_of(settings) | JSON
     if (native := request.native) is not None and native.format == MESSAGES:
-        body = passed_body(native, model)
+        body = passed_body(settings, native, model, [])
         headers |= native.headers
     else:
-        body = message_body(request, model)
+        body = message_body(settings, request, model, [])
     counted = {name: body[name] for name in body if name not in NOT_COUNTED}
     return (
         yield from _count("messages/count_tokens", counted, headers, "input_tokens")
@@ -60,7 +60,7 @@ def count_content(settings: ProviderSettings, request: ChatRequest, model: str) 
 
 
 def _count(path: str, body: Any, headers: dict[str, str], name: str) -> Talk:
-    reply = yield Ask(call=Call(path, orjson.dumps(body), headers))
+    reply = yield Ask(call=Call(path, written(body), headers))
     count = orjson.loads(reply.expect("application/json"))[name]
     if not isinstance(count, int) or count < 0:
         raise ProviderProtocolError("its count of tokens is no number of tokens")

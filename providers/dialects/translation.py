@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from providers.chat import ChatRequest, ContentPart, Message
+from providers.chat import ChatRequest, ContentPart, Message, ToolCall
 from providers.errors import ProviderRefusedRequest
 
 # Fields that OpenAI's reference calls best effort, or that change no answer: upstreams
@@ -50,15 +51,15 @@ BINDING = frozenset(
     )
 )
 # What these say by default, so that saying it asks for nothing.
-NEUTRAL: Mapping[str, Any] = {
-    "n": 1,
-    "frequency_penalty": 0,
-    "presence_penalty": 0,
-    "logprobs": False,
-    "top_logprobs": 0,
-    "modalities": ["text"],
-    "response_format": {"type": "text"},
-    "tool_choice": "none",
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "response_format": ({"type": "text"},),
+    "tool_choice": ("none", "auto"),
 }
 
 
@@ -90,7 +91,7 @@ def without(body: Mapping[str, Any], names: Iterable[str], api: str) -> dict[str
     left = dict(body)
     for name in names:
         value = left.pop(name, None)
-        asks = value not in (None, [], {}) and value != NEUTRAL.get(name)
+        asks = value not in (None, [], {}) and value not in NEUTRAL.get(name, ())
         if asks and name not in HINTS:
             raise refused(f"{api} has nothing for '{name}'")
     return left
@@ -125,11 +126,18 @@ def data_url(part: ContentPart) -> tuple[str, str] | None:
 
 
 def base64_url(url: str) -> tuple[str, str] | None:
-    """Return the media type and the base64 data of a data: URL; None for others."""
-    head, comma, data = url.partition(",")
-    if not head.startswith("data:") or not head.endswith(";base64") or not comma:
+    """
+    Return the media type, in small letters, and the base64 data of a data: URL; None
+    for other URLs.
+
+    RFC 2397: parameters may stand before `;base64`, and the data be escaped.
+    """
+    scheme, _, rest = url.partition(":")
+    head, comma, data = rest.partition(",")
+    kind, *parameters = (word.strip().lower() for word in head.split(";"))
+    if scheme.strip().lower() != "data" or not comma or "base64" not in parameters:
         return None
-    return head.removeprefix("data:").removesuffix(";base64"), data
+    return kind, "".join((unquote(data) if "%" in data else data).split())
 
 
 def image_url(part: ContentPart) -> str:
@@ -153,6 +161,23 @@ def object_of(arguments: str) -> dict[str, Any]:
     return parsed
 
 
+def called(call: ToolCall, api: str) -> tuple[str, dict[str, Any]]:
+    """
+    Return the name and the arguments of a call; a custom tool's are its input alone.
+    """
+    if call.function is not None:
+        return call.function.name, object_of(call.function.arguments)
+    if call.custom is not None:
+        return call.custom.name, {"input": call.custom.input}
+    raise refused(f"{api} has nothing for tool calls of the type {call.type!r}")
+
+
+def call_name(call: ToolCall) -> str:
+    """Return the name of what is called."""
+    of = call.function or call.custom
+    return of.name if of is not None else ""
+
+
 def chosen_tool(request: ChatRequest) -> tuple[str, str]:
     """
     Return how tools are to be chosen: "auto", "none", "required", or "function" and
@@ -173,10 +198,9 @@ def chosen_tool(request: ChatRequest) -> tuple[str, str]:
 def tool_names(messages: Sequence[Message]) -> dict[str, str]:
     """Return the names of the called functions by the calls' ids: results have ids."""
     return {
-        call.id: call.function.name
+        call.id: call_name(call)
         for message in messages
         for call in message.tool_calls or ()
-        if call.function is not None
     }
 
 

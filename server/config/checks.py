@@ -13,25 +13,12 @@ from server.racing.strategies import STRATEGIES
 
 from .settings import ENGINE, Config, is_loopback, same_id
 
-# A value from the environment; the rest of a URL may follow: env:ENDPOINT/openai/v1
-ENV = re.compile(r"env:(\w+)(.*)")
 # A header's name is a token (RFC 9110, section 5.6.2).
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 
 KeyProblem = tuple[str, str]
-
-
-def bad_references(settings: ProviderSettings) -> Iterator[KeyProblem]:
-    values = {"api_key": settings.api_key or "", "base_url": settings.base_url}
-    values |= {f"headers.{name}": value for name, value in settings.headers.items()}
-    for key, value in values.items():
-        if value.startswith("env:") and not ENV.fullmatch(value):
-            yield (
-                key,
-                f"env: wants the name of a variable right after it, not {value!r}",
-            )
 
 
 def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:

@@ -18,13 +18,12 @@ from providers import (
 )
 
 from .checks import (
-    ENV,
-    bad_references,
     contradictions,
     kind_problems,
     provider_problems,
     unknown_model,
 )
+from .environment import Environment, bad_references
 from .settings import ENGINE, Config, Sections, same_id
 from .structuring import Structure
 
@@ -210,20 +209,21 @@ class _Loader:
         Read the environment's values; note what is missing, and what is wrong with
         keys other than those of which that is known (*wrong*).
         """
-        missing = self._missing(settings)
+        environment = Environment(self.environ)
+        missing = environment.missing(settings)
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
         elif missing:
-            self.off[settings.id] = " and ".join(
-                f"{m} {self._lack(m)}" for m in missing
-            )
+            self.off[settings.id] = " and ".join(map(environment.lack, missing))
         elif settings.kind == ENGINE and (why := engine_missing(settings)):
             self.off[settings.id] = why
         resolved = evolve(
             settings,
-            api_key=settings.api_key and self._value(settings.api_key),
-            base_url=self._value(settings.base_url),
-            headers={name: self._value(v) for name, v in settings.headers.items()},
+            api_key=settings.api_key and environment.value(settings.api_key),
+            base_url=environment.url(settings.base_url),
+            headers={
+                name: environment.value(v) for name, v in settings.headers.items()
+            },
             label=settings.label or settings.id,
             unknown_model=settings.unknown_model or unknown_model(settings),
         )
@@ -236,35 +236,11 @@ class _Loader:
                 self._wrong(f"providers.{settings.id}.{key}", message)
         return resolved
 
-    def _missing(self, settings: ProviderSettings) -> list[str]:
-        """Return the variables that must be set for this provider, and are not."""
-        needed = [settings.base_url, *settings.headers.values()]
-        if settings.api_key and not settings.key_optional:
-            needed.insert(0, settings.api_key)
-        names = (found[1] for value in needed if (found := ENV.fullmatch(value)))
-        return [name for name in names if not self._usable(name)]
-
-    def _lack(self, name: str) -> str:
-        is_set = self.environ.get(name, "").strip()
-        return "has control characters" if is_set else "is not set"
-
-    def _usable(self, name: str) -> bool:
-        value = self.environ.get(name, "").strip()
-        return bool(value) and value.isprintable()
-
-    def _value(self, value: str) -> str:
-        """Return *value*, or what `env:NAME` stands for, with what may follow it."""
-        found = ENV.fullmatch(value)
-        if found is None:
-            return value
-        said = self.environ.get(found[1], "").strip()
-        return said.rstrip("/") + found[2] if found[2] else said
-
 
 def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
     """Lay a user's table over a built-in one: it changes the keys that it gives."""
     merged = {**built_in, **table}
-    for key in ("models", "image_models", "headers"):
+    for key in ("models", "image_models", "headers", "messages", "default_fields"):
         ours, theirs = built_in.get(key), table.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
             merged[key] = {**ours, **theirs}

@@ -11,6 +11,10 @@ from server.racing.lineup import RaceOptions, Selection
 
 T = TypeVar("T")
 
+# Levels of arrays and objects in a body. What we write may have 254; a translation puts
+# a request's fields a little deeper than they came.
+DEEPEST = 240
+
 _LENIENT = Structure(forbid_extra_keys=False)
 _STRICT = Structure(forbid_extra_keys=True)
 
@@ -24,7 +28,22 @@ def read_object(body: bytes) -> JSONObject:
         raise InvalidJSON(f"The request body {what}. Send a JSON object.") from exc
     if not isinstance(payload, dict):
         raise InvalidJSON("The request body must be a JSON object.")
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        _check_depth(payload)
     return payload
+
+
+def _check_depth(payload: JSON) -> None:
+    """Raise InvalidRequest for what can be read, and is too deep to be sent on."""
+    for _ in range(254 - DEEPEST):
+        payload = [payload]
+    try:
+        orjson.dumps(payload)
+    except orjson.JSONEncodeError as exc:
+        raise InvalidRequest(
+            f"The request body has more than {DEEPEST} arrays and objects within each"
+            " other: no provider could be sent it."
+        ) from exc
 
 
 def take_selection(

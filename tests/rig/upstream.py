@@ -132,8 +132,9 @@ class Upstream:
     Plays *script* for each POST, and lists *models* for each GET. *scripts* are played
     before *script*, one a POST; *choose*, if there is one, names the script for each
     POST, and *over* is told when it is over. *listing*, if there is one, is what a GET
-    gets. *files* are scripts for the GETs whose path begins so, which *requests* then
-    has, too.
+    gets. *refuses*, if there is one, says why the vendor would answer 400 to a POST's
+    JSON, as those of `validators` do; "" for what it takes. *files* are scripts for the
+    GETs whose path begins so, which *requests* then has, too.
 
     *hung_up* gets the time (perf_counter) at which a client hung up before the script
     was over; *asked* is set when a request has arrived, *played* when the first bytes
@@ -148,6 +149,7 @@ class Upstream:
     files: dict[str, list[Step]] = field(factory=dict)
     choose: Callable[[Received], Script] | None = None
     over: Callable[[Received], None] | None = None
+    refuses: Callable[[Any], str] | None = None
     requests: list[Received] = field(factory=list)
     connections: int = 0
     arrived: asyncio.Queue[Received] = field(factory=asyncio.Queue)
@@ -226,6 +228,9 @@ class Upstream:
         return more
 
     def _script(self, request: Received) -> Script:
+        if self.refuses is not None and (why := self.refuses(request.json)):
+            error = {"message": why, "type": "invalid_request_error", "code": 400}
+            return answers(400, {"error": error})
         if self.choose is not None:
             return self.choose(request)
         return self.scripts.pop(0) if self.scripts else self.script

@@ -27,7 +27,7 @@ from providers.chat import (
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in
+from providers.dialects.base import Call, error_in, written
 from providers.dialects.framing import AnswerDecoder
 from providers.errors import (
     ProviderError,
@@ -37,10 +37,10 @@ from providers.errors import (
 )
 from providers.settings import ProviderSettings
 
+from .cleaning import is_own_host
 from .native import Passage, passed_body
 from .request import message_body
 
-HOST = "//api.anthropic.com/"
 # The last version that lets models have a temperature which know one.
 HEADERS = {"Content-Type": "application/json", "anthropic-version": "2023-06-01"}
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -89,6 +89,7 @@ class Anthropic:
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
     finished: bool = field(default=False, init=False)
+    notes: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
@@ -103,10 +104,10 @@ class Anthropic:
         if (native := request.native) is not None and native.format == MESSAGES:
             self._passage = Passage()
             headers |= native.headers
-            body = passed_body(native, model)
+            body = passed_body(self.settings, native, model, self.notes)
         else:
-            body = message_body(request, model)
-        return Call("messages", orjson.dumps(body), headers)
+            body = message_body(self.settings, request, model, self.notes)
+        return Call("messages", written(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._events(self._body.feed(received))
@@ -263,7 +264,7 @@ def headers_of(settings: ProviderSettings) -> dict[str, str]:
     if not key:
         return HEADERS
     headers = {**HEADERS, "x-api-key": key}
-    if HOST not in settings.base_url + "/":
+    if not is_own_host(settings):
         # Of the servers that copy the API, some look into this header only.
         headers["Authorization"] = f"Bearer {key}"
     return headers

@@ -9,6 +9,9 @@ from attrs import define, evolve, field
 
 from providers.chat import MESSAGES, Chunk, NativeEvent, NativeRequest
 from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
+from providers.settings import ProviderSettings
+
+from .cleaning import cleaned, is_own_host
 
 # What can stand behind `event:`.
 NAME = re.compile(r"[\w.-]+")
@@ -16,30 +19,16 @@ NAME = re.compile(r"[\w.-]+")
 TOLD_LAST = ("stop_reason", "stop_sequence", "stop_details", "container")
 
 
-def passed_body(request: NativeRequest, model: str) -> dict[str, Any]:
+def passed_body(
+    settings: ProviderSettings, request: NativeRequest, model: str, notes: list[str]
+) -> dict[str, Any]:
     """
     Return what the client said, but for the model, and asking for a stream.
 
-    Thoughts without a signature are left out: they are reasoning of other upstreams,
-    which has none, and the API answers 400 to them.
+    What the API would refuse of other vendors' turns is put right, and noted.
     """
-    signed = (_signed(message) for message in request.body["messages"])
-    messages = [message for message in signed if message is not None]
-    return {**request.body, "messages": messages, "model": model, "stream": True}
-
-
-def _signed(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    content = message.get("content")
-    if not isinstance(content, list):
-        return message
-    left = [
-        block
-        for block in content
-        if block.get("type") != "thinking" or block.get("signature")
-    ]
-    if len(left) == len(content):
-        return message
-    return {**message, "content": left} if left else None
+    body = {**request.body, "model": model, "stream": True}
+    return cleaned(body, notes, signed_only=is_own_host(settings))
 
 
 @define

@@ -25,7 +25,7 @@ from providers.chat import (
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in
+from providers.dialects.base import Call, error_in, written
 from providers.dialects.framing import AnswerDecoder
 from providers.errors import (
     ProviderError,
@@ -62,6 +62,7 @@ class Gemini:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
+    notes: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _open: set[int] = field(factory=set, init=False)
     _closed: set[int] = field(factory=set, init=False)
@@ -76,7 +77,7 @@ class Gemini:
     def encode(self, request: ChatRequest, model: str) -> Call:
         # Without `alt` the stream would be one array of JSON.
         path = f"{path_of(model)}:streamGenerateContent?alt=sse"
-        body = orjson.dumps(content_body(request, model))
+        body = written(content_body(request, model))
         return Call(path, body, HEADERS | key_of(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:

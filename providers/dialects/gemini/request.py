@@ -14,12 +14,13 @@ import orjson
 from providers.chat import ChatRequest, ContentPart, Message, Tool, ToolCall
 from providers.dialects.translation import (
     base64_url,
+    call_name,
+    called,
     check_carried,
     chosen_tool,
     data_url,
     json_schema,
     most_tokens,
-    object_of,
     parts_of,
     refused,
     stops,
@@ -124,7 +125,7 @@ def _contents(
         calls = message.tool_calls or ()
         parts += _calls(calls, _signatures(request, i), unsigned)
         # Ids may come again: the last call before its result is the one.
-        names |= {call.id: call.function.name for call in calls if call.function}
+        names |= {call.id: call_name(call) for call in calls}
         if parts and contents and contents[-1]["role"] == role:
             contents[-1]["parts"] += parts
         elif parts:
@@ -193,18 +194,13 @@ def _calls(
     """Return a message's calls; the first of them is the one that must be signed."""
     parts = []
     for i, call in enumerate(calls):
-        if call.function is None:
-            raise refused(f"{API} has nothing for tool calls of the type {call.type!r}")
-        called = {
-            "id": call.id,
-            "name": call.function.name,
-            "args": object_of(call.function.arguments),
-        }
+        name, arguments = called(call, API)
+        made = {"id": call.id, "name": name, "args": arguments}
         signature = signatures[i] if i < len(signatures) else ""
         if not signature and i == 0:
             signature = unsigned
         signing = {"thoughtSignature": signature} if signature else {}
-        parts.append({"functionCall": called, **signing})
+        parts.append({"functionCall": made, **signing})
     return parts
 
 

@@ -21,7 +21,7 @@ from providers.chat import (
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in
+from providers.dialects.base import Call, error_in, written
 from providers.dialects.framing import LineDecoder
 from providers.dialects.openai.dialect import authorization
 from providers.errors import ProviderProtocolError
@@ -38,6 +38,7 @@ class Ollama:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
+    notes: list[str] = field(factory=list, init=False)
     _lines: LineDecoder = field(factory=LineDecoder, init=False)
     _calls: int = field(default=0, init=False)
 
@@ -47,7 +48,7 @@ class Ollama:
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         body = chat_body(request, model)
-        return Call("chat", orjson.dumps(body), HEADERS | authorization(self.settings))
+        return Call("chat", written(body), HEADERS | authorization(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:
         return self._chunks(self._lines.feed(received))

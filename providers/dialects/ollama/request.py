@@ -9,12 +9,12 @@ from typing import Any
 
 from providers.chat import ChatRequest, ContentPart, Message, Tool, ToolCall
 from providers.dialects.translation import (
+    called,
     check_carried,
     chosen_tool,
     data_url,
     json_schema,
     most_tokens,
-    object_of,
     parts_of,
     refused,
     stops,
@@ -105,11 +105,10 @@ def _image(part: ContentPart) -> str:
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
-    if call.function is None:
+    if call.function is None and call.custom is None:
         raise refused(f"{API} has no tools but functions")
-    arguments = object_of(call.function.arguments)
-    function = {"name": call.function.name, "arguments": arguments}
-    return {"id": call.id, "function": function}
+    name, arguments = called(call, API)
+    return {"id": call.id, "function": {"name": name, "arguments": arguments}}
 
 
 def _tools(request: ChatRequest) -> list[dict[str, Any]]:

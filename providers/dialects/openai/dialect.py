@@ -14,7 +14,6 @@ import orjson
 from attrs import define, field
 
 from providers.chat import (
-    COMPLETIONS,
     NO_DELTA,
     NOTHING,
     ChatPiece,
@@ -24,18 +23,17 @@ from providers.chat import (
     Completion,
     Delta,
     FinishReason,
-    NativeRequest,
     TextRun,
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in
+from providers.dialects.base import Call, error_in, written
 from providers.dialects.framing import AnswerDecoder
-from providers.dialects.translation import check_translated, without
 from providers.errors import ProviderFailed, ProviderProtocolError
 from providers.settings import ProviderSettings
 
 from .completion import as_completion
+from .request import asked_of
 from .template import LESSONS, Template, learn
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -69,8 +67,6 @@ KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"
 KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
 # Seconds since 1970; more is no time of this century or the next.
 MAX_TIME = 2**33
-# How `unsupported_fields` names a field of every message.
-IN_MESSAGES = "messages."
 
 
 @define
@@ -79,6 +75,7 @@ class OpenAI:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
+    notes: list[str] = field(factory=list, init=False)
     _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _open: set[int] = field(factory=set, init=False)
     _closed: set[int] = field(factory=set, init=False)
@@ -102,43 +99,9 @@ class OpenAI:
     def _call_for(
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
-        check_translated(request, "OpenAI's chat completions API")
-        path, asked = "chat/completions", request.body
-        if request.native is not None and self._completes(request.native):
-            path, asked = "completions", request.native.body
-        body = without(asked, self.settings.unsupported_fields, "this provider")
-        body.pop("stream_options", None)
-        body |= {"model": model, **how}
-        if "messages" in body:
-            body["messages"] = self._messages(request)
-        for ours, theirs in self.settings.rename_fields.items():
-            if ours in body and asked is request.body:
-                body[theirs] = body.pop(ours)
-        return Call(
-            path,
-            orjson.dumps(body),
-            _headers(self.settings.api_key, accepted),
-        )
-
-    def _messages(self, request: ChatRequest) -> Any:
-        """Return the messages less what the vendor refuses in them, if it does."""
-        if not self.settings.unsupported_fields:
-            return request.messages_json()
-        refused = frozenset(
-            name.removeprefix(IN_MESSAGES)
-            for name in self.settings.unsupported_fields
-            if name.startswith(IN_MESSAGES)
-        )
-        if not refused:
-            return request.messages_json()
-        return [_less(message, refused) for message in request.body["messages"]]
-
-    def _completes(self, native: NativeRequest) -> bool:
-        """Say whether it can go on from a text, up to another one if there is one."""
-        if native.format != COMPLETIONS or not self.settings.completions:
-            return False
-        refused = "suffix" in self.settings.unsupported_fields
-        return not (refused and native.body.get("suffix"))
+        path, body = asked_of(self.settings, request, model, self.notes)
+        headers = _headers(self.settings.api_key, accepted)
+        return Call(path, written({**body, **how}), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
@@ -277,12 +240,6 @@ def _payload(data: bytes) -> Any:
     if error := error_in(payload):
         raise error
     return payload
-
-
-def _less(payload: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:
-    if names.isdisjoint(payload):
-        return payload
-    return {name: value for name, value in payload.items() if name not in names}
 
 
 def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from providers.dialects.base import Call, error_in
+from providers.dialects.base import Call, error_in, written
 from providers.dialects.talk import Ask, Form, Reply, Talk
 from providers.errors import ProviderFailed, ProviderProtocolError
 from providers.settings import ProviderSettings
@@ -142,7 +142,7 @@ def _as_floats(vector: Any) -> list[float]:
 
 def _post(settings: ProviderSettings, path: str, body: Mapping[str, Any]) -> Ask:
     headers = JSON | authorization(settings)
-    return Ask(call=Call(path, orjson.dumps(body), headers))
+    return Ask(call=Call(path, written(body), headers))
 
 
 def read_object(reply: Reply) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Responses:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
+    notes: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _answer: AnswerReader = field(init=False)
     _passage: EventPassage | None = field(default=None, init=False)

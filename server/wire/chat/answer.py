@@ -17,6 +17,7 @@ from providers import (
 from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.pieces import as_chunk
+from server.wire.reasoning import DETAILS, joined_details
 
 from .payloads import Identity, call_payload, usage_payload
 
@@ -128,6 +129,8 @@ class GrowingChoice:
         }
         message |= {name: "".join(pieces) for name, pieces in self.text.items()}
         message |= self.other
+        if DETAILS in message:
+            message[DETAILS] = joined_details(message[DETAILS])
         if self.calls:
             message["tool_calls"] = [
                 call_payload(call, "".join(self.arguments[at]))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import define, field
 
-from providers import Chunk, Delta, ToolCallDelta, Usage
+from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
 from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.ordering import Ordering, is_whole_object
@@ -118,7 +118,8 @@ class Translating:
             block = self._calls[call.index] = self._new("tool_use")
             self._order.add(block)
             self._size.grow(1)
-        block.id = block.id or call.id or ""
+        if call.id and not block.id:
+            block.id = word_id(call.id)  # clients send it back, and to Anthropic too
         block.name = block.name or call.name or ""
         if call.arguments:
             block.arguments.append(call.arguments)

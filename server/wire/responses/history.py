@@ -7,6 +7,7 @@ from attrs import define, field
 from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import make
+from server.wire.reasoning import DETAILS, THOUGHT, carry_thoughts
 
 from .input import (
     TEXTS,
@@ -18,7 +19,7 @@ from .input import (
     joined_lines,
     part_of,
 )
-from .opaque import BESIDE_CALL, BLOCKS, unsealed
+from .opaque import BESIDE_CALL, BLOCKS, is_detail, unsealed
 
 
 def messages_of(
@@ -55,6 +56,8 @@ class Conversation:
     _blocks: list[JSON] = field(factory=list)
     _beside: JSONObject = field(factory=dict)
     _reasoning: list[str] = field(factory=list)
+    # Where the messages of the user stand.
+    _starts: list[int] = field(factory=list)
 
     def add(self, item: JSON, path: str) -> None:
         """Take in *item*; raises InvalidRequest with *path* if it is no item."""
@@ -84,6 +87,7 @@ class Conversation:
         """Return the messages of all items that were added."""
         self._end_turn()
         self._send_media()
+        carry_thoughts(self.messages, self._starts)
         return self.messages
 
     def _add_message(self, message: InputMessage, path: str) -> None:
@@ -91,6 +95,8 @@ class Conversation:
         self._send_media()
         # Not all vendors know the role 'developer', which is the system's by its rank.
         role = "user" if message.role == "user" else "system"
+        if role == "user":
+            self._starts.append(len(self.messages))
         self.messages.append({"role": role, "content": content_of(message, path)})
 
     def _add_to_turn(self, message: InputMessage) -> None:
@@ -147,12 +153,10 @@ class Conversation:
         turn = self._turn
         # An answer that was cut off during its reasoning leaves an empty turn.
         if turn is not None and turn != {"role": "assistant", "content": None}:
-            if self._blocks:
-                turn[BLOCKS] = self._blocks
-            if self._reasoning and "tool_calls" in turn:
-                # Some vendors want the reasoning that led to a call back. Those that
-                # refuse it list `messages.reasoning_content` as unsupported.
-                turn["reasoning_content"] = "\n".join(self._reasoning)
+            turn |= _by_field(self._blocks)
+            if self._reasoning:
+                # Those that refuse it list `messages.reasoning_content` as unsupported.
+                turn[THOUGHT] = "\n".join(self._reasoning)
             self.messages.append(turn)
         self._turn, self._blocks, self._beside, self._reasoning = None, [], {}, []
 
@@ -161,3 +165,11 @@ class Conversation:
         if self._media:
             self.messages.append({"role": "user", "content": self._media})
             self._media = []
+
+
+def _by_field(blocks: Sequence[JSON]) -> JSONObject:
+    """Return what was sealed under the fields in which its upstreams have it."""
+    details = [block for block in blocks if is_detail(block)]
+    signed = [block for block in blocks if not is_detail(block)]
+    fields = {BLOCKS: signed, DETAILS: details}
+    return {name: kept for name, kept in fields.items() if kept}

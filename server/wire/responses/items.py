@@ -6,8 +6,9 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 from attrs import Factory, define, evolve, field, frozen
 
-from server.json_types import JSON, JSONObject, JSONText
+from server.json_types import JSON, JSONMapping, JSONObject, JSONText
 from server.wire.ordering import is_whole_object
+from server.wire.reasoning import joined_details
 
 from .logprobs import TokenLogprob
 from .opaque import sealed
@@ -112,7 +113,8 @@ class OutputItem:
     """
     One item of the output; *name* and *call_id* are a function call's.
 
-    *blocks* and *beside* are what the upstream wants back with its reasoning.
+    *blocks*, *beside* and *details* are what the upstream wants back with its
+    reasoning.
     """
 
     type: ItemType
@@ -122,6 +124,7 @@ class OutputItem:
     call_id: str = ""
     blocks: list[JSON] = field(factory=list)
     beside: JSONObject = field(factory=dict)
+    details: list[JSONMapping] = field(factory=list)
     id: str = field(
         default=Factory(lambda item: new_id(PREFIXES[item.type]), takes_self=True)
     )
@@ -175,7 +178,8 @@ class OutputItem:
         }
         if content := self._of_kind("reasoning_text"):
             item["content"] = content
-        if opaque and (text := sealed(self.blocks, self.beside)):
+        kept = [*self.blocks, *joined_details(self.details)]
+        if opaque and (text := sealed(kept, self.beside)):
             item["encrypted_content"] = text
         return item
 

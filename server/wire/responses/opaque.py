@@ -2,6 +2,7 @@
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 
 import orjson
 
@@ -12,10 +13,16 @@ BLOCKS = "thinking_blocks"
 BESIDE_CALL = "extra_content"
 
 
+def is_detail(block: JSON) -> bool:
+    """Say whether a block is one of OpenRouter's `reasoning_details`, by its type."""
+    kind = block.get("type") if isinstance(block, Mapping) else None
+    return isinstance(kind, str) and kind.startswith("reasoning.")
+
+
 def sealed(blocks: list[JSON], calls: JSONMapping) -> str | None:
     """
-    Return signed reasoning, and what came beside calls (by their ids), as the text
-    that OpenAI's API calls `encrypted_content`; None for nothing.
+    Return signed reasoning or details of it, and what came beside calls (by their
+    ids), as the text that OpenAI's API calls `encrypted_content`; None for nothing.
     """
     if not blocks and not calls:
         return None

@@ -7,6 +7,7 @@ from attrs import define, field
 from providers import Choice, Chunk, FinishReason, ToolCallDelta, Usage
 from server.json_types import JSON, JSONMapping
 from server.wire.bound import AnswerSize
+from server.wire.reasoning import DETAILS
 
 from .items import (
     ItemPayload,
@@ -74,6 +75,11 @@ class Output:
             yield self._add("reasoning", self.reasoning, delta.reasoning_content)
         if blocks := delta.extra.get(BLOCKS):
             yield self._keep(blocks, {})
+        if details := delta.extra.get(DETAILS):
+            piece = self._keep([], {})
+            piece.item.details += details
+            self._size.grow(len(str(details)))
+            yield piece
         logprobs = (choice.logprobs or {}).get("content") or []
         if delta.content or logprobs:
             text = delta.content or ""

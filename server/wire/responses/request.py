@@ -27,6 +27,7 @@ NOT_HERE = {
 NO_CHAT_FIELDS = frozenset(
     (
         "background_options",
+        "client_metadata",
         "context_management",
         "include",
         "input",

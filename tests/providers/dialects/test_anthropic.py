@@ -467,7 +467,7 @@ CONVERSATIONS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
             user(
                 *text("See"),
                 inline_image("image/png"),
-                inline_image("image/jpeg"),
+                inline_image("image/png"),  # what the bytes say
                 {
                     "type": "image",
                     "source": {"type": "url", "url": "https://example.org/a.jpg"},
@@ -598,7 +598,7 @@ HELLO = {"role": "user", "content": "Hi"}
 FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"max_tokens": 7}, {"max_tokens": 7}),
     ({"max_tokens": 7, "max_completion_tokens": 9}, {"max_tokens": 9}),
-    ({"stop": "\n"}, {"stop_sequences": ["\n"]}),
+    ({"stop": "\n#"}, {"stop_sequences": ["\n#"]}),
     ({"stop": ["a", "b"]}, {"stop_sequences": ["a", "b"]}),
     ({"user": "u1"}, {"metadata": {"user_id": "u1"}}),
     ({"temperature": 0.5}, {"temperature": 0.5}),

@@ -214,8 +214,8 @@ def test_headers_pass() -> None:
 
 def test_thoughts_of_others_stay_here() -> None:
     """
-    Thoughts without a signature were another upstream's, and would be refused; signed
-    ones go back as they came.
+    Thoughts without a signature were another upstream's, and Anthropic refuses them;
+    copies of its API want them back. Signed ones go back as they came.
     """
     signed = {"type": "thinking", "thinking": "Hm", "signature": "c2ln"}
     unsigned = {"type": "thinking", "thinking": "Hm", "signature": ""}
@@ -230,13 +230,17 @@ def test_thoughts_of_others_stay_here() -> None:
         {"role": "assistant", "content": [unsigned]},
     ]
 
-    call = Anthropic(SETTINGS).encode(asked(BODY | {"messages": turns}), "claude")
+    own = evolve(SETTINGS, base_url="https://api.anthropic.com/v1")
+    request = asked(BODY | {"messages": turns})
+    sent = Anthropic(own).encode(request, "claude")
+    to_a_copy = Anthropic(SETTINGS).encode(request, "claude")
 
-    assert json.loads(call.body)["messages"] == [
+    assert json.loads(sent.body)["messages"] == [
         *turns[:3],
         {"role": "assistant", "content": [text]},
         HELLO,
     ]
+    assert json.loads(to_a_copy.body)["messages"] == turns
 
 
 def test_prompts_stay_out_of_reprs() -> None:

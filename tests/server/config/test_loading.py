@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from providers.settings import MessageRules
 from server.config.loading import ConfigError, config_path, load
 from server.config.settings import Config
 from tests.server.conftest import ReadConfig
@@ -59,6 +60,10 @@ PROVIDER_DEFAULTS: dict[str, Any] = {
     "first_token_timeout": None,
     "idle_timeout": None,
     "total_timeout": None,
+    "dropped_fields": (),
+    "default_fields": {},
+    "responses": "off",
+    "messages": MessageRules(),
     "context": 4096,
     "parallel": 2,
     "threads": 0,
@@ -121,6 +126,14 @@ PROVIDER_GIVEN: list[tuple[str, str, Any]] = [
     ("first_token_timeout = 2", "first_token_timeout", 2.0),
     ("idle_timeout = 3", "idle_timeout", 3.0),
     ("total_timeout = 4", "total_timeout", 4.0),
+    ("dropped_fields = ['a']", "dropped_fields", ("a",)),
+    ("default_fields = { a = 1 }", "default_fields", {"a": 1}),
+    ("responses = 'native'", "responses", "native"),
+    (
+        "messages = { roles = ['user'], strict_turns = true }",
+        "messages",
+        MessageRules(roles=("user",), strict_turns=True),
+    ),
     ("context = 512", "context", 512),
     ("parallel = 1", "parallel", 1),
     ("threads = 2", "threads", 2),
@@ -429,6 +442,29 @@ WRONG = [
         f"{OPEN}capabilities = ['chat', 'fly']",
         "providers.Open.capabilities: must be of chat, tools",
     ),
+    (
+        f"{OPEN}responses = 'maybe'",
+        "providers.Open.responses: must be one of off, native, always, not 'maybe'",
+    ),
+    (
+        f"{OPEN}messages = {{ call_ids = 'ten' }}",
+        "providers.Open.messages.call_ids: must be one of any, short, word, nine",
+    ),
+    (
+        f"{OPEN}messages = {{ roles = ['king'] }}",
+        "providers.Open.messages.roles: must be of developer, system, user, assistant",
+    ),
+    (
+        f"{OPEN}messages = {{ role = [] }}",
+        "providers.Open.messages.role: unknown key (did you mean 'roles'?)",
+    ),
+    (f"{OPEN}messages = 1", "providers.Open.messages: must be an object, not 1"),
+    (
+        f"{OPEN}messages = {{ strict_turns = 'yes' }}",
+        "providers.Open.messages.strict_turns: must be true or false",
+    ),
+    (f"{OPEN}dropped_fields = 'a'", "providers.Open.dropped_fields: must be an array"),
+    (f"{OPEN}default_fields = ['a']", "providers.Open.default_fields: must be an obje"),
     (f"{OPEN}models = {{ a = 1 }}", "providers.Open.models.a: must be a string"),
     (f"{OPEN}models = ['a']", "providers.Open.models: must be an object"),
     (f"{OPEN}total_timeout = 0", "providers.Open.total_timeout: must be > 0.0: 0.0"),

@@ -492,6 +492,22 @@ def test_fields_that_we_do_not_know() -> None:
     assert [call["signature"] for call in shown] == ["s", "t"]
 
 
+def test_details_of_reasoning() -> None:
+    """A stream passes the fragments on; in a whole answer those of an index are one."""
+    fragments = [
+        {"type": "reasoning.text", "text": "H", "format": "x-v1", "index": 0},
+        {"type": "reasoning.text", "text": "m", "index": 0},
+        {"index": 0, "signature": "q"},
+    ]
+    chunks = [chunk(extra={"reasoning_details": [each]}) for each in fragments]
+
+    assert [d["reasoning_details"] for d in deltas(chunks)] == [[f] for f in fragments]
+    whole = {**fragments[0], "text": "Hm", "signature": "q"}
+    assert message([*chunks, chunk("stop", content="a")])["reasoning_details"] == [
+        whole
+    ]
+
+
 def test_tool_calls() -> None:
     """A call's id, type and name come with its first piece; the rest are arguments."""
     chunks = [

@@ -19,8 +19,10 @@ from providers import (
 )
 from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
 from server.wire.bound import MAX_ANSWER
+from server.wire.reasoning import joined_details
 from server.wire.responses import ResponseRendering, input_items, parse, shown
 from server.wire.responses.opaque import sealed, unsealed
+from server.wire.responses.output import Output
 from tests.rig.response_events import read, whole
 
 BODY: dict[str, Any] = {"model": "m", "input": "hello"}
@@ -397,20 +399,78 @@ def test_reasoning_goes_back_to_who_sealed_it() -> None:
             "reasoning_content": "t",
         },
         {"role": "tool", "tool_call_id": "a", "content": "ok"},
-        {"role": "assistant", "content": "x"},
+        {"role": "assistant", "content": "x", "reasoning_content": "t"},
     ]
 
 
-def test_thoughts_before_a_call() -> None:
-    """They go back with the call, as some vendors want it, and with nothing else."""
+def test_thoughts_of_a_turn_that_calls() -> None:
+    """
+    Each of its messages has its own, or the last one's before it; the images that a
+    tool has shown are no new turn, and turns that call nothing have no thoughts.
+    """
     thought = {"type": "reasoning", "summary": [text("b")], "content": [text("a")]}
-    shown = {"type": "reasoning", "summary": [text("c")]}
+    shown = {"type": "reasoning", "summary": [text("c", "summary_text")]}
+    answer = said("assistant", text("x"))
 
     sent = messages(
-        thought, said("assistant", text("x")), thought, shown, called("a"), result("a")
+        *(said("user", text("1")), thought, answer),
+        *(said("user", text("2")), answer, thought, shown, called("a")),
+        *(result("a", [IMAGE]), called("b"), result("b"), shown, answer),
+        *(said("user", text("3")), thought, answer),
     )
 
-    assert [m.get("reasoning_content") for m in sent] == [None, "a\nc", None]
+    thoughts = [
+        message.get("reasoning_content")
+        for message in sent
+        if message["role"] == "assistant"
+    ]
+    assert thoughts == [None, None, "a\nc", "a\nc", "c", None]
+
+
+FRAGMENTS = (
+    {"type": "reasoning.text", "text": "H", "format": "x-v1", "index": 0},
+    {"type": "reasoning.text", "text": "m", "signature": None, "index": 0},
+    {"index": 0, "signature": "q"},
+    {"type": "reasoning.encrypted", "data": "d", "id": "r", "index": 1},
+    {"index": 1, "data": "e"},
+)
+ENTRIES = [
+    {
+        "type": "reasoning.text",
+        "text": "Hm",
+        "format": "x-v1",
+        "index": 0,
+        "signature": "q",
+    },
+    {"type": "reasoning.encrypted", "data": "de", "id": "r", "index": 1},
+]
+
+
+def test_details_of_reasoning_go_back() -> None:
+    """The fragments of one index are one entry, which comes back field by field."""
+    assert joined_details(FRAGMENTS) == ENTRIES
+    sign = {"type": "thinking", "thinking": "t", "signature": "s"}
+    opaque = sealed([sign, *ENTRIES], {})
+    item: dict[str, Any] = {"type": "reasoning", "summary": []}
+    item["encrypted_content"] = opaque
+
+    (sent,) = messages(item, called("a"))
+
+    assert sent["reasoning_details"] == ENTRIES
+    assert sent["thinking_blocks"] == [sign]
+
+
+def test_details_of_an_answer_are_sealed() -> None:
+    """What came as fragments, some of them before any text, is one sealed list."""
+    output = Output("reasoning_text")
+    for fragment in FRAGMENTS:
+        delta = Delta(extra={"reasoning_details": [fragment]})
+        list(output.take(Chunk(choices=(Choice(delta=delta),))))
+
+    (item,) = output.payload(opaque=True)
+
+    assert item["type"] == "reasoning"
+    assert unsealed(item["encrypted_content"]) == (ENTRIES, {})
 
 
 @pytest.mark.parametrize("text", [None, 1, "", "gAAAA", "e30=", "bnVsbA==", "WzFd"])

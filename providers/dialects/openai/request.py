@@ -1,0 +1,93 @@
+"""A chat, or a text to complete, as the body that a vendor of OpenAI's API wants."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from providers.chat import COMPLETIONS, ChatRequest, NativeRequest
+from providers.dialects.translation import check_translated, without
+from providers.settings import ProviderSettings
+
+from .calls import less
+from .vendor_rules import below, fit, fitting
+
+# What says nothing where there are no tools, and is refused by some there.
+WITH_TOOLS = ("tools", "parallel_tool_calls")
+IDLE_CHOICES = (None, "auto", "none")
+# How `unsupported_fields` names a field of every tool, and of its function.
+IN_TOOLS = "tools."
+
+
+def asked_of(
+    settings: ProviderSettings, request: ChatRequest, model: str, notes: list[str]
+) -> tuple[str, dict[str, Any]]:
+    """
+    Return the path and the body that ask *model* for an answer to *request*; how it is
+    to come is not in it. *notes* get what was changed for this vendor.
+
+    Raises ProviderRefusedRequest for what would be missed.
+    """
+    check_translated(request, "OpenAI's chat completions API")
+    path, asked = "chat/completions", request.body
+    if request.native is not None and _completes(settings, request.native):
+        path, asked = "completions", request.native.body
+    body = without(asked, settings.unsupported_fields, "this provider")
+    body.pop("stream_options", None)
+    body["model"] = model
+    if settings.dropped_fields:
+        _drop(body, settings.dropped_fields, notes)
+    _fit_tools(body, settings)
+    if "messages" in body:
+        body["messages"] = _messages(settings, request, model, notes)
+    for ours, theirs in settings.rename_fields.items():
+        if ours in body and asked is request.body:
+            body[theirs] = body.pop(ours)
+    if settings.default_fields:
+        body = {**settings.default_fields, **body}
+    return path, body
+
+
+def _messages(
+    settings: ProviderSettings, request: ChatRequest, model: str, notes: list[str]
+) -> Any:
+    """Return the messages: encoded once for all racers whose vendors take them so."""
+    needed = fitting(settings, model)
+    if needed is None:
+        return request.messages_json()
+    messages = request.body["messages"]
+    made = fit(messages, needed, notes)
+    return request.messages_json() if made is messages else made
+
+
+def _drop(body: dict[str, Any], names: tuple[str, ...], notes: list[str]) -> None:
+    dropped = [name for name in names if body.pop(name, None) is not None]
+    notes += [f"{name} left out" for name in dropped]
+
+
+def _fit_tools(body: dict[str, Any], settings: ProviderSettings) -> None:
+    if not body.get("tools"):
+        _forget_tools(body)
+    elif refused := below(settings.unsupported_fields, IN_TOOLS):
+        body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
+
+
+def _forget_tools(body: dict[str, Any]) -> None:
+    """Say nothing of tools where there are none; a call that is forced is an error."""
+    for name in WITH_TOOLS:
+        body.pop(name, None)
+    if "tool_choice" in body and body["tool_choice"] in IDLE_CHOICES:
+        del body["tool_choice"]
+
+
+def _tool_less(tool: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:
+    function = tool.get("function")
+    if isinstance(function, Mapping):
+        tool = {**tool, "function": less(function, names)}
+    return less(tool, names)
+
+
+def _completes(settings: ProviderSettings, native: NativeRequest) -> bool:
+    """Say whether it can go on from a text, up to another one if there is one."""
+    if native.format != COMPLETIONS or not settings.completions:
+        return False
+    refused = "suffix" in settings.unsupported_fields
+    return not (refused and native.body.get("suffix"))

@@ -1,0 +1,57 @@
+"""What upstreams want back of their reasoning, and with which messages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+DETAILS = "reasoning_details"
+GROWING = ("text", "summary", "data")
+THOUGHT = "reasoning_content"
+
+
+def joined_details(fragments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Return `reasoning_details` as whole entries: fragments of one `index` are one.
+
+    Texts grow, all else is set; null sets nothing that was said before.
+    """
+    entries: list[dict[str, Any]] = []
+    by_index: dict[Any, dict[str, Any]] = {}
+    for fragment in fragments:
+        index = fragment.get("index")
+        entry = by_index.get(index) if index is not None else None
+        if entry is None:
+            entry = dict(fragment)
+            entries.append(entry)
+            by_index[index] = entry
+        else:
+            _grow(entry, fragment)
+    return entries
+
+
+def _grow(entry: dict[str, Any], fragment: Mapping[str, Any]) -> None:
+    for name, value in fragment.items():
+        had = entry.get(name)
+        if name in GROWING and isinstance(had, str) and isinstance(value, str):
+            entry[name] = had + value
+        elif value is not None or name not in entry:
+            entry[name] = value
+
+
+def carry_thoughts(messages: Sequence[dict[str, Any]], starts: Iterable[int]) -> None:
+    """
+    Have each of the assistant's messages carry what it thought, in turns that call.
+
+    Vendors that want thoughts back want them with every message of such a turn: its
+    own, or the last one's before it. In other turns nobody wants any. *starts* are the
+    places where turns begin, each with a user's message.
+    """
+    bounds = [0, *starts, len(messages)]
+    for start, end in pairwise(bounds):
+        turn = [m for m in messages[start:end] if m["role"] == "assistant"]
+        calls = any("tool_calls" in message for message in turn)
+        thought = ""
+        for message in turn:
+            thought = message.pop(THOUGHT, thought)
+            if calls and thought:
+                message[THOUGHT] = thought
