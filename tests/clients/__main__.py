@@ -1,0 +1,112 @@
+"""
+Drives the real clients, and prints what came of it: client by client, upstream by
+upstream.
+
+Run it with `make clients`. The exit status is 1 if any turn failed.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from time import perf_counter
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .catalogue import CLIENTS, Client
+from .driving import TARGETS, Outcome, Target, drive
+from .installing import install
+
+# Wide enough for every column where no terminal says how wide it is.
+WIDTH = 160
+AT_ONCE = 2
+
+
+def main() -> int:
+    arguments = _arguments()
+    began = perf_counter()
+    install()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(f"Installed after {perf_counter() - began:.0f} s.")
+    if arguments.install:
+        return 0
+    clients = [c for c in CLIENTS if _chosen(c.name, arguments.clients)]
+    targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]
+    outcomes = asyncio.run(drive_all(clients, targets))
+    console.print(table(outcomes))
+    failures = [each for each in outcomes if each.failed]
+    for each in failures:
+        where = f"{each.client} at {each.target}"
+        console.print(f"[red]{escape(where)}:[/] {escape(str(each.error))}")
+    console.print(
+        f"{len(outcomes)} turns in {perf_counter() - began:.0f} s,"
+        f" {len(failures) or 'none'} failed."
+    )
+    return 1 if failures else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.clients")
+    parser.add_argument("clients", nargs="*", help="their names' beginnings; all")
+    parser.add_argument("--upstreams", nargs="*", default=(), help="likewise")
+    parser.add_argument("--install", action="store_true", help="and do no more")
+    return parser.parse_args()
+
+
+def _chosen(name: str, beginnings: Iterable[str]) -> bool:
+    wanted = tuple(each.lower() for each in beginnings)
+    return not wanted or name.lower().startswith(wanted)
+
+
+async def drive_all(
+    clients: Iterable[Client], targets: Iterable[Target]
+) -> list[Outcome]:
+    """Drive each client at each target, two turns at once."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def turn(client: Client, target: Target) -> Outcome:
+        async with limit:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                return await drive(client, target, Path(folder))
+
+    targets = list(targets)
+    async with asyncio.TaskGroup() as group:
+        turns = [
+            group.create_task(turn(client, target))
+            for client in clients
+            for target in targets
+        ]
+    return [each.result() for each in turns]
+
+
+def table(outcomes: Iterable[Outcome]) -> Table:
+    """Return the outcomes as a table: a row for each client, a column for a target."""
+    rows: dict[str, dict[str, Outcome]] = {}
+    for each in outcomes:
+        rows.setdefault(each.client, {})[each.target] = each
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("client")
+    for target in next(iter(rows.values()), {}):
+        made.add_column(target)
+    for client, row in rows.items():
+        made.add_row(client, *map(_told, row.values()))
+    return made
+
+
+def _told(outcome: Outcome) -> str:
+    if outcome.failed:
+        return "[red]fails[/]"
+    if outcome.expected:
+        return "refused, rightly"
+    return f"[green]works[/], {outcome.seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
