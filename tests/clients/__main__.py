@@ -21,6 +21,7 @@ from rich.table import Table
 from .catalogue import CLIENTS, Client
 from .driving import TARGETS, Outcome, Target, drive
 from .installing import install
+from .recorded_requests import record, source
 
 # Wide enough for every column where no terminal says how wide it is.
 WIDTH = 160
@@ -39,7 +40,12 @@ def main() -> int:
         return 0
     clients = [c for c in CLIENTS if _chosen(c.name, arguments.clients)]
     targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]
-    outcomes = asyncio.run(drive_all(clients, targets))
+    turns = [(client, target) for client in clients for target in targets]
+    if arguments.record:
+        turns = [(client, source(client)) for client in clients]
+    outcomes = asyncio.run(drive_all(turns))
+    if arguments.record:
+        record(outcomes)
     console.print(table(outcomes))
     failures = [each for each in outcomes if each.failed]
     for each in failures:
@@ -56,6 +62,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.clients")
     parser.add_argument("clients", nargs="*", help="their names' beginnings; all")
     parser.add_argument("--upstreams", nargs="*", default=(), help="likewise")
+    parser.add_argument(
+        "--record", action="store_true", help="keep what they send, for the tests"
+    )
     parser.add_argument("--install", action="store_true", help="and do no more")
     return parser.parse_args()
 
@@ -65,10 +74,8 @@ def _chosen(name: str, beginnings: Iterable[str]) -> bool:
     return not wanted or name.lower().startswith(wanted)
 
 
-async def drive_all(
-    clients: Iterable[Client], targets: Iterable[Target]
-) -> list[Outcome]:
-    """Drive each client at each target, two turns at once."""
+async def drive_all(turns: Iterable[tuple[Client, Target]]) -> list[Outcome]:
+    """Drive each client at its target, two turns at once."""
     limit = asyncio.Semaphore(AT_ONCE)
 
     async def turn(client: Client, target: Target) -> Outcome:
@@ -76,14 +83,9 @@ async def drive_all(
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 return await drive(client, target, Path(folder))
 
-    targets = list(targets)
     async with asyncio.TaskGroup() as group:
-        turns = [
-            group.create_task(turn(client, target))
-            for client in clients
-            for target in targets
-        ]
-    return [each.result() for each in turns]
+        tasks = [group.create_task(turn(*each)) for each in turns]
+    return [task.result() for task in tasks]
 
 
 def table(outcomes: Iterable[Outcome]) -> Table:

@@ -30,7 +30,8 @@ class Client:
     nobody types, but a machine without a network wants.
 
     *shows* is what its output has when all went well, and *note* what then stands in
-    the note. *refusals* are words of the errors that are right, by upstream.
+    the note. *refusals* are words of the errors that are right, by upstream. *speaks*
+    is the dialect in which an upstream can answer it without a server.
     """
 
     section: str
@@ -45,6 +46,7 @@ class Client:
     shows: str = ANSWER
     note: str = NOTE
     refusals: Mapping[str, str] = field(factory=dict)
+    speaks: str | None = None
 
     @property
     def name(self) -> str:
@@ -57,6 +59,7 @@ class _Codex(TypedDict):
     turn: Turn
     files: Mapping[str, str]
     before: Mapping[str, str]
+    speaks: str
 
 
 CODEX = _Codex(
@@ -66,6 +69,7 @@ CODEX = _Codex(
     files={"toml": "home/.codex/config.toml"},
     # Containers seldom have what Codex's sandbox is made of.
     before={"toml": 'sandbox_mode = "danger-full-access"\nanalytics.enabled = false\n'},
+    speaks="responses",
 )
 PACKAGES = "packages/bin"
 LITELLM_ENVIRON = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -85,6 +89,7 @@ CLIENTS = (
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_TELEMETRY": "1",
         },
+        speaks="anthropic",
     ),
     Client(
         section="opencode",

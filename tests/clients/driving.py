@@ -1,4 +1,4 @@
-"""Drives one client against one server, as a person would, and tells what came of it."""
+"""Drives one client against one server, as a person would."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from .catalogue import NOTE, Client
 from .installing import FOLDER, HERE
 from .nginx import nginx
 from .recording import Asked, relay
-from .scripted import Turn, script, settings
+from .scripted import Turn, model, settings
 from .snippets import SERVER, Snippet, snippets
 
 SECONDS = 60.0
@@ -29,11 +29,15 @@ END_OF_LOG = "(end of log)"
 
 @frozen(kw_only=True)
 class Target:
-    """Who answers: providers by their dialects, raced, and nginx before the server."""
+    """
+    Who answers: providers by their dialects, raced, and nginx before the server; or the
+    one provider itself, without a server.
+    """
 
     name: str
     kinds: tuple[str, ...]
     front: str | None = None
+    itself: bool = False
 
 
 TARGETS = (
@@ -96,34 +100,24 @@ async def serving(
     it; yield the URL to ask, and the requests that came to it.
     """
     async with AsyncExitStack() as stack:
-        tables = [await _provider(stack, kind, turn) for kind in target.kinds]
-        names = ", ".join(f'"{_name(kind)}"' for kind in target.kinds)
-        text = "\n".join([f"[race]\ndefault_providers = [{names}]", *tables])
-        server = await stack.enter_async_context(
-            rig.running(folder / "config.toml", text)
-        )
-        url = server.url
+        open_ = stack.enter_async_context
+        upstreams = {kind: await open_(model(kind, turn)) for kind in target.kinds}
+        if target.itself:
+            [url] = (each.url.removesuffix("/v1") for each in upstreams.values())
+        else:
+            config = folder / "config.toml"
+            server = await open_(rig.running(config, settings(upstreams)))
+            stack.callback(_check_log, server.log)
+            url = server.url
         if target.front:
-            url = await stack.enter_async_context(nginx(url, target.front, folder))
-        before = await stack.enter_async_context(relay(url))
+            url = await open_(nginx(url, target.front, folder))
+        before = await open_(relay(url))
         yield before.url, before.asked
-        failures = [line for line in server.log if "Traceback" in line]
-        assert not failures, "\n".join(server.log)
 
 
-async def _provider(stack: AsyncExitStack, kind: str, turn: Turn) -> str:
-    """Start an upstream that speaks *kind*, and return its table."""
-    upstream = await stack.enter_async_context(rig.upstream())
-    upstream.choose = lambda request: script(kind, turn.parts(request), request)
-    table = upstream.table(
-        _name(kind), default_model="upstream-model", **settings(kind)
-    )
-    # The table names a kind already, which is OpenAI's.
-    return table.replace('kind = "openai"\n', "", 1)
-
-
-def _name(kind: str) -> str:
-    return f"Speaks-{kind}"
+def _check_log(log: list[str]) -> None:
+    """Raise AssertionError if a server had troubles that nobody was told of."""
+    assert not any("Traceback" in line for line in log), "\n".join(log)
 
 
 async def _take_turn(client: Client, url: str, folder: Path) -> str | None:
@@ -144,7 +138,8 @@ def _prepare(client: Client, url: str, folder: Path) -> None:
     for name in ("home", "work"):
         (folder / name).mkdir()
     # Coding agents want to be in a repository, and Codex will not start elsewhere.
-    subprocess.run(("git", "init", "--quiet", folder / "work"), check=True)
+    init = ("git", "init", "--quiet", folder / "work")
+    subprocess.run(init, check=True, env={"PATH": os.environ["PATH"]})
     (folder / "work/note.txt").write_text(NOTE, encoding="utf-8")
     for snippet in _typed(client, url):
         if path := _files(client).get(snippet.language):

@@ -53,7 +53,7 @@ async def nginx(url: str, version: str, folder: Path) -> AsyncIterator[str]:
     port = _free_port()
     text = CONFIG.format(folder=folder, port=port, url=url, more=FRONTS[version])
     config = folder / "nginx.conf"
-    config.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - small
+    config.write_text(text, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         *(program, "-p", str(folder), "-e", str(folder / "error.log")),
         *("-c", str(config)),

@@ -9,7 +9,7 @@ from .rig import END, HEAD, Call, Part, Step, Text, Thought, chunked
 
 USAGE = {
     "input_tokens": 3,
-    "input_tokens_details": {"cached_tokens": 0},
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     "output_tokens": 2,
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 5,
@@ -87,7 +87,7 @@ def _call(part: Call, name: str) -> list[Event]:
             {"item": {**item, "arguments": "", "status": "in_progress"}},
         ),
         *((f"{kind}.delta", {**of, "delta": each}) for each in (text[:4], text[4:])),
-        (f"{kind}.done", {**of, "arguments": text, "name": part.name}),
+        (f"{kind}.done", {**of, "arguments": text}),
         (
             "output_item.done",
             {"item": {**item, "arguments": text, "status": "completed"}},
@@ -121,10 +121,16 @@ def _thought(part: Thought, name: str) -> list[Event]:
     empty, full = ({"type": "summary_text", "text": text} for text in ("", part.text))
     of = {"item_id": name, "summary_index": 0}
     return [
-        ("output_item.added", {"item": {**item, "summary": []}}),
+        (
+            "output_item.added",
+            {"item": {**item, "summary": [], "status": "in_progress"}},
+        ),
         ("reasoning_summary_part.added", {**of, "part": empty}),
         ("reasoning_summary_text.delta", {**of, "delta": part.text}),
         ("reasoning_summary_text.done", {**of, "text": part.text}),
         ("reasoning_summary_part.done", {**of, "part": full}),
-        ("output_item.done", {"item": {**item, "summary": [full]}}),
+        (
+            "output_item.done",
+            {"item": {**item, "summary": [full], "status": "completed"}},
+        ),
     ]

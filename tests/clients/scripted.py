@@ -1,13 +1,23 @@
 """Upstreams that play a model: it calls a tool, and speaks when it knows the result."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from attrs import frozen
 
 from .responses_upstream import responses
-from .rig import DIALECTS, Call, Part, Received, Step, Text, answers
+from .rig import (
+    DIALECTS,
+    Call,
+    Part,
+    Received,
+    Step,
+    Text,
+    Upstream,
+    answers,
+    upstream,
+)
 
 SPEAKS: dict[str, Callable[..., list[Step]]] = {**DIALECTS, "responses": responses}
 
@@ -46,8 +56,29 @@ def script(kind: str, parts: list[Part], request: Received) -> list[Step]:
     return SPEAKS[kind](*parts)
 
 
-def settings(kind: str) -> dict[str, Any]:
-    """Return the keys of a provider's table that make it speak *kind*."""
+def settings(upstreams: Mapping[str, Upstream]) -> str:
+    """Return a configuration with a provider for each dialect, all raced by default."""
+    names = ", ".join(json.dumps(provider(kind)) for kind in upstreams)
+    tables = (_table(kind, each) for kind, each in upstreams.items())
+    return "\n".join([f"[race]\ndefault_providers = [{names}]", *tables])
+
+
+def provider(kind: str) -> str:
+    """Return the id of the provider that speaks *kind*."""
+    return f"Speaks-{kind}"
+
+
+def _table(kind: str, upstream: Upstream) -> str:
+    of = {"default_model": "upstream-model"}
     if kind == "responses":
-        return {"kind": "openai", "responses": "always"}
-    return {"kind": kind}
+        return upstream.table(provider(kind), responses="always", **of)
+    table = upstream.table(provider(kind), **of)
+    return table.replace('kind = "openai"', f'kind = "{kind}"')
+
+
+@asynccontextmanager
+async def model(kind: str, turn: Turn) -> AsyncIterator[Upstream]:
+    """Start an upstream that speaks *kind*, and takes its part in *turn*."""
+    async with upstream() as made:
+        made.choose = lambda request: script(kind, turn.parts(request), request)
+        yield made

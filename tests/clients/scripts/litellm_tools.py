@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import litellm
+# It is installed in an environment of its own.
+import litellm  # type: ignore[import-not-found]
 
 READ_FILE = {
     "type": "function",
