@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .catalogue import CLIENTS, Client
-from .driving import TARGETS, Outcome, Target, drive
+from .catalogue import CLIENTS
+from .driving import TARGETS, Job, OneTurn, Outcome, Target, drive
 from .installing import install
 from .recorded_requests import record, source
 
@@ -38,18 +38,13 @@ def main() -> int:
     console.print(f"Installed after {perf_counter() - began:.0f} s.")
     if arguments.install:
         return 0
-    clients = [c for c in CLIENTS if _chosen(c.name, arguments.clients)]
-    targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]
-    turns = [(client, target) for client in clients for target in targets]
-    if arguments.record:
-        turns = [(client, source(client)) for client in clients]
-    outcomes = asyncio.run(drive_all(turns))
+    outcomes = asyncio.run(drive_all(chosen(arguments)))
     if arguments.record:
         record(outcomes)
     console.print(table(outcomes))
     failures = [each for each in outcomes if each.failed]
     for each in failures:
-        where = f"{each.client} at {each.target}"
+        where = f"{each.name} at {each.target}"
         console.print(f"[red]{escape(where)}:[/] {escape(str(each.error))}")
     console.print(
         f"{len(outcomes)} turns in {perf_counter() - began:.0f} s,"
@@ -69,19 +64,29 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def chosen(arguments: argparse.Namespace) -> list[tuple[Job, Target]]:
+    """Return what to do, where."""
+    turns = [OneTurn(client) for client in CLIENTS]
+    jobs = [job for job in turns if _chosen(job.name, arguments.clients)]
+    if arguments.record:
+        return [(job, source(job.client)) for job in jobs]
+    targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]
+    return [(job, target) for job in jobs for target in targets]
+
+
 def _chosen(name: str, beginnings: Iterable[str]) -> bool:
     wanted = tuple(each.lower() for each in beginnings)
     return not wanted or name.lower().startswith(wanted)
 
 
-async def drive_all(turns: Iterable[tuple[Client, Target]]) -> list[Outcome]:
-    """Drive each client at its target, two turns at once."""
+async def drive_all(turns: Iterable[tuple[Job, Target]]) -> list[Outcome]:
+    """Do each job at its target, two at once."""
     limit = asyncio.Semaphore(AT_ONCE)
 
-    async def turn(client: Client, target: Target) -> Outcome:
+    async def turn(job: Job, target: Target) -> Outcome:
         async with limit:
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                return await drive(client, target, Path(folder))
+                return await drive(job, target, Path(folder))
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(turn(*each)) for each in turns]
@@ -92,7 +97,7 @@ def table(outcomes: Iterable[Outcome]) -> Table:
     """Return the outcomes as a table: a row for each client, a column for a target."""
     rows: dict[str, dict[str, Outcome]] = {}
     for each in outcomes:
-        rows.setdefault(each.client, {})[each.target] = each
+        rows.setdefault(each.name, {})[each.target] = each
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("client")
     for target in next(iter(rows.values()), {}):

@@ -28,7 +28,7 @@ def record(outcomes: Iterable[Outcome]) -> None:
         if outcome.error is None:
             requests = [request_shape(asked) for asked in outcome.asked]
             text = json.dumps(requests, indent=1, sort_keys=False) + "\n"
-            _file(outcome.client).write_text(text, encoding="utf-8")
+            _file(outcome.name).write_text(text, encoding="utf-8")
 
 
 def recorded(client: Client) -> list[dict[str, Any]]:

@@ -1,14 +1,19 @@
 """Upstreams that play a model: it calls a tool, and speaks when it knows the result."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import count
+from typing import Protocol
 
 from attrs import frozen
 
 from .responses_upstream import responses
 from .rig import (
     DIALECTS,
+    END,
+    HEAD,
     Call,
     Part,
     Received,
@@ -16,9 +21,15 @@ from .rig import (
     Text,
     Upstream,
     answers,
+    chunked,
     upstream,
 )
 
+# The prompt's tokens, as each dialect tells them.
+PROMPT_TOKENS = re.compile(
+    rb'("(?:prompt_tokens|input_tokens|promptTokenCount|prompt_eval_count)": )\d+'
+)
+MESSAGES = count(1)
 SPEAKS: dict[str, Callable[..., list[Step]]] = {**DIALECTS, "responses": responses}
 
 
@@ -43,42 +54,71 @@ class Turn:
             return [self.call]
         return [Text("Fine.")]
 
+    def script(self, kind: str, request: Received) -> list[Step]:
+        """Return the answer to *request* in the dialect *kind*."""
+        return script(kind, self.parts(request), request)
 
-def script(kind: str, parts: list[Part], request: Received) -> list[Step]:
-    """Return *parts* in the dialect *kind*, or the number of tokens if it asks that."""
+
+def script(
+    kind: str, parts: Iterable[Part], request: Received, tokens: int = 3
+) -> list[Step]:
+    """
+    Return *parts* in the dialect *kind*, said of a prompt of so many *tokens*; or that
+    number alone, where that is what the request asks.
+    """
     path = request.path.partition("?")[0]
     if path.endswith("/count_tokens"):
-        return answers(200, {"input_tokens": 1000})
+        return answers(200, {"input_tokens": tokens})
     if path.endswith(":countTokens"):
-        return answers(200, {"totalTokens": 1000})
+        return answers(200, {"totalTokens": tokens})
     if kind == "responses" and not path.endswith("/responses"):
         return answers(404, {"error": {"message": f"there is no {path}"}})
-    return SPEAKS[kind](*parts)
+    return [_retold(step, tokens) for step in SPEAKS[kind](*parts)]
 
 
-def settings(upstreams: Mapping[str, Upstream]) -> str:
-    """Return a configuration with a provider for each dialect, all raced by default."""
-    names = ", ".join(json.dumps(provider(kind)) for kind in upstreams)
-    tables = (_table(kind, each) for kind, each in upstreams.items())
+def _retold(step: Step, tokens: int) -> Step:
+    """Put a prompt's *tokens*, and an id that no other message has, into a chunk."""
+    if not isinstance(step, bytes) or step in {HEAD, END} or step.startswith(b"HTTP"):
+        return step
+    size, _, rest = step.partition(b"\r\n")
+    data = PROMPT_TOKENS.sub(rb"\g<1>%d" % tokens, rest[: int(size, 16)])
+    return chunked(data.replace(b"msg_theirs", b"msg_%08x" % next(MESSAGES)))
+
+
+class Plays(Protocol):
+    """What a provider says to a request, in its dialect."""
+
+    def script(self, kind: str, request: Received) -> list[Step]: ...
+
+
+@frozen
+class Racer:
+    """A provider by its name, the dialect that it speaks, and what it says."""
+
+    name: str
+    kind: str
+    plays: Plays
+
+
+def settings(started: Iterable[tuple[Racer, Upstream]]) -> str:
+    """Return the configuration of a server that races all of them by default."""
+    pairs = list(started)
+    names = ", ".join(json.dumps(racer.name) for racer, _ in pairs)
+    tables = (_table(*pair) for pair in pairs)
     return "\n".join([f"[race]\ndefault_providers = [{names}]", *tables])
 
 
-def provider(kind: str) -> str:
-    """Return the id of the provider that speaks *kind*."""
-    return f"Speaks-{kind}"
-
-
-def _table(kind: str, upstream: Upstream) -> str:
+def _table(racer: Racer, upstream: Upstream) -> str:
     of = {"default_model": "upstream-model"}
-    if kind == "responses":
-        return upstream.table(provider(kind), responses="always", **of)
-    table = upstream.table(provider(kind), **of)
-    return table.replace('kind = "openai"', f'kind = "{kind}"')
+    if racer.kind == "responses":
+        return upstream.table(racer.name, responses="always", **of)
+    table = upstream.table(racer.name, **of)
+    return table.replace('kind = "openai"', f'kind = "{racer.kind}"')
 
 
 @asynccontextmanager
-async def model(kind: str, turn: Turn) -> AsyncIterator[Upstream]:
-    """Start an upstream that speaks *kind*, and takes its part in *turn*."""
+async def model(racer: Racer) -> AsyncIterator[Upstream]:
+    """Start the upstream of *racer*."""
     async with upstream() as made:
-        made.choose = lambda request: script(kind, turn.parts(request), request)
+        made.choose = lambda request: racer.plays.script(racer.kind, request)
         yield made

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from .catalogue import CLIENTS, Client
-from .driving import TARGETS, Target, drive
+from .driving import TARGETS, OneTurn, Target, drive
 from .installing import installed
 from .nginx import found
 from .test_recorded import AWAITED_CLIENTS, awaited
@@ -27,7 +27,7 @@ def cases(beginnings: tuple[str, ...]) -> Any:
 
 
 async def check(client: Client, target: Target, folder: Path) -> None:
-    outcome = await drive(client, target, folder)
+    outcome = await drive(OneTurn(client), target, folder)
     assert outcome.error is None
 
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 from .catalogue import CLIENTS, Client
 from .recorded_requests import recorded
 from .rig import Upstream, running
-from .scripted import SPEAKS, Turn, model, script, settings
+from .scripted import SPEAKS, Racer, Turn, model, settings
 from .shapes import filled
 
 # What a stream of each API ends with.
@@ -35,8 +35,9 @@ async def spoken(
     kind = request.param
     config = tmp_path_factory.mktemp(kind) / "config.toml"
     async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(model(kind, Turn(answer="Fine.")))
-        text = settings({kind: upstream})
+        racer = Racer(f"Speaks-{kind}", kind, Turn(answer="Fine."))
+        upstream = await stack.enter_async_context(model(racer))
+        text = settings([(racer, upstream)])
         server = await stack.enter_async_context(running(config, text))
         yield server.url, kind, upstream
 
@@ -62,7 +63,7 @@ async def test_recorded_requests(
     refused with the words that the client's row has for this upstream.
     """
     url, kind, upstream = spoken
-    upstream.choose = lambda asked: script(kind, client.turn.parts(asked), asked)
+    upstream.choose = lambda asked: client.turn.script(kind, asked)
     async with aiohttp.ClientSession() as session:
         for each in recorded(client):
             if each["body"] is not None:
