@@ -22,6 +22,7 @@ from .catalogue import CLIENTS
 from .driving import TARGETS, Job, OneTurn, Outcome, Target, drive
 from .installing import install
 from .recorded_requests import record, source
+from .sessions import sessions
 
 # Wide enough for every column where no terminal says how wide it is.
 WIDTH = 160
@@ -60,15 +61,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--record", action="store_true", help="keep what they send, for the tests"
     )
+    parser.add_argument(
+        "--itself", action="store_true", help="without a server, where that can be"
+    )
     parser.add_argument("--install", action="store_true", help="and do no more")
     return parser.parse_args()
 
 
 def chosen(arguments: argparse.Namespace) -> list[tuple[Job, Target]]:
     """Return what to do, where."""
-    turns = [OneTurn(client) for client in CLIENTS]
-    jobs = [job for job in turns if _chosen(job.name, arguments.clients)]
-    if arguments.record:
+    turns: list[Job] = [OneTurn(client) for client in CLIENTS]
+    every = turns if arguments.record else [*turns, *sessions(CLIENTS)]
+    jobs = [job for job in every if _chosen(job.name, arguments.clients)]
+    if arguments.record or arguments.itself:
         return [(job, source(job.client)) for job in jobs]
     targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]
     return [(job, target) for job in jobs for target in targets]

@@ -16,6 +16,10 @@ USAGE = {
 }
 
 
+class CustomCall(Call):
+    """A custom tool that it calls: its one argument, `input`, is no JSON."""
+
+
 def responses(*parts: Part) -> list[Step]:
     """Return the script of a streamed response that holds an item for each part."""
     counter = count()
@@ -64,6 +68,8 @@ Event = tuple[str, dict[str, Any]]
 
 def _item(part: Part, index: int) -> list[Event]:
     """Return the events of one item, less what all of them have."""
+    if isinstance(part, CustomCall):
+        return _custom_call(part, f"ctc_{index}")
     if isinstance(part, Call):
         return _call(part, f"fc_{index}")
     if isinstance(part, Thought):
@@ -91,6 +97,27 @@ def _call(part: Call, name: str) -> list[Event]:
         (
             "output_item.done",
             {"item": {**item, "arguments": text, "status": "completed"}},
+        ),
+    ]
+
+
+def _custom_call(part: CustomCall, name: str) -> list[Event]:
+    text = part.arguments["input"]
+    item = {
+        "type": "custom_tool_call",
+        "id": name,
+        "call_id": part.id,
+        "name": part.name,
+    }
+    kind = "custom_tool_call_input"
+    of = {"item_id": name}
+    return [
+        ("output_item.added", {"item": {**item, "input": "", "status": "in_progress"}}),
+        *((f"{kind}.delta", {**of, "delta": each}) for each in (text[:4], text[4:])),
+        (f"{kind}.done", {**of, "input": text}),
+        (
+            "output_item.done",
+            {"item": {**item, "input": text, "status": "completed"}},
         ),
     ]
 
