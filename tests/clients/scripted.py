@@ -25,10 +25,11 @@ from .rig import (
     upstream,
 )
 
-# The prompt's tokens, as each dialect tells them.
+# The prompt's tokens, as each dialect tells them, and its sum with the answer's two.
 PROMPT_TOKENS = re.compile(
     rb'("(?:prompt_tokens|input_tokens|promptTokenCount|prompt_eval_count)": )\d+'
 )
+TOTAL_TOKENS = re.compile(rb'("(?:total_tokens|totalTokenCount)": )\d+')
 MESSAGES = count(1)
 SPEAKS: dict[str, Callable[..., list[Step]]] = {**DIALECTS, "responses": responses}
 
@@ -82,6 +83,7 @@ def _retold(step: Step, tokens: int) -> Step:
         return step
     size, _, rest = step.partition(b"\r\n")
     data = PROMPT_TOKENS.sub(rb"\g<1>%d" % tokens, rest[: int(size, 16)])
+    data = TOTAL_TOKENS.sub(rb"\g<1>%d" % (tokens + 2), data)
     return chunked(data.replace(b"msg_theirs", b"msg_%08x" % next(MESSAGES)))
 
 

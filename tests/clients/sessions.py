@@ -26,9 +26,6 @@ FULL, SMALL = 90_000, 3
 LONG = "Bear in mind that the river is long. " * 500
 WRITE = "echo Eight rivers. > note.txt; expr 4711 + 1"
 PATCH = (
-    "*** Begin Patch\n*** Update File: note.txt\n"
-    "@@\n-{}\n+Eight rivers.\n*** End Patch"
-)
     "*** Begin Patch\n*** Update File: note.txt\n@@\n-{}\n+Eight rivers.\n*** End Patch"
 )
 
