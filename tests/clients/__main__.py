@@ -18,11 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .catalogue import CLIENTS
-from .driving import TARGETS, Job, OneTurn, Outcome, Target, drive
+from .driving import TARGETS, Job, Outcome, Target, drive
 from .installing import install
 from .recorded_requests import record, source
-from .sessions import sessions
+from .sessions import every_job
 
 # Wide enough for every column where no terminal says how wide it is.
 WIDTH = 160
@@ -70,9 +69,7 @@ def _arguments() -> argparse.Namespace:
 
 def chosen(arguments: argparse.Namespace) -> list[tuple[Job, Target]]:
     """Return what to do, where."""
-    turns: list[Job] = [OneTurn(client) for client in CLIENTS]
-    every = turns if arguments.record else [*turns, *sessions(CLIENTS)]
-    jobs = [job for job in every if _chosen(job.name, arguments.clients)]
+    jobs = [job for job in every_job() if _chosen(job.name, arguments.clients)]
     if arguments.record or arguments.itself:
         return [(job, source(job.client)) for job in jobs]
     targets = [t for t in TARGETS if _chosen(t.name, arguments.upstreams)]

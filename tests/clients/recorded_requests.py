@@ -26,14 +26,14 @@ def record(outcomes: Iterable[Outcome]) -> None:
     """Write what the clients sent in each turn that ended well."""
     for outcome in outcomes:
         if outcome.error is None:
-            requests = [request_shape(asked) for asked in outcome.asked]
-            text = json.dumps(requests, indent=1, sort_keys=False) + "\n"
+            lines = [json.dumps(request_shape(asked)) for asked in outcome.asked]
+            text = "[\n" + ",\n".join(lines) + "\n]\n"
             _file(outcome.name).write_text(text, encoding="utf-8")
 
 
-def recorded(client: Client) -> list[dict[str, Any]]:
-    """Return what *client* sent, in its order, as `request_shape` has made it."""
-    found: list[dict[str, Any]] = json.loads(_file(client.name).read_text("utf-8"))
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return what was sent in the job *name*, in order, as `request_shape` made it."""
+    found: list[dict[str, Any]] = json.loads(_file(name).read_text("utf-8"))
     return found
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from .catalogue import NOTE, Client
-from .driving import Target
+from .catalogue import CLIENTS, NOTE, Client
+from .driving import Job, OneTurn, Target
 from .processes import last_words, run
 from .responses_upstream import CustomCall
 from .rig import Call, Part, Received, Step, Text, answers
@@ -182,6 +182,11 @@ class Session:
                 Turn(answer="So it is.", call=agent.writes, result=agent.written),
             ),
         ]
+
+
+def every_job() -> list[Job]:
+    """Return a turn of every client, and a session of every coding agent."""
+    return [*map(OneTurn, CLIENTS), *sessions(CLIENTS)]
 
 
 def sessions(clients: Iterable[Client]) -> list[Session]:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from .catalogue import CLIENTS, Client
-from .driving import TARGETS, OneTurn, Target, drive
+from .driving import TARGETS, OneTurn, drive
 from .installing import installed
 from .nginx import found
+from .sessions import sessions
 from .test_recorded import AWAITED_CLIENTS, awaited
 
 RACE, PLAIN_NGINX = (
@@ -26,16 +27,12 @@ def cases(beginnings: tuple[str, ...]) -> Any:
     return awaited(chosen, [each.name for each in chosen], AWAITED_CLIENTS)
 
 
-async def check(client: Client, target: Target, folder: Path) -> None:
-    outcome = await drive(OneTurn(client), target, folder)
-    assert outcome.error is None
-
-
 @needs_clients
 @pytest.mark.parametrize("client", cases(("",)))
 async def test_race(client: Client, tmp_path: Path) -> None:
     """A client, set up as the page says, ends its turn, whoever of two answers."""
-    await check(client, RACE, tmp_path)
+    outcome = await drive(OneTurn(client), RACE, tmp_path)
+    assert outcome.error is None
 
 
 @needs_clients
@@ -43,4 +40,17 @@ async def test_race(client: Client, tmp_path: Path) -> None:
 @pytest.mark.parametrize("client", cases(("Codex", "Claude Code")))
 async def test_behind_nginx(client: Client, tmp_path: Path) -> None:
     """A coding agent ends its turn behind an nginx with nothing but `proxy_pass`."""
-    await check(client, PLAIN_NGINX, tmp_path)
+    outcome = await drive(OneTurn(client), PLAIN_NGINX, tmp_path)
+    assert outcome.error is None
+
+
+@needs_clients
+@pytest.mark.parametrize("client", cases(("Codex", "Claude Code")))
+async def test_session(client: Client, tmp_path: Path) -> None:
+    """
+    A coding agent goes on from turn to turn: with a picture in its history, then with a
+    summary in place of it, and with one of its providers down in between.
+    """
+    [session] = sessions([client])
+    outcome = await drive(session, RACE, tmp_path)
+    assert outcome.error is None

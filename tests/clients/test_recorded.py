@@ -8,10 +8,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from .catalogue import CLIENTS, Client
+from .driving import Job, Target
 from .recorded_requests import recorded
 from .rig import Upstream, running
 from .scripted import SPEAKS, Racer, Turn, model, settings
+from .sessions import every_job
 from .shapes import filled
 
 # What a stream of each API ends with.
@@ -22,8 +23,10 @@ ENDS = {
 }
 # These can't be answered yet. Whoever changes that takes them out of here.
 AWAITED_CLIENTS = {"Codex", "Codex, gpt-5.5"}
+AWAITED_JOBS = AWAITED_CLIENTS | {f"{name}: session" for name in AWAITED_CLIENTS}
 AWAITED_KINDS = {"responses"}
-NAMES = [client.name for client in CLIENTS]
+JOBS = every_job()
+NAMES = [job.name for job in JOBS]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -51,23 +54,22 @@ def awaited(values: Iterable[Any], names: Iterable[str], awaiting: set[str]) -> 
     ]
 
 
-@pytest.mark.parametrize("client", awaited(CLIENTS, NAMES, AWAITED_CLIENTS))
+@pytest.mark.parametrize("job", awaited(JOBS, NAMES, AWAITED_JOBS))
 @pytest.mark.parametrize(
     "spoken", awaited(SPEAKS, SPEAKS, AWAITED_KINDS), indirect=True
 )
-async def test_recorded_requests(
-    spoken: tuple[str, str, Upstream], client: Client
-) -> None:
+async def test_recorded_requests(spoken: tuple[str, str, Upstream], job: Job) -> None:
     """
     Every request of a client's turn is answered 200, and a stream has its end; or it is
     refused with the words that the client's row has for this upstream.
     """
     url, kind, upstream = spoken
-    upstream.choose = lambda asked: client.turn.script(kind, asked)
+    racer = job.racers(Target(name=kind, kinds=(kind,)))[0]
+    upstream.choose = lambda asked: racer.plays.script(kind, asked)
     async with aiohttp.ClientSession() as session:
-        for each in recorded(client):
+        for each in recorded(job.name):
             if each["body"] is not None:
-                await check(session, url, each, client.refusals.get(kind))
+                await check(session, url, each, job.client.refusals.get(kind))
 
 
 async def check(

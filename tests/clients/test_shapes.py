@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from .catalogue import CLIENTS
 from .recorded_requests import recorded
+from .sessions import every_job
 from .shapes import filled, shape
 
 LONG = "Be brief, and say what you do before you do it."
@@ -38,8 +38,8 @@ def test_filled() -> None:
 
 def test_nothing_but_shapes() -> None:
     """What is kept has no sentence in it but the tests' own, and no folder."""
-    for client in CLIENTS:
-        for each in recorded(client):
+    for job in every_job():
+        for each in recorded(job.name):
             for text in strings(each):
                 assert len(text) <= 80, text
                 assert not text.startswith(("/tmp/", "/home/", "/root/")), text
