@@ -43,9 +43,9 @@ def main() -> int:
         record(outcomes)
     console.print(table(outcomes))
     failures = [each for each in outcomes if each.failed]
-    for each in failures:
-        where = f"{each.name} at {each.target}"
-        console.print(f"[red]{escape(where)}:[/] {escape(str(each.error))}")
+    for (name, error), targets in by_error(failures).items():
+        where = f"{name} at {'; '.join(targets)}"
+        console.print(f"[red]{escape(where)}:[/] {escape(error)}")
     console.print(
         f"{len(outcomes)} turns in {perf_counter() - began:.0f} s,"
         f" {len(failures) or 'none'} failed."
@@ -93,6 +93,14 @@ async def drive_all(turns: Iterable[tuple[Job, Target]]) -> list[Outcome]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(turn(*each)) for each in turns]
     return [task.result() for task in tasks]
+
+
+def by_error(failures: Iterable[Outcome]) -> dict[tuple[str, str], list[str]]:
+    """Return where each job failed with each error."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in failures:
+        found.setdefault((each.name, str(each.error)), []).append(each.target)
+    return found
 
 
 def table(outcomes: Iterable[Outcome]) -> Table:

@@ -10,16 +10,15 @@ from .catalogue import Client
 from .driving import Outcome, Target
 from .shapes import request_shape
 
+SOURCE = "its source"
 FOLDER = Path(__file__).with_name("recorded")
 
 
 def source(client: Client) -> Target:
     """Return where what *client* sends is recorded: where its turn is sure to end."""
     if client.speaks:
-        return Target(
-            name=f"{client.speaks} itself", kinds=(client.speaks,), itself=True
-        )
-    return Target(name="openai", kinds=("openai",))
+        return Target(name=SOURCE, kinds=(client.speaks,), itself=True)
+    return Target(name=SOURCE, kinds=("openai",))
 
 
 def record(outcomes: Iterable[Outcome]) -> None:
