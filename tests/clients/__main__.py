@@ -7,6 +7,7 @@ Run it with `make clients`. The exit status is 1 if any turn failed.
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -30,6 +31,8 @@ AT_ONCE = 2
 
 def main() -> int:
     arguments = _arguments()
+    # Whoever ends this process wants its clients and servers ended, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = perf_counter()
     install()
     console = Console(highlight=False)
