@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench soak faults clean
+.PHONY: run install test check lint fmt cov guard bench soak faults clients clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -32,6 +32,11 @@ test: $(VENV)/tools
 # What each fault of a provider comes to, in each shape of race, as a table.
 faults: $(VENV)/tools
 	$(BIN)/python -m tests.faults
+
+# The real clients, installed and driven through a turn each, as a table. They take two
+# gigabytes, below tests/clients/.installed. CLIENTS="codex claude" chooses.
+clients: $(VENV)/tools
+	$(BIN)/python -m tests.clients $(CLIENTS)
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check .
@@ -65,4 +70,4 @@ fmt: $(VENV)/tools
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) tests/node/node_modules build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) tests/node/node_modules tests/clients/.installed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,91 @@
+"""Installs the clients, pinned, below a folder that git does not see."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FOLDER = HERE / ".installed"
+NODE = HERE / "node"
+PINS = HERE / "python"
+# npm runs no package's scripts here, but for these two, which put a program where its
+# command looks for it.
+PLACED = ("@anthropic-ai/claude-code", "opencode-ai")
+NPM = ("npm", "--no-progress", "--loglevel=error")
+
+
+def programs() -> list[Path]:
+    """Return the folders that hold the clients' commands."""
+    return [FOLDER / "node/node_modules/.bin", *(v / "bin" for v in _environments())]
+
+
+def python(name: str) -> Path:
+    """Return the interpreter of the environment whose pins are in `python/NAME.txt`."""
+    return FOLDER / name / "bin/python"
+
+
+def installed() -> bool:
+    """Return whether every client is there, in the version that is pinned."""
+    return all(map(_is_there, [NODE, *PINS.glob("*.txt")]))
+
+
+def install() -> None:
+    """
+    Install what is missing, or is there in another version. Raises CalledProcessError
+    if a package manager fails, and FileNotFoundError where npm is missing.
+    """
+    for pins in [NODE, *sorted(PINS.glob("*.txt"))]:
+        if not _is_there(pins):
+            _folder(pins).mkdir(parents=True, exist_ok=True)
+            _install_node() if pins == NODE else _install_python(pins)
+            _stamp(pins).write_text(_digest(pins), encoding="utf-8")
+
+
+def _install_node() -> None:
+    folder = _folder(NODE)
+    for file in _files(NODE):
+        shutil.copy(file, folder)
+    # Not `npm ci`, which refuses a lock file without the programs for other machines,
+    # and some registries don't have them all.
+    _run((*NPM, "install", "--no-save"), folder)
+    _run((*NPM, "rebuild", "--ignore-scripts=false", *PLACED), folder)
+
+
+def _install_python(pins: Path) -> None:
+    folder = _folder(pins)
+    venv.create(folder, clear=True, with_pip=True)
+    pip = (str(folder / "bin/python"), "-m", "pip", "--disable-pip-version-check")
+    _run((*pip, "install", "--quiet", "--requirement", str(pins)), HERE)
+
+
+def _run(command: Iterable[str], folder: Path) -> None:
+    subprocess.run(tuple(command), cwd=folder, check=True, stdout=sys.stderr)
+
+
+def _environments() -> list[Path]:
+    return [_folder(pins) for pins in sorted(PINS.glob("*.txt"))]
+
+
+def _folder(pins: Path) -> Path:
+    return FOLDER / pins.stem
+
+
+def _files(pins: Path) -> list[Path]:
+    return sorted(pins.iterdir()) if pins.is_dir() else [pins]
+
+
+def _stamp(pins: Path) -> Path:
+    return _folder(pins) / "installed"
+
+
+def _digest(pins: Path) -> str:
+    return hashlib.sha256(b"".join(f.read_bytes() for f in _files(pins))).hexdigest()
+
+
+def _is_there(pins: Path) -> bool:
+    stamp = _stamp(pins)
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == _digest(pins)
