@@ -140,6 +140,26 @@ class BodyTooLarge(GatewayError):
     code = "body_too_large"
 
 
+class UnsupportedEncoding(GatewayError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_encoding"
+
+
+class MalformedHTTP(InvalidRequest):
+    """What HTTP's own parser has refused, so that there is no request to speak of."""
+
+    code = "invalid_http"
+
+
+class RequestLineTooLong(MalformedHTTP):
+    status = 414
+
+
+class HeaderTooLarge(MalformedHTTP):
+    status = 431
+
+
 class InternalError(GatewayError):
     code = "internal_error"
 

@@ -19,6 +19,8 @@ from server.config.settings import Config
 from server.gateway import Engine, Gateway
 from server.stores.responses import ResponseStore, open_store
 
+from .connections import ClientRunner
+
 log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
@@ -124,14 +126,9 @@ async def serve(
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
-        # By default aiohttp lets a handler run on when its client has hung up, and the
-        # providers would go on being paid for.
-        runner = web.AppRunner(
-            create_app(gateway, responses),
-            handler_cancellation=True,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE,
-            shutdown_timeout=LAST_WORDS,
+        app = create_app(gateway, responses)
+        runner = ClientRunner(
+            app, gateway, keepalive=KEEP_ALIVE, shutdown_timeout=LAST_WORDS
         )
         try:
             await runner.setup()

@@ -101,7 +101,7 @@ async def _stream(
             race.winner.fail(exc)
         if not opened().prepared or isinstance(exc, ConnectionError):
             raise  # the client can be told otherwise, or is gone
-        await opened().fail(_last_frame(exc, request, race, form, ending))
+        await opened().finish(_last_frame(exc, request, race, form, ending))
     finally:
         opened().stop()
     return opened()

@@ -16,14 +16,18 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 @define(eq=False)
 class Visit:
     """
-    What is known of a request: its id, the gateway that it came to, whose it is, and
-    the race that it began. To look each of them up costs more than to note it.
+    What is known of a request: its id, the gateway that it came to, whose it is, the
+    race that it began, and the code and the words of the
+    error that it was answered with. To look each of them up costs more than to note it.
     """
 
     id: str
     gateway: Gateway
     client: KeySettings | None = None
     race: Race[Any, Any] | None = None
+    error: tuple[str | None, str] | None = None
 
 
 VISIT = web.RequestKey("visit", Visit)
+# Whether the client waits with its body until it is told to go on.
+WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)

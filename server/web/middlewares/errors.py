@@ -43,7 +43,9 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return error_response(request, internal_error(request, exc))
 
 
-def internal_error(request: web.Request, exc: Exception) -> InternalError:
+def internal_error(
+    request: web.BaseRequest, exc: BaseException | None
+) -> InternalError:
     """Log an exception that nobody foresaw; return what is told of it."""
     name = request[VISIT].id
     log.error("internal error", request_id=name, exc_info=exc)
@@ -52,7 +54,9 @@ def internal_error(request: web.Request, exc: Exception) -> InternalError:
     )
 
 
-def error_response(request: web.Request, error: GatewayError) -> web.Response:
+def error_response(request: web.BaseRequest, error: GatewayError) -> web.Response:
+    # Not the error itself, which knows the way that it came, and so the request.
+    request[VISIT].error = error.cause, error.message
     status, body = error.status, error.body()
     if is_anthropic(request):
         status, body = error_answer(error, request[VISIT].id)

@@ -1,5 +1,6 @@
 """The access log: one line a request, after its answer's end, without what was said."""
 
+import re
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,9 @@ from .request_id import request_id
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
+# What ends an error's first sentence in the log, and the longest one there.
+SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
+LONGEST = 300
 
 
 def log_access(gateway: Gateway) -> Middleware:
@@ -32,15 +36,16 @@ def log_access(gateway: Gateway) -> Middleware:
             return response
         finally:
             seconds = perf_counter() - started
-            log.write(_facts(request, visit, status, seconds))
+            log.write(facts(request, visit, status, seconds))
 
     return middleware
 
 
-def _facts(
-    request: web.Request, visit: Visit, status: int, seconds: float
+def facts(
+    request: web.BaseRequest, visit: Visit, status: int, seconds: float
 ) -> dict[str, Any]:
-    facts = {
+    """Return what the log says of a request."""
+    told = {
         "method": request.method,
         "path": request.path,
         "status": status,
@@ -48,10 +53,17 @@ def _facts(
         "request_id": visit.id,
     }
     if visit.client is not None:
-        facts["key"] = visit.client.name
+        told["key"] = visit.client.name
+    if visit.error is not None:
+        told["code"], message = visit.error
+        told["error"] = _first_sentence(message)
     if visit.race is not None:
-        facts |= _story(visit.race)
-    return facts
+        told |= _story(visit.race)
+    return told
+
+
+def _first_sentence(message: str) -> str:
+    return SENTENCE.split(message, maxsplit=1)[0][:LONGEST]
 
 
 def _story(race: Race[Any, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from server.web.answering import first_piece
 from server.web.context import VISIT
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
-from .bodies import body_of
+from .bodies import body_of, unpack_form
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -51,6 +51,7 @@ async def create_transcription(request: web.Request) -> web.Response:
 
 async def _form(request: web.Request) -> Form:
     """Return the fields of the body; raises InvalidRequest if they can't be read."""
+    await unpack_form(request)
     try:
         return await request.post()
     except (web.HTTPException, OSError):
