@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from typing import Any
 
 from aiohttp import StreamReader, hdrs, http_exceptions, web
@@ -22,7 +21,7 @@ from server.gateway import Gateway
 from server.logs import AccessLog
 from server.web.context import VISIT, WAITS_TO_CONTINUE, Visit
 from server.web.middlewares import introduce
-from server.web.middlewares.draining import close_after
+from server.web.middlewares.draining import close_after, half_close_when_done
 from server.web.middlewares.errors import error_response, internal_error
 from server.web.middlewares.log import facts
 from server.web.middlewares.request_id import request_id
@@ -59,7 +58,7 @@ class ClientConnection(web.RequestHandler):
     A body's error is raised to whoever reads that body, whom aiohttp lets wait.
     """
 
-    __slots__ = ("_answered", "_body", "_gateway", "_head", "_log", "refused")
+    __slots__ = ("_body", "_gateway", "_head", "_log", "refused")
 
     def __init__(
         self, gateway: Gateway, log: AccessLog, server: web.Server, **options: Any
@@ -70,8 +69,6 @@ class ClientConnection(web.RequestHandler):
         # The head that has begun, and the last request's body while it is not complete.
         self._head = b""
         self._body: StreamReader | None = None
-        # The body whose request is answered already.
-        self._answered: StreamReader | None = None
         # The head that was refused, or an empty one: nothing is read any more.
         self.refused: bytes | None = None
 
@@ -97,25 +94,19 @@ class ClientConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
-        self._body = self._answered = None
+        self._body = None
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send the rest; where more was announced than is read, say that it is all."""
-        finished = await super().finish_response(request, resp, start)
-        if not request.content.is_eof():
-            self._answered = request.content
-            if not resp.keep_alive:
-                self._half_close()
-        return finished
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log nothing of a body that breaks off after its request's answer."""
+        if not isinstance(more.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **more)
 
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = 500,
+        status: int = 500,  # noqa: ARG002 - aiohttp's; ours says it better
         exc: BaseException | None = None,
-        message: str | None = None,
+        message: str | None = None,  # noqa: ARG002 - the same
     ) -> web.StreamResponse:
         """Answer what no middleware has seen: the parser's errors, and our own."""
         if request.writer.output_size > 0:
@@ -128,6 +119,7 @@ class ClientConnection(web.RequestHandler):
         )
         introduce(request, response)
         close_after(response)
+        half_close_when_done(request)
         self._log.write(facts(request, visit, response.status, 0.0))
         return response
 
@@ -155,15 +147,9 @@ class ClientConnection(web.RequestHandler):
 
     def _break_off(self, body: StreamReader) -> None:
         self.refused = b""
-        if body is not self._answered:
-            body.set_exception(web.RequestPayloadError("the body is malformed"))
+        body.set_exception(web.RequestPayloadError("the body is malformed"))
         body.feed_eof()
         self.close()
-
-    def _half_close(self) -> None:
-        if self.transport is not None and self.transport.can_write_eof():
-            with suppress(OSError, RuntimeError):
-                self.transport.write_eof()
 
 
 class ClientServer(web.Server):

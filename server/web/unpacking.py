@@ -28,6 +28,8 @@ RATIO = 500
 MEMBERS = 1024
 # What every decoder of zstd has to have room for (RFC 8878, section 3.1.1.1.2).
 WINDOW = 8_388_608
+# Bytes of the longest head of its frames.
+FRAME_HEAD = 18
 BROKEN = (zlib.error, zstd.ZstdError, brotli.error, EOFError)
 
 _threads = ThreadPoolExecutor(2, "unpacking")
@@ -107,17 +109,19 @@ def _zstd(body: bytes, limit: int) -> Iterator[bytes]:
     if _zstd_window(body) > largest:
         raise _too_large(limit)
     window_log_max = min(largest.bit_length() - 1, 30)
-    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: window_log_max}
+    options: dict[int, int] = {
+        zstd.DecompressionParameter.window_log_max: window_log_max
+    }
     return _members(body, lambda: zstd.ZstdDecompressor(options=options))
 
 
 def _zstd_window(body: bytes) -> int:
-    """Return the bytes that a frame wants kept, which is its size where it tells one."""
-    if len(body) < 18:
+    """Return how many bytes a frame wants kept: all, where it is one segment."""
+    if len(body) < FRAME_HEAD:
         return 0
     single_segment = body[4] & 32
     if single_segment:
-        return zstd.get_frame_info(body[:18]).decompressed_size or 0
+        return zstd.get_frame_info(body[:FRAME_HEAD]).decompressed_size or 0
     base = 1 << (10 + (body[5] >> 3))
     return base + base // 8 * (body[5] & 7)
 

@@ -14,8 +14,8 @@ from server.gateway import Gateway
 from server.web.context import VISIT
 
 GUARDED = ("/v1/", "/api/")
-# As Anthropic's packages send a key, and Azure's. Clients that are logged in at a vendor
-# send the vendor's own token, too, as the bearer.
+# As Anthropic's packages send a key, and Azure's. Clients that are logged in at a
+# vendor send the vendor's own token, too, as the bearer.
 KEY_HEADERS = ("X-API-Key", "API-Key")
 
 
@@ -64,8 +64,10 @@ def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings
             if compare_digest(digest, key.sha256):
                 found = key
     if found is None:
-        many = len(given) > 1
-        raise _refusal(f"{'These API keys are' if many else 'This API key is'} not known")
+        one = len(given) == 1
+        raise _refusal(
+            f"{'This API key is' if one else 'These API keys are'} not known"
+        )
     return found
 
 

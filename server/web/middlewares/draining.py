@@ -1,5 +1,8 @@
 """When an answer is the last of its connection, which its head then says."""
 
+import asyncio
+from contextlib import suppress
+
 from aiohttp import hdrs, web
 
 from server.web.context import VISIT, WAITS_TO_CONTINUE
@@ -17,6 +20,23 @@ def close_when_done(request: web.Request, response: web.StreamResponse) -> None:
         length = request.content_length
         if length is None or length > WORTH_READING or WAITS_TO_CONTINUE in request:
             close_after(response)
+            half_close_when_done(request)
+
+
+def half_close_when_done(request: web.BaseRequest) -> None:
+    """
+    Show the end of the answer that this task makes, though its request goes on: to hang
+    up on who still sends would take the answer away from him.
+    """
+    task, transport = asyncio.current_task(), request.transport
+    if task is not None and transport is not None and transport.can_write_eof():
+        task.add_done_callback(lambda _: _half_close(transport))
+
+
+def _half_close(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        with suppress(OSError, RuntimeError):
+            transport.write_eof()
 
 
 def close_after(response: web.StreamResponse) -> None:

@@ -17,6 +17,7 @@ from server.errors import (
     MethodNotAllowed,
     RouteNotFound,
 )
+from server.web.base_urls import wrong_base_url
 from server.web.context import VISIT
 from server.wire.messages.answer import error_answer
 
@@ -71,7 +72,10 @@ def error_response(request: web.BaseRequest, error: GatewayError) -> web.Respons
 def _translated(request: web.Request, exc: web.HTTPException) -> GatewayError:
     match exc:
         case web.HTTPNotFound():
-            return RouteNotFound(f"There is no {request.method} {request.path}.")
+            return RouteNotFound(
+                f"There is no {request.method} {request.path}."
+                f" {wrong_base_url(request)}"
+            )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(exc.allowed_methods))
             return MethodNotAllowed(

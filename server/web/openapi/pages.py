@@ -6,7 +6,9 @@ from .records import Schema
 from .shared import (
     ANYONE,
     JSON,
+    KEYS,
     OF_ALL,
+    OF_API,
     TEXT,
     answer,
     errors,
@@ -17,7 +19,17 @@ from .shared import (
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}
-SCHEMAS: dict[str, Schema] = {"Status": record({"status": TEXT})}
+SCHEMAS: dict[str, Schema] = {
+    "Status": record({"status": TEXT}),
+    "Server": record(
+        {
+            "object": {"type": "string", "const": "server"},
+            "name": TEXT,
+            "openai_base_url": TEXT,
+            "anthropic_base_url": TEXT,
+        }
+    ),
+}
 # What a file is answered with besides the whole of it, to who asks with conditions.
 OF_FILES = {
     "304": answer("The client has it."),
@@ -51,8 +63,39 @@ def files(name: str, summary: str, *media_types: str) -> dict[str, Any]:
     return {**made, "responses": {**made["responses"], **OF_FILES}}
 
 
+def bases(providers: dict[str, Any]) -> dict[str, Any]:
+    """Return the base URLs, which clients try, with the parameter *providers*."""
+    made: dict[str, Any] = {}
+    for number, path in enumerate(BASES):
+        asked = operation(
+            f"showBase{number}", "A base URL", _200=answer("What is here.", SERVER)
+        )
+        asked["security"] = KEYS
+        asked["responses"] |= errors((*OF_API, 404))
+        parameters = [providers] if "{" in path else []
+        made[path] = {"parameters": parameters, "get": asked}
+    return made
+
+
+BASES = (
+    "/v1",
+    "/v1/",
+    "/api/{providers}",
+    "/api/{providers}/",
+    "/api/{providers}/v1",
+    "/api/{providers}/v1/",
+)
+SERVER = in_json(ref("Server"))
 STATUS = in_json(ref("Status"))
 PATHS: dict[str, Any] = {
+    "/": {
+        "get": operation(
+            "showServer",
+            "What this is",
+            _200=answer("Where clients find it.", SERVER),
+            _302=answer("The page, for browsers."),
+        )
+    },
     "/healthz": {
         "get": operation(
             "isAlive", "Is the process alive?", _200=answer("It is.", STATUS)
