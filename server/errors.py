@@ -152,6 +152,12 @@ class MalformedHTTP(InvalidRequest):
     code = "invalid_http"
 
 
+class ExpectationFailed(GatewayError):
+    status = 417
+    type = "invalid_request_error"
+    code = "expectation_failed"
+
+
 class RequestLineTooLong(MalformedHTTP):
     status = 414
 

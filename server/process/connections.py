@@ -12,6 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from server.errors import (
+    ExpectationFailed,
     GatewayError,
     HeaderTooLarge,
     MalformedHTTP,
@@ -19,7 +20,7 @@ from server.errors import (
 )
 from server.gateway import Gateway
 from server.logs import AccessLog
-from server.web.context import VISIT, WAITS_TO_CONTINUE, Visit
+from server.web.context import REFUSED, VISIT, WAITS_TO_CONTINUE, Visit
 from server.web.middlewares import introduce
 from server.web.middlewares.draining import close_after, half_close_when_done
 from server.web.middlewares.errors import error_response, internal_error
@@ -40,6 +41,10 @@ LINGER = 5.0
 LINE = re.compile(rb"(?m)^([A-Z]{1,20}) (/[\w./%+~:@-]{0,200})[ ?]")
 FIELD = re.compile(rb"(?mi)^(Origin|X-Request-ID):[ \t]*([!-~]{1,500})[ \t]*\r?$")
 
+NOT_HTTP = (
+    "The request line is not one of HTTP/1.1. HTTPS and HTTP/2 are not spoken here,"
+    " only by a proxy in front."
+)
 # What is wrong, by the words with which aiohttp's parser begins to say so.
 PARTS = {
     ("chunk", "transfer-encoding"): "The chunks of the request body are malformed.",
@@ -179,18 +184,19 @@ class ClientServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        """Return a request; who waits to continue, does so until the body is wanted."""
-        waits = False
+        """Return a request; aiohttp would answer expectations before keys are asked."""
         if message is ERROR and isinstance(protocol, ClientConnection):
             message = _salvaged(protocol.refused or b"")
-        elif hdrs.EXPECT in message.headers:
-            waits = _waits_to_continue(message)
+        expected = message.headers.get(hdrs.EXPECT)
+        if expected is not None:
             headers = CIMultiDict(message.headers)
             headers.popall(hdrs.EXPECT)
             message = message._replace(headers=CIMultiDictProxy(headers))
         made = self._made_by_app(message, payload, protocol, writer, task)
-        if waits:
-            made[WAITS_TO_CONTINUE] = True
+        if expected is not None and message.version == HttpVersion11:
+            _expect(made, expected)
+        elif message.version > HttpVersion11:
+            made[REFUSED] = MalformedHTTP(NOT_HTTP)
         return made
 
 
@@ -221,9 +227,14 @@ class ClientRunner(web.AppRunner):
         return ClientServer(server, self._gateway, **self._options)
 
 
-def _waits_to_continue(message: RawRequestMessage) -> bool:
-    wants = message.headers[hdrs.EXPECT].lower() == "100-continue"
-    return wants and message.version == HttpVersion11
+def _expect(request: web.BaseRequest, expected: str) -> None:
+    """Note what the client waits for, or that it waits for what nobody does."""
+    if expected.strip().lower() == "100-continue":
+        request[WAITS_TO_CONTINUE] = True
+    else:
+        request[REFUSED] = ExpectationFailed(
+            "The only 'Expect' that can be met is 100-continue."
+        )
 
 
 def _salvaged(data: bytes) -> RawRequestMessage:
@@ -256,10 +267,7 @@ def _told(exc: BaseException | None) -> GatewayError:
                 f" together than {HEAD}."
             )
         case http_exceptions.BadStatusLine() | http_exceptions.InvalidURLError():
-            return MalformedHTTP(
-                "The request line is not one of HTTP/1.1. HTTPS and HTTP/2 are not"
-                " spoken here, only by a proxy in front."
-            )
+            return MalformedHTTP(NOT_HTTP)
     for words, text in PARTS.items():
         if any(word in what for word in words):
             return MalformedHTTP(text)

@@ -6,6 +6,7 @@ from aiohttp import web
 from attrs import define
 
 from server.config.settings import KeySettings
+from server.errors import GatewayError
 from server.gateway import Gateway
 from server.racing.race import Race
 from server.stores.responses import ResponseStore
@@ -29,5 +30,7 @@ class Visit:
 
 
 VISIT = web.RequestKey("visit", Visit)
+# Why it is refused before anybody has looked at what it wants.
+REFUSED = web.RequestKey("refused", GatewayError)
 # Whether the client waits with its body until it is told to go on.
 WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)

@@ -28,7 +28,8 @@ RATIO = 500
 MEMBERS = 1024
 # What every decoder of zstd has to have room for (RFC 8878, section 3.1.1.1.2).
 WINDOW = 8_388_608
-# Bytes of the longest head of its frames.
+# How its frames begin, and the bytes of their longest head.
+FRAME = b"\x28\xb5\x2f\xfd"
 FRAME_HEAD = 18
 BROKEN = (zlib.error, zstd.ZstdError, brotli.error, EOFError)
 
@@ -54,8 +55,8 @@ async def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     What is large is unpacked in a thread. Raises BodyTooLarge as soon as it has come to
     too much, and InvalidRequest if the body is not in this encoding.
     """
-    pieces = _bounded(ENCODINGS[encoding](body, limit), len(body), limit)
     try:
+        pieces = _bounded(ENCODINGS[encoding](body, limit), len(body), limit)
         content, complete = _joined(pieces, AT_ONCE)
         if not complete:
             loop = asyncio.get_running_loop()
@@ -117,7 +118,7 @@ def _zstd(body: bytes, limit: int) -> Iterator[bytes]:
 
 def _zstd_window(body: bytes) -> int:
     """Return how many bytes a frame wants kept: all, where it is one segment."""
-    if len(body) < FRAME_HEAD:
+    if not body.startswith(FRAME) or len(body) < len(FRAME) + 2:
         return 0
     single_segment = body[4] & 32
     if single_segment:
@@ -131,9 +132,10 @@ def _brotli(body: bytes, _: int) -> Iterator[bytes]:
     for start in range(0, len(body), STEP):
         if decoder.is_finished():
             raise EOFError("there is more after the end")
-        yield decoder.process(body[start : start + STEP], output_buffer_limit=STEP)
-        while not (decoder.is_finished() or decoder.can_accept_more_data()):
-            yield decoder.process(b"", output_buffer_limit=STEP)
+        piece = decoder.process(body[start : start + STEP], output_buffer_limit=STEP)
+        while piece or not decoder.can_accept_more_data():
+            yield piece
+            piece = decoder.process(b"", output_buffer_limit=STEP)
     if body and not decoder.is_finished():
         raise EOFError("the end is missing")
 
@@ -169,10 +171,11 @@ def _members(body: bytes, make: Callable[[], Decoder]) -> Iterator[bytes]:
             raise EOFError("there are too many members")
         decoder = make()
         while not decoder.eof:
-            data = body[at : at + STEP] if decoder.needs_input else b""
+            wants = decoder.needs_input
+            data = body[at : at + STEP] if wants else b""
             at += len(data)
             piece = decoder.decompress(data, STEP)
-            if not (piece or data or decoder.eof):
+            if wants and not (piece or data or decoder.eof):
                 raise EOFError("the end is missing")
             yield piece
         at -= len(decoder.unused_data)
