@@ -47,7 +47,8 @@ NOT_HTTP = (
 )
 # What is wrong, by the words with which aiohttp's parser begins to say so.
 PARTS = {
-    ("chunk", "transfer-encoding"): "The chunks of the request body are malformed.",
+    ("chunk",): "The chunks of the request body are malformed.",
+    ("transfer-encoding",): "The 'Transfer-Encoding' of the request is not HTTP/1.1's.",
     ("too many headers",): "The request has too many headers.",
     ("content-length",): "The 'Content-Length' of the request is malformed.",
     ("duplicate",): "A header is there twice that a request may have only once.",
@@ -192,11 +193,14 @@ class ClientServer(web.Server):
             headers = CIMultiDict(message.headers)
             headers.popall(hdrs.EXPECT)
             message = message._replace(headers=CIMultiDictProxy(headers))
+        version = message.version
+        if version > HttpVersion11:
+            message = message._replace(version=HttpVersion11)
         made = self._made_by_app(message, payload, protocol, writer, task)
-        if expected is not None and message.version == HttpVersion11:
+        if version > HttpVersion11:
+            made[REFUSED] = MalformedHTTP(NOT_HTTP, headers={hdrs.CONNECTION: "close"})
+        elif expected is not None and version == HttpVersion11:
             _expect(made, expected)
-        elif message.version > HttpVersion11:
-            made[REFUSED] = MalformedHTTP(NOT_HTTP)
         return made
 
 

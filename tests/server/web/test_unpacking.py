@@ -11,7 +11,7 @@ import brotli
 import pytest
 
 from server.errors import BodyTooLarge, InvalidRequest
-from server.web.unpacking import AT_ONCE, FREE, MEMBERS, RATIO, zstd, unpacked
+from server.web.unpacking import AT_ONCE, FREE, MEMBERS, RATIO, unpacked, zstd
 
 Pack = Callable[[bytes], bytes]
 SMALL = b'{"model": "m"}'
