@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import StreamReader, hdrs, http_exceptions, web
@@ -20,7 +21,7 @@ from server.errors import (
 )
 from server.gateway import Gateway
 from server.logs import AccessLog
-from server.web.context import REFUSED, VISIT, WAITS_TO_CONTINUE, Visit
+from server.web.context import REFUSAL, VISIT, WAITS_TO_CONTINUE, RefusedRequest, Visit
 from server.web.middlewares import introduce
 from server.web.middlewares.draining import close_after, half_close_when_done
 from server.web.middlewares.errors import error_response, internal_error
@@ -41,6 +42,7 @@ LINGER = 5.0
 LINE = re.compile(rb"(?m)^([A-Z]{1,20}) (/[\w./%+~:@-]{0,200})[ ?]")
 FIELD = re.compile(rb"(?mi)^(Origin|X-Request-ID):[ \t]*([!-~]{1,500})[ \t]*\r?$")
 
+CONTINUE = "100-continue"
 NOT_HTTP = (
     "The request line is not one of HTTP/1.1. HTTPS and HTTP/2 are not spoken here,"
     " only by a proxy in front."
@@ -168,7 +170,7 @@ class ClientServer(web.Server):
             handler_cancellation=server.handler_cancellation,
         )
         self._options = options
-        self._made_by_app = server.request_factory
+        self._made_by_app: Callable[..., web.BaseRequest] = server.request_factory
         self._gateway = gateway
         self._log = AccessLog(gateway.config.log)
 
@@ -185,23 +187,19 @@ class ClientServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        """Return a request; aiohttp would answer expectations before keys are asked."""
+        made = self._made_by_app
+        if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
+            return made(message, payload, protocol, writer, task)
         if message is ERROR and isinstance(protocol, ClientConnection):
             message = _salvaged(protocol.refused or b"")
-        expected = message.headers.get(hdrs.EXPECT)
-        if expected is not None:
-            headers = CIMultiDict(message.headers)
-            headers.popall(hdrs.EXPECT)
-            message = message._replace(headers=CIMultiDictProxy(headers))
-        version = message.version
-        if version > HttpVersion11:
-            message = message._replace(version=HttpVersion11)
-        made = self._made_by_app(message, payload, protocol, writer, task)
-        if version > HttpVersion11:
-            made[REFUSED] = MalformedHTTP(NOT_HTTP, headers={hdrs.CONNECTION: "close"})
-        elif expected is not None and version == HttpVersion11:
-            _expect(made, expected)
-        return made
+        refusal = _refusal(message)
+        kind = web.Request if refusal is None else RefusedRequest
+        request = made(_plain(message), payload, protocol, writer, task, _cls=kind)
+        if refusal is not None:
+            request[REFUSAL] = refusal
+        elif _waits_to_continue(message):
+            request[WAITS_TO_CONTINUE] = True
+        return request
 
 
 class ClientRunner(web.AppRunner):
@@ -231,14 +229,25 @@ class ClientRunner(web.AppRunner):
         return ClientServer(server, self._gateway, **self._options)
 
 
-def _expect(request: web.BaseRequest, expected: str) -> None:
-    """Note what the client waits for, or that it waits for what nobody does."""
-    if expected.strip().lower() == "100-continue":
-        request[WAITS_TO_CONTINUE] = True
-    else:
-        request[REFUSED] = ExpectationFailed(
-            "The only 'Expect' that can be met is 100-continue."
-        )
+def _refusal(message: RawRequestMessage) -> GatewayError | None:
+    """Return what is wrong with a head that the parser has let pass."""
+    if message.version > HttpVersion11:
+        return MalformedHTTP(NOT_HTTP, headers={hdrs.CONNECTION: "close"})
+    if message.headers.get(hdrs.EXPECT, CONTINUE).lower() != CONTINUE:
+        return ExpectationFailed("The only 'Expect' that is known is 100-continue.")
+    return None
+
+
+def _waits_to_continue(message: RawRequestMessage) -> bool:
+    return message.version == HttpVersion11 and hdrs.EXPECT in message.headers
+
+
+def _plain(message: RawRequestMessage) -> RawRequestMessage:
+    """Leave out what aiohttp would meet before anybody has been asked for a key."""
+    headers = CIMultiDict(message.headers)
+    headers.popall(hdrs.EXPECT, None)
+    version = min(message.version, HttpVersion11)
+    return message._replace(headers=CIMultiDictProxy(headers), version=version)
 
 
 def _salvaged(data: bytes) -> RawRequestMessage:

@@ -30,7 +30,13 @@ class Visit:
 
 
 VISIT = web.RequestKey("visit", Visit)
-# Why it is refused before anybody has looked at what it wants.
-REFUSED = web.RequestKey("refused", GatewayError)
+REFUSAL = web.RequestKey("refusal", GatewayError)
 # Whether the client waits with its body until it is told to go on.
 WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)
+
+
+class RefusedRequest(web.Request):
+    """
+    One that gets its REFUSAL, whatever it wants. It is known by its class: to look for
+    the key would cost all others.
+    """

@@ -36,7 +36,7 @@ def _is_guarded(request: web.Request) -> bool:
     """Say whether it goes to the API; what is no route at all is judged by its path."""
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
-    return place.startswith(GUARDED)
+    return f"{place}/".startswith(GUARDED)
 
 
 def _given(request: web.Request) -> list[str]:

@@ -18,7 +18,7 @@ from server.errors import (
     RouteNotFound,
 )
 from server.web.base_urls import wrong_base_url
-from server.web.context import REFUSED, VISIT
+from server.web.context import REFUSAL, VISIT, RefusedRequest
 from server.wire.messages.answer import error_answer
 
 from .shape import is_anthropic
@@ -29,8 +29,8 @@ log = structlog.get_logger(__name__)
 @web.middleware
 async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        if REFUSED in request:
-            return error_response(request, request.pop(REFUSED))
+        if isinstance(request, RefusedRequest):
+            return error_response(request, request[REFUSAL])
         return await handler(request)
     except GatewayError as exc:
         return error_response(request, exc)

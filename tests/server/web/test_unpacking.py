@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import sys
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,12 @@ import brotli
 import pytest
 
 from server.errors import BodyTooLarge, InvalidRequest
-from server.web.unpacking import AT_ONCE, FREE, MEMBERS, RATIO, unpacked, zstd
+from server.web.unpacking import AT_ONCE, FREE, MEMBERS, RATIO, unpacked
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Pack = Callable[[bytes], bytes]
 SMALL = b'{"model": "m"}'
