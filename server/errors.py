@@ -18,6 +18,15 @@ from providers import (
 REQUEST_STATUSES = frozenset({400, 404, 413, 422})
 
 
+# Characters of what may quote a client, who can send a name of 16 MB.
+LONGEST = 2000
+
+
+def bounded(text: str) -> str:
+    """Return *text*, or the beginning of a long one."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 class GatewayError(Exception):
     """
     An answer other than the one asked for; never raised itself.
@@ -50,9 +59,9 @@ class GatewayError(Exception):
     def payload(self) -> dict[str, Any]:
         """Return the error object, as it stands under `error`."""
         return {
-            "message": self.message,
+            "message": bounded(self.message),
             "type": self.type,
-            "param": self.param,
+            "param": None if self.param is None else bounded(self.param),
             "code": self.code,
         }
 

@@ -16,6 +16,7 @@ from server.errors import (
     InvalidRequest,
     MethodNotAllowed,
     RouteNotFound,
+    bounded,
 )
 from server.web.base_urls import wrong_base_url
 from server.web.context import REFUSAL, VISIT, RefusedRequest
@@ -59,7 +60,7 @@ def internal_error(
 
 def error_response(request: web.BaseRequest, error: GatewayError) -> web.Response:
     # Not the error itself, which knows the way that it came, and so the request.
-    request[VISIT].error = error.cause, error.message
+    request[VISIT].error = error.cause, bounded(error.message)
     status, body = error.status, error.body()
     if is_anthropic(request):
         status, body = error_answer(error, request[VISIT].id)

@@ -11,6 +11,7 @@ from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
 from server.wire.format import Format
 
 from .events import MAX_ANSWER, Event, Events
+from .full import full_context
 
 # The statuses that the API has, and what it calls them.
 TYPES = {
@@ -144,6 +145,8 @@ def error_answer(error: GatewayError, request_id: str) -> tuple[int, bytes]:
 
 
 def status_of(error: GatewayError) -> int:
+    if full_context(error):
+        return 400
     match error:
         case StreamInterrupted():
             losses: Sequence[Loss] = (error.loss,)
@@ -157,6 +160,8 @@ def status_of(error: GatewayError) -> int:
 
 def error_object(error: GatewayError) -> dict[str, Any]:
     """Return the error as it stands under `error`: with what all errors here have."""
+    if full := full_context(error):
+        return error.payload() | {"type": TYPES[400], "message": full}
     return error.payload() | {"type": _type(error)}
 
 
