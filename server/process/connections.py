@@ -1,7 +1,6 @@
 """Clients' connections: what is refused below HTTP's requests is answered like them."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,16 +8,7 @@ from aiohttp import StreamReader, hdrs, http_exceptions, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import ERROR, _ErrInfo
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
-from server.errors import (
-    ExpectationFailed,
-    GatewayError,
-    HeaderTooLarge,
-    MalformedHTTP,
-    RequestLineTooLong,
-)
 from server.gateway import Gateway
 from server.logs import AccessLog
 from server.web.context import REFUSAL, VISIT, WAITS_TO_CONTINUE, RefusedRequest, Visit
@@ -28,35 +18,19 @@ from server.web.middlewares.errors import error_response, internal_error
 from server.web.middlewares.log import facts
 from server.web.middlewares.request_id import request_id
 
-# Bytes of a header's line, its name and value together: browsers send the cookies of
-# all ports of localhost in one.
-HEADER = 65_536
-REQUEST_LINE = 8190
-# Bytes of a head that comes in several reads, all its headers together.
-HEAD = 262_144
+from .heads import (
+    HEAD,
+    HEADER,
+    REQUEST_LINE,
+    plain,
+    refusal,
+    salvaged,
+    told,
+    waits_to_continue,
+)
+
 # Seconds in which a client that was refused may notice, while it still sends.
 LINGER = 5.0
-
-# What is read of a head that the parser has refused: to whom and in which shape to
-# answer. What may be in no log and no answer doesn't match.
-LINE = re.compile(rb"(?m)^([A-Z]{1,20}) (/[\w./%+~:@-]{0,200})[ ?]")
-FIELD = re.compile(rb"(?mi)^(Origin|X-Request-ID):[ \t]*([!-~]{1,500})[ \t]*\r?$")
-
-CONTINUE = "100-continue"
-NOT_HTTP = (
-    "The request line is not one of HTTP/1.1. HTTPS and HTTP/2 are not spoken here,"
-    " only by a proxy in front."
-)
-# What is wrong, by the words with which aiohttp's parser begins to say so.
-PARTS = {
-    ("chunk",): "The chunks of the request body are malformed.",
-    ("transfer-encoding",): "The 'Transfer-Encoding' of the request is not HTTP/1.1's.",
-    ("too many headers",): "The request has too many headers.",
-    ("content-length",): "The 'Content-Length' of the request is malformed.",
-    ("duplicate",): "A header is there twice that a request may have only once.",
-    ("'host'",): "The request has no 'Host' header.",
-    ("header",): "A header of the request is malformed.",
-}
 
 
 class ClientConnection(web.RequestHandler):
@@ -123,7 +97,7 @@ class ClientConnection(web.RequestHandler):
         request[VISIT] = visit
         below = self.refused is not None
         response = error_response(
-            request, _told(exc) if below else internal_error(request, exc)
+            request, told(exc) if below else internal_error(request, exc)
         )
         introduce(request, response)
         close_after(response)
@@ -191,13 +165,13 @@ class ClientServer(web.Server):
         if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
             return made(message, payload, protocol, writer, task)
         if message is ERROR and isinstance(protocol, ClientConnection):
-            message = _salvaged(protocol.refused or b"")
-        refusal = _refusal(message)
-        kind = web.Request if refusal is None else RefusedRequest
-        request = made(_plain(message), payload, protocol, writer, task, _cls=kind)
-        if refusal is not None:
-            request[REFUSAL] = refusal
-        elif _waits_to_continue(message):
+            message = salvaged(protocol.refused or b"")
+        refused = refusal(message)
+        kind = web.Request if refused is None else RefusedRequest
+        request = made(plain(message), payload, protocol, writer, task, _cls=kind)
+        if refused is not None:
+            request[REFUSAL] = refused
+        elif waits_to_continue(message):
             request[WAITS_TO_CONTINUE] = True
         return request
 
@@ -227,61 +201,3 @@ class ClientRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         return ClientServer(server, self._gateway, **self._options)
-
-
-def _refusal(message: RawRequestMessage) -> GatewayError | None:
-    """Return what is wrong with a head that the parser has let pass."""
-    if message.version > HttpVersion11:
-        return MalformedHTTP(NOT_HTTP, headers={hdrs.CONNECTION: "close"})
-    if message.headers.get(hdrs.EXPECT, CONTINUE).lower() != CONTINUE:
-        return ExpectationFailed("The only 'Expect' that is known is 100-continue.")
-    return None
-
-
-def _waits_to_continue(message: RawRequestMessage) -> bool:
-    return message.version == HttpVersion11 and hdrs.EXPECT in message.headers
-
-
-def _plain(message: RawRequestMessage) -> RawRequestMessage:
-    """Leave out what aiohttp would meet before anybody has been asked for a key."""
-    headers = CIMultiDict(message.headers)
-    headers.popall(hdrs.EXPECT, None)
-    version = min(message.version, HttpVersion11)
-    return message._replace(headers=CIMultiDictProxy(headers), version=version)
-
-
-def _salvaged(data: bytes) -> RawRequestMessage:
-    """Return what can be answered of a request whose head was refused."""
-    head = data.partition(b"\r\n\r\n")[0]
-    line = LINE.search(head)
-    method, path = line.groups() if line else (b"-", b"/")
-    headers = CIMultiDict(
-        (name.decode(), value.decode()) for name, value in FIELD.findall(head)
-    )
-    return ERROR._replace(
-        method=method.decode(),
-        path=path.decode(),
-        url=URL.build(path=path.decode(), encoded=True),
-        headers=CIMultiDictProxy(headers),
-        version=HttpVersion11,
-    )
-
-
-def _told(exc: BaseException | None) -> GatewayError:
-    """Say what a parser has refused, without a word of the request in it."""
-    what = str(getattr(exc, "message", "")).partition("\n")[0].lower()
-    match exc:
-        case http_exceptions.LineTooLong(args=(_, limit, *_)):
-            if limit == REQUEST_LINE:
-                text = f"The request line is longer than {REQUEST_LINE} bytes."
-                return RequestLineTooLong(text)
-            return HeaderTooLarge(
-                f"A header of the request is larger than {HEADER} bytes, or all of them"
-                f" together than {HEAD}."
-            )
-        case http_exceptions.BadStatusLine() | http_exceptions.InvalidURLError():
-            return MalformedHTTP(NOT_HTTP)
-    for words, text in PARTS.items():
-        if any(word in what for word in words):
-            return MalformedHTTP(text)
-    return MalformedHTTP("The request is not what HTTP/1.1 allows.")
