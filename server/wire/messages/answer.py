@@ -1,15 +1,17 @@
 """Anthropic's Messages, as we serve them: events, whole messages, errors."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 from attrs import define, field
 
-from providers import ChatPiece, NativeEvent, ProviderProtocolError
+from providers import ChatPiece, ChatRequest, NativeEvent, ProviderProtocolError
 from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
 from server.wire.format import Format
 
+from .count import estimate
 from .events import MAX_ANSWER, Event, Events
 from .full import full_context
 
@@ -179,8 +181,12 @@ def _frame(event: Event | NativeEvent) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name, orjson.dumps(event))
 
 
+def _events(request: ChatRequest, provider: str, model: str) -> Events:
+    return Events(provider, model, partial(estimate, request))
+
+
 FORMAT = Format(
-    stream=lambda _, provider, model: MessagesStream(Events(provider, model)),
-    answer=lambda _, provider, model: MessagesAnswer(Events(provider, model)),
+    stream=lambda *what: MessagesStream(_events(*what)),
+    answer=lambda *what: MessagesAnswer(_events(*what)),
     error_frame=error_frame,
 )

@@ -2,8 +2,9 @@
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import ceil
+from typing import Any, Literal, TypeGuard
 
 import orjson
 from attrs import define, field
@@ -19,6 +20,8 @@ from providers import (
     Usage,
     chunks_of,
 )
+
+from .count import BYTES_PER_TOKEN
 
 Event = dict[str, Any]
 Kind = Literal["thinking", "text", "tool_use"]
@@ -135,10 +138,12 @@ class Translating:
 
     provider: str
     model: str
+    estimate: Callable[[], int]
     _blocks: deque[_Block] = field(factory=deque, init=False)
     _calls: dict[int, _Block] = field(factory=dict, init=False)
     _index: int = field(default=0, init=False)
     _size: int = field(default=0, init=False)
+    _said: int = field(default=0, init=False)
     _begun: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
     _finish: str | None = field(default=None, init=False)
@@ -160,8 +165,14 @@ class Translating:
     def end(self) -> Iterator[Event]:
         yield from self._sendable(ending=True)
         delta = {"stop_reason": self._stop_reason(), "stop_sequence": None}
-        yield {"type": "message_delta", "delta": delta, "usage": counted(self._usage)}
+        usage = counted(self._usage) if _tells(self._usage) else self._estimated()
+        yield {"type": "message_delta", "delta": delta, "usage": usage}
         yield {"type": "message_stop"}
+
+    def _estimated(self) -> dict[str, Any]:
+        """Guess: clients compact a conversation by the tokens that it has."""
+        said = ceil(self._said / BYTES_PER_TOKEN)
+        return {"input_tokens": self.estimate(), "output_tokens": said}
 
     def _take(self, delta: Delta) -> None:
         if delta.reasoning_content:
@@ -177,6 +188,7 @@ class Translating:
         if not self._blocks or self._blocks[-1].kind != kind:
             self._blocks.append(_Block(kind))
         self._blocks[-1].pieces.append(text)
+        self._said += len(text)
         if len(self._blocks) > 1:
             self._grow(len(text))
 
@@ -191,6 +203,7 @@ class Translating:
         if call.arguments:
             block.pieces.append(call.arguments)
             block.arguments.append(call.arguments)
+            self._said += len(call.arguments)
             self._grow(len(call.arguments))
 
     def _grow(self, size: int) -> None:
@@ -239,18 +252,25 @@ class Translating:
 
 @define(eq=False)
 class Events:
-    """An answer's events, from whichever of both its first chunk shows."""
+    """
+    An answer's events, from whichever of both its first chunk shows. *estimate* guesses
+    the tokens of the request, for where nobody tells them.
+    """
 
     provider: str
     model: str
+    estimate: Callable[[], int]
     _source: Passing | Translating | None = field(default=None, init=False)
 
     def of(self, pieces: Iterable[ChatPiece]) -> Iterator[Event | NativeEvent]:
         for chunk in chunks_of(pieces):
             if self._source is None:
                 passes = any(event.format == MESSAGES for event in chunk.native)
-                made = Passing if passes else Translating
-                self._source = made(self.provider, self.model)
+                self._source = (
+                    Passing(self.provider, self.model)
+                    if passes
+                    else Translating(self.provider, self.model, self.estimate)
+                )
             yield from self._source.events(chunk)
 
     def end(self) -> Iterable[Event]:
@@ -273,10 +293,12 @@ def message_start(provider: str, model: str) -> Event:
     return {"type": "message_start", "message": message}
 
 
-def counted(usage: Usage | None) -> dict[str, Any]:
+def _tells(usage: Usage | None) -> TypeGuard[Usage]:
+    return usage is not None and usage.prompt_tokens + usage.completion_tokens > 0
+
+
+def counted(usage: Usage) -> dict[str, Any]:
     """Count as Anthropic does: what was read from a cache is no input token."""
-    if usage is None:
-        return {"input_tokens": 0, "output_tokens": 0}
     prompt = usage.extra.get("prompt_tokens_details")
     completion = usage.extra.get("completion_tokens_details")
     read, written = (
