@@ -49,6 +49,15 @@ class ErrorPayload(TypedDict):
     ]
 
 
+# Characters of what may quote a client, who can send a name of 16 MB.
+LONGEST = 2000
+
+
+def bounded(text: str) -> str:
+    """Return *text*, or the beginning of a long one."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 class GatewayError(Exception):
     """
     Why a request can't be answered as it wants; only its subclasses are raised.
@@ -81,9 +90,9 @@ class GatewayError(Exception):
     def payload(self) -> ErrorPayload:
         """Return the error object, as it stands under `error`."""
         return {
-            "message": self.message,
+            "message": bounded(self.message),
             "type": self.type,
-            "param": self.param,
+            "param": None if self.param is None else bounded(self.param),
             "code": self.code,
         }
 
@@ -166,6 +175,32 @@ class BodyTooLarge(GatewayError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     type = "invalid_request_error"
     code = "body_too_large"
+
+
+class UnsupportedEncoding(GatewayError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_encoding"
+
+
+class MalformedHTTP(InvalidRequest):
+    """What HTTP's own parser has refused, so that there is no request to speak of."""
+
+    code = "invalid_http"
+
+
+class ExpectationFailed(GatewayError):
+    status = 417
+    type = "invalid_request_error"
+    code = "expectation_failed"
+
+
+class RequestLineTooLong(MalformedHTTP):
+    status = 414
+
+
+class HeaderTooLarge(MalformedHTTP):
+    status = 431
 
 
 class InternalError(GatewayError):

@@ -18,6 +18,7 @@ from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
 from server.stores.responses import ResponseStore, open_store
 
+from .connections import ClientRunner
 from .reloading import Load, outlived, reloads
 
 log = structlog.get_logger(__name__)
@@ -127,7 +128,10 @@ async def serve(
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
-        runner = _runner(create_app(gateway, responses))
+        app = create_app(gateway, responses)
+        runner = ClientRunner(
+            app, gateway, keepalive=KEEP_ALIVE, shutdown_timeout=LAST_WORDS
+        )
         try:
             await runner.setup()
             site = web.SockSite(runner, sock, backlog=BACKLOG)
@@ -144,18 +148,6 @@ async def serve(
             await runner.cleanup()
             await gateway.aclose()
     log.info("stopped")
-
-
-def _runner(app: web.Application) -> web.AppRunner:
-    # By default aiohttp lets a handler run on when its client has hung up, and the
-    # providers would go on being paid for.
-    return web.AppRunner(
-        app,
-        handler_cancellation=True,
-        access_log=None,
-        keepalive_timeout=KEEP_ALIVE,
-        shutdown_timeout=LAST_WORDS,
-    )
 
 
 def _collect_less_garbage() -> None:

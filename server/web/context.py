@@ -4,6 +4,7 @@ from aiohttp import web
 from attrs import define
 
 from server.config.settings import KeySettings
+from server.errors import GatewayError
 from server.gateway import Gateway
 from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
@@ -14,15 +15,26 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 @define(eq=False)
 class Visit:
     """
-    What is known of a request: its id, the gateway that it came to, whose it is, and
-    the course of the race that it began. One lookup for all of them costs less than one
-    for each.
+    What is known of a request: its id, the gateway that it came to, whose it is, the
+    course of the race that it began, and the code and the words of the error that it
+    was answered with. One lookup for all of them costs less than one for each.
     """
 
     id: str
     gateway: Gateway
     client: KeySettings | None = None
     race: Course | None = None
+    error: tuple[str | None, str] | None = None
 
 
 VISIT = web.RequestKey("visit", Visit)
+REFUSAL = web.RequestKey("refusal", GatewayError)
+# Whether the client waits with its body until it is told to go on.
+WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)
+
+
+class RefusedRequest(web.Request):
+    """
+    One that gets its REFUSAL, whatever it wants. It is known by its class: to look for
+    the key would cost all others.
+    """

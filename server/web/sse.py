@@ -2,8 +2,11 @@
 
 import asyncio
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.hdrs import CONNECTION
 from aiohttp_sse import EventSourceResponse
+
+from .middlewares.draining import close_after
 
 
 class EventStream(EventSourceResponse):
@@ -23,6 +26,11 @@ class EventStream(EventSourceResponse):
             send_timeout=None,
         )
         self._request = request
+        # Whom chunks tell where the end is; the others see it when the connection ends.
+        self._in_chunks = request.version >= HttpVersion11
+        del self.headers[CONNECTION]  # aiohttp knows whether it is kept
+        if not self._in_chunks:
+            close_after(self)
         self._protocol = request.protocol
         self._timer: asyncio.TimerHandle | None = None
         self._beginning: asyncio.Task[None] | None = None
@@ -52,14 +60,16 @@ class EventStream(EventSourceResponse):
         Send whole frames; return whether the client is behind, and `catch_up` is due.
 
         Past aiohttp's writer, which costs more than all else that an event needs; it is
-        chunked encoding all the same. Raises ConnectionResetError if nobody is there.
+        the same encoding. Raises ConnectionResetError if nobody is there.
         """
         if not frames:
             return False
         transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has hung up")
-        transport.write(b"%x\r\n%b\r\n" % (len(frames), frames))
+        if self._in_chunks:
+            frames = b"%x\r\n%b\r\n" % (len(frames), frames)
+        transport.write(frames)
         return self._protocol.writing_paused
 
     async def catch_up(self) -> None:
@@ -70,11 +80,6 @@ class EventStream(EventSourceResponse):
         """Send the last frames and end the answer."""
         self.stop()
         await self.write_eof(frames)
-
-    async def fail(self, frame: bytes) -> None:
-        """Send an error as the last frame, and close the connection after it."""
-        self.force_close()
-        await self.finish(frame)
 
     def stop(self) -> None:
         """Send nothing more that nobody asks for: neither headers nor pings."""

@@ -46,7 +46,7 @@ class Streaming:
             response = self._open()
             if not response.prepared or isinstance(exc, ConnectionError):
                 raise  # the client can be answered otherwise, or is gone
-            await response.fail(self._last_frame(exc))
+            await response.finish(self._last_frame(exc))
         finally:
             self._open().stop()
         return self._open()

@@ -1,5 +1,7 @@
 """What every request body shares: JSON, whom it names, and errors that name a field."""
 
+import re
+from codecs import BOM_UTF8
 from typing import TypeVar
 
 import orjson
@@ -14,6 +16,13 @@ T = TypeVar("T")
 # Levels of arrays and objects in a body. What we write may have 254; a translation puts
 # a request's fields a little deeper than they came.
 DEEPEST = 240
+# An escape: a pair of surrogates, half of one, or any other, a backslash's among them.
+SURROGATES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+REPLACEMENT = rb"\ufffd"
 
 _LENIENT = Structure(forbid_extra_keys=False)
 _STRICT = Structure(forbid_extra_keys=True)
@@ -22,7 +31,7 @@ _STRICT = Structure(forbid_extra_keys=True)
 def read_object(body: bytes) -> JSONObject:
     """Return the JSON object in *body*; raises InvalidJSON."""
     try:
-        payload = orjson.loads(body)
+        payload = _read(body)
     except orjson.JSONDecodeError as exc:
         what = "is empty" if not body.strip() else f"is not valid JSON: {exc}"
         raise InvalidJSON(f"The request body {what}. Send a JSON object.") from exc
@@ -44,6 +53,24 @@ def _check_depth(payload: JSON) -> None:
             f"The request body has more than {DEEPEST} arrays and objects within each"
             " other: no provider could be sent it."
         ) from exc
+
+
+def _read(body: bytes) -> JSON:
+    """
+    Parse *body*; what some clients make is mended, if it can't be read as it is: a byte
+    order mark, and halves of characters that JavaScript has cut in two.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        mended = SURROGATES.sub(_mend, body.removeprefix(BOM_UTF8))
+        if mended == body:
+            raise
+        return orjson.loads(mended)
+
+
+def _mend(escape: re.Match[bytes]) -> bytes:
+    return REPLACEMENT if escape["half"] else escape[0]
 
 
 def take_selection(

@@ -26,8 +26,8 @@ AT_ONCE = 32
 HANG = 60.0
 # How often a request may be sent to one provider, where connections are dead.
 MOST = 3
-# What aiohttp makes use of, and what comes to the tests with other packages.
-NOT_OURS = ("brotli", "brotlicffi")
+# What aiohttp makes use of before brotli, and comes to the tests with other packages.
+NOT_OURS = ("brotlicffi",)
 
 
 @define

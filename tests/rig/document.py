@@ -14,7 +14,7 @@ from server.web.openapi.shared import EVENTS
 
 # What names a part of a path, and the one that may have slashes in it.
 PARAMETER = re.compile(r"\\{\w+\\}")
-LONG = "/v1/models/{id}"
+LONG = re.compile(r"(?<=/models/)\\{id\\}$")
 MESSAGES = re.compile(r"/(?:v1|api/[^/]+(?:/v1)?)/messages(?:/.*)?")
 
 
@@ -111,10 +111,8 @@ def _validator(schema: str) -> Draft202012Validator:
 def _paths() -> list[tuple[re.Pattern[str], Any]]:
     """Return the paths as patterns: those without parameters first."""
     found = sorted(_document()["paths"].items(), key=lambda pair: pair[0].count("{"))
-    return [
-        (re.compile(PARAMETER.sub(".+" if p == LONG else "[^/]+", re.escape(p))), item)
-        for p, item in found
-    ]
+    longest = ((LONG.sub(".+", re.escape(path)), item) for path, item in found)
+    return [(re.compile(PARAMETER.sub("[^/]+", p)), item) for p, item in longest]
 
 
 def _resolved(declared: Mapping[str, Any]) -> Any:

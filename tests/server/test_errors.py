@@ -202,6 +202,11 @@ def test_the_error_object() -> None:
         ("ProviderNotFound", 404, "provider_not_found"),
         ("ModelNotFound", 404, "model_not_found"),
         ("MethodNotAllowed", 405, "method_not_allowed"),
+        ("MalformedHTTP", 400, "invalid_http"),
+        ("RequestLineTooLong", 414, "invalid_http"),
+        ("HeaderTooLarge", 431, "invalid_http"),
+        ("UnsupportedEncoding", 415, "unsupported_encoding"),
+        ("ExpectationFailed", 417, "expectation_failed"),
         ("BodyTooLarge", 413, "body_too_large"),
         ("InternalError", 500, "internal_error"),
         ("ServerStopping", 503, "server_stopping"),
@@ -214,3 +219,11 @@ def test_the_table_of_errors(name: str, status: int, code: str) -> None:
 
     assert (error.status, error.payload()["code"]) == (status, code)
     assert error.payload()["type"].endswith("_error")
+
+
+def test_what_quotes_a_client_is_bounded() -> None:
+    """A name of 5 MB is not sent back whole, whatever field is to blame."""
+    name = "x" * 5_000_000
+    error = errors.InvalidRequest(f"There is no {name}.", param=f"a.{name}")
+
+    assert len(error_answer(error, "")[1]) < 5000

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.hdrs import SERVER
 from aiohttp.typedefs import Middleware
 
 from server.gateway import Gateway
@@ -11,7 +12,7 @@ from server.web.context import VISIT, Visit
 from .auth import require_api_key
 from .browsers import check_browser
 from .cors import add_cors_headers
-from .draining import close_when_draining
+from .draining import close_when_done
 from .errors import render_errors
 from .log import log_access
 from .request_id import HEADER, add_request_id, request_id
@@ -40,13 +41,15 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
         except KeyError:  # aiohttp has refused it by itself
             request[VISIT] = Visit(request_id(request), gateway)
         introduce(request, response)
-        close_when_draining(request, response)
+        close_when_done(request, response)
 
     return prepare
 
 
-def introduce(request: web.Request, response: web.StreamResponse) -> None:
+def introduce(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Say what the answer is to, and who may read it, unless that is done already."""
     if HEADER not in response.headers:
+        # aiohttp would tell its version, and Python's.
+        response.headers[SERVER] = "Interference"
         add_request_id(request, response)
         add_cors_headers(request, response)

@@ -2,8 +2,10 @@
 
 from hashlib import sha256
 from hmac import compare_digest
+from itertools import chain
 
 from aiohttp import web
+from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler, Middleware
 
 from server.config.settings import KeySettings
@@ -12,6 +14,9 @@ from server.gateway import Gateway
 from server.web.context import VISIT
 
 GUARDED = ("/v1/", "/api/")
+# As Anthropic's packages send a key, and Azure's. Clients that are logged in at a
+# vendor send the vendor's own token, too, as the bearer.
+KEY_HEADERS = ("X-API-Key", "API-Key")
 
 
 def require_api_key(gateway: Gateway) -> Middleware:
@@ -31,32 +36,44 @@ def _is_guarded(request: web.Request) -> bool:
     """Say whether it goes to the API; what is no route at all is judged by its path."""
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
-    return place.startswith(GUARDED)
+    return f"{place}/".startswith(GUARDED)
 
 
-def _given(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return request.headers.get("X-API-Key", "").strip()
+def _given(request: web.Request) -> list[str]:
+    """Return each key that comes with *request*, the likeliest first."""
+    headers = request.headers
+    bearers = [
+        token
+        for scheme, _, token in (
+            value.strip().partition(" ") for value in headers.getall(AUTHORIZATION, ())
+        )
+        if scheme.lower() == "bearer"
+    ]
+    others = (headers.getall(name, ()) for name in KEY_HEADERS)
+    return [key for k in chain(bearers, *others) if (key := k.strip())]
 
 
 def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings:
     given = _given(request)
     if not given:
         raise _refusal("No API key is given")
-    digest = sha256(given.encode("utf-8", "surrogateescape")).hexdigest()
     found = None
-    for key in known:  # all of them: the time taken tells nothing
-        if compare_digest(digest, key.sha256):
-            found = key
+    for token in reversed(given):  # all of them, and the first that is known counts
+        digest = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+        for key in known:  # all of them: the time taken tells nothing
+            if compare_digest(digest, key.sha256):
+                found = key
     if found is None:
-        raise _refusal("This API key is not known")
+        one = len(given) == 1
+        raise _refusal(
+            f"{'This API key is' if one else 'These API keys are'} not known"
+        )
     return found
 
 
 def _refusal(what: str) -> InvalidAPIKey:
     return InvalidAPIKey(
-        f"{what}. Send one as `Authorization: Bearer KEY` or `x-api-key: KEY`.",
+        f"{what}. Send one as `Authorization: Bearer KEY`,"
+        " `x-api-key: KEY` or `api-key: KEY`.",
         headers={"WWW-Authenticate": "Bearer"},
     )

@@ -16,7 +16,7 @@ METHODS = "GET, POST, DELETE, OPTIONS"
 PREFLIGHT_SECONDS = "600"
 
 
-def allowed_origin(request: web.Request) -> str | None:
+def allowed_origin(request: web.BaseRequest) -> str | None:
     """Return the request's Origin if the configuration allows it."""
     origin = request.headers.get("Origin")
     if origin is None:
@@ -47,7 +47,7 @@ def preflight_answer(request: web.Request) -> web.Response | None:
     return web.Response(status=204, headers=headers)
 
 
-def add_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+def add_cors_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Let the page read the answer."""
     response.headers.add("Vary", "Origin")
     if (origin := allowed_origin(request)) is not None:

@@ -1,10 +1,44 @@
-"""A server that stops asks its clients to come back over another connection."""
+"""When an answer is the last of its connection, which its head then says."""
 
-from aiohttp import web
+import asyncio
+from contextlib import suppress
 
-from server.web.context import VISIT
+from aiohttp import hdrs, web
+
+from server.web.context import VISIT, WAITS_TO_CONTINUE
+
+# Bytes of a body that nobody reads for which it is worth while to go on: they are read
+# to their end, and the connection takes the next request.
+WORTH_READING = 65_536
 
 
-def close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
+def close_when_done(request: web.Request, response: web.StreamResponse) -> None:
+    """Close when the server stops, and where a refused body would take too long."""
     if request[VISIT].gateway.drain.draining:
-        response.force_close()
+        close_after(response)
+    elif not request.content.is_eof():
+        length = request.content_length
+        if length is None or length > WORTH_READING or WAITS_TO_CONTINUE in request:
+            close_after(response)
+            half_close_when_done(request)
+
+
+def half_close_when_done(request: web.BaseRequest) -> None:
+    """
+    Show the end of the answer that this task makes, though its request goes on: to hang
+    up on who still sends would take the answer away from him.
+    """
+    task, transport = asyncio.current_task(), request.transport
+    if task is not None and transport is not None and transport.can_write_eof():
+        task.add_done_callback(lambda _: _half_close(transport))
+
+
+def _half_close(transport: asyncio.Transport) -> None:
+    if not transport.is_closing():
+        with suppress(OSError, RuntimeError):
+            transport.write_eof()
+
+
+def close_after(response: web.StreamResponse) -> None:
+    response.force_close()
+    response.headers[hdrs.CONNECTION] = "close"

@@ -16,8 +16,10 @@ from server.errors import (
     InvalidRequest,
     MethodNotAllowed,
     RouteNotFound,
+    bounded,
 )
-from server.web.context import VISIT
+from server.web.base_urls import wrong_base_url
+from server.web.context import REFUSAL, VISIT, RefusedRequest
 from server.wire.formats import error_shape
 
 log = structlog.get_logger(__name__)
@@ -26,6 +28,8 @@ log = structlog.get_logger(__name__)
 @web.middleware
 async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        if isinstance(request, RefusedRequest):
+            return error_response(request, request[REFUSAL])
         return await handler(request)
     except GatewayError as exc:
         return error_response(request, exc)
@@ -41,7 +45,9 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return error_response(request, internal_error(request, exc))
 
 
-def internal_error(request: web.Request, exc: Exception) -> InternalError:
+def internal_error(
+    request: web.BaseRequest, exc: BaseException | None
+) -> InternalError:
     """Log an exception that nobody foresaw; return what is told of it."""
     name = request[VISIT].id
     log.error("internal error", request_id=name, exc_info=exc)
@@ -50,7 +56,9 @@ def internal_error(request: web.Request, exc: Exception) -> InternalError:
     )
 
 
-def error_response(request: web.Request, error: GatewayError) -> web.Response:
+def error_response(request: web.BaseRequest, error: GatewayError) -> web.Response:
+    # Not the error itself, whose traceback knows the request: a reference cycle.
+    request[VISIT].error = error.cause, bounded(error.message)
     status, body = error_shape(request.path).answer(error, request[VISIT].id)
     return web.Response(
         status=status,
@@ -63,7 +71,10 @@ def error_response(request: web.Request, error: GatewayError) -> web.Response:
 def _translated(request: web.Request, exc: web.HTTPException) -> GatewayError:
     match exc:
         case web.HTTPNotFound():
-            return RouteNotFound(f"There is no {request.method} {request.path}.")
+            return RouteNotFound(
+                f"There is no {request.method} {request.path}."
+                f" {wrong_base_url(request)}"
+            )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(exc.allowed_methods))
             return MethodNotAllowed(

@@ -1,5 +1,6 @@
 """The access log: one line a request, after its answer's end, without what was said."""
 
+import re
 from time import perf_counter
 
 from aiohttp import web
@@ -14,6 +15,9 @@ from .request_id import request_id
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
+# What ends an error's first sentence in the log, and the longest one there.
+SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
+LONGEST = 300
 
 
 def log_access(gateway: Gateway) -> Middleware:
@@ -31,15 +35,16 @@ def log_access(gateway: Gateway) -> Middleware:
             return response
         finally:
             seconds = perf_counter() - started
-            log.write(_facts(request, visit, status, seconds))
+            log.write(facts(request, visit, status, seconds))
 
     return middleware
 
 
-def _facts(
-    request: web.Request, visit: Visit, status: int, seconds: float
+def facts(
+    request: web.BaseRequest, visit: Visit, status: int, seconds: float
 ) -> dict[str, object]:
-    facts: dict[str, object] = {
+    """Return what the log says of a request."""
+    line: dict[str, object] = {
         "method": request.method,
         "path": request.path,
         "status": status,
@@ -47,10 +52,17 @@ def _facts(
         "request_id": visit.id,
     }
     if visit.client is not None:
-        facts["key"] = visit.client.name
+        line["key"] = visit.client.name
+    if visit.error is not None:
+        line["code"], message = visit.error
+        line["error"] = _first_sentence(message)
     if visit.race is not None:
-        facts |= _story(visit.race)
-    return facts
+        line |= _story(visit.race)
+    return line
+
+
+def _first_sentence(message: str) -> str:
+    return SENTENCE.split(message, maxsplit=1)[0][:LONGEST]
 
 
 def _story(race: Course) -> dict[str, object]:

@@ -20,7 +20,7 @@ def request_id(request: web.BaseRequest) -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+def add_request_id(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Name the request in its answer."""
     response.headers[HEADER] = name = request[VISIT].id
     if (header := error_shape(request.path).id_header) is not None:

@@ -68,8 +68,13 @@ def document() -> JSONObject:
         "paths": {
             **below("/v1", RACED | catalog.PATHS | races.PATHS),
             **pages.PATHS,
+            **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
-            **of_providers("/api/{providers}/v1", messages.PATHS, "OfProvidersV1"),
+            **of_providers(
+                "/api/{providers}/v1",
+                messages.PATHS | catalog.MODELS,
+                "OfProvidersV1",
+            ),
         },
         "components": {
             "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in AREAS)]),

@@ -22,6 +22,13 @@ MODEL = record(
         "object": {"type": "string", "const": "model"},
         "created": COUNT,
         "owned_by": TEXT,
+        "type": {"type": "string", "const": "model"},
+        "display_name": TEXT,
+        "created_at": {
+            "description": "`created` in Anthropic's form.",
+            "type": "string",
+            "format": "date-time",
+        },
         "providers": {
             "description": "The ids of those that serve it.",
             "minItems": 1,
@@ -59,6 +66,9 @@ SCHEMAS: dict[str, Schema] = {
         {
             "object": {"type": "string", "const": "list"},
             "data": array(ref("Model")),
+            "has_more": {"type": "boolean", "const": False},
+            "first_id": {"type": ["string", "null"]},
+            "last_id": {"type": ["string", "null"]},
         }
     ),
     "Provider": record(PROVIDER),

@@ -6,7 +6,9 @@ from .records import Schema, ref
 from .shared import (
     ANYONE,
     JSON_TYPE,
+    KEYS,
     OF_ALL,
+    OF_API,
     TEXT,
     answer,
     errors,
@@ -16,7 +18,17 @@ from .shared import (
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}
-SCHEMAS: dict[str, Schema] = {"Status": record({"status": TEXT})}
+SCHEMAS: dict[str, Schema] = {
+    "Status": record({"status": TEXT}),
+    "Server": record(
+        {
+            "object": {"type": "string", "const": "server"},
+            "name": TEXT,
+            "openai_base_url": TEXT,
+            "anthropic_base_url": TEXT,
+        }
+    ),
+}
 # What a file is answered with besides the whole of it, to who asks with conditions.
 OF_FILES = {
     "304": answer("The client has it."),
@@ -50,8 +62,39 @@ def files(name: str, summary: str, *media_types: str) -> JSONObject:
     return {**made, "responses": {**made["responses"], **OF_FILES}}
 
 
+def bases(providers: JSONObject) -> JSONObject:
+    """Return the base URLs, which clients try, with the parameter *providers*."""
+    made: JSONObject = {}
+    for number, path in enumerate(BASES):
+        probe = operation(
+            f"showBase{number}", "A base URL", _200=answer("What is here.", SERVER)
+        )
+        probe["security"] = KEYS
+        probe["responses"] |= errors((*OF_API, 404))
+        parameters = [providers] if "{" in path else []
+        made[path] = {"parameters": parameters, "get": probe}
+    return made
+
+
+BASES = (
+    "/v1",
+    "/v1/",
+    "/api/{providers}",
+    "/api/{providers}/",
+    "/api/{providers}/v1",
+    "/api/{providers}/v1/",
+)
+SERVER = in_json(ref("Server"))
 STATUS = in_json(ref("Status"))
 PATHS: JSONObject = {
+    "/": {
+        "get": operation(
+            "showServer",
+            "What this is",
+            _200=answer("Where clients find it.", SERVER),
+            _302=answer("The page, for browsers."),
+        )
+    },
     "/healthz": {
         "get": operation(
             "isAlive", "Is the process alive?", _200=answer("It is.", STATUS)

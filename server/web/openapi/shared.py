@@ -14,7 +14,12 @@ EVENTS = "text/event-stream"
 
 ANYONE: list[JSONObject] = []
 # The empty one: a server without keys lets anyone in.
-KEYS: list[JSONObject] = [{"bearer": []}, {"x-api-key": []}, {}]
+KEYS: list[JSONObject] = [
+    {"bearer": []},
+    {"x-api-key": []},
+    {"api-key": []},
+    {},
+]
 SECURITY_SCHEMES = {
     "bearer": {
         "type": "http",
@@ -27,6 +32,12 @@ SECURITY_SCHEMES = {
         "name": "x-api-key",
         "description": "The same key, as Anthropic's clients send it.",
     },
+    "api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "api-key",
+        "description": "The same key, as Azure's clients send it.",
+    },
 }
 
 # Why a request is answered with an error, by the status.
@@ -38,6 +49,7 @@ ERRORS = {
     " foreign host name, was refused.",
     404: "There is no such thing here: a provider, a model, or what the path names.",
     413: "The body is larger than `max_body_bytes`, or than an upstream takes.",
+    415: "The body has a content encoding that is not known here.",
     422: "All racers have refused the request with this status.",
     429: "All racers have asked to be left alone for a while.",
     500: "The server failed. Its log has more, under the request's id.",
@@ -49,8 +61,8 @@ ERRORS = {
 # What each of a family of routes may answer besides what it is asked for.
 OF_ALL = (403, 500)
 OF_API = (401, *OF_ALL)
-OF_RACE = (400, *OF_API, 404, 413, 422, 429, 502, 503, 504)
-OF_MESSAGES = (400, *OF_API, 404, 413, 429, 504, 529)
+OF_RACE = (400, *OF_API, 404, 413, 415, 422, 429, 502, 503, 504)
+OF_MESSAGES = (400, *OF_API, 404, 413, 415, 429, 504, 529)
 
 TEXT: Schema = {"type": "string"}
 HEADERS: JSONObject = {
@@ -91,7 +103,7 @@ OF_ERRORS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After", "X-Should-Retry", "Server-Timing"),
     **dict.fromkeys(
-        (400, 404, 413, 422, 502, 504), ("X-Should-Retry", "Server-Timing")
+        (400, 404, 413, 415, 422, 502, 504), ("X-Should-Retry", "Server-Timing")
     ),
     **dict.fromkeys((500, 503, 529), ("Server-Timing",)),
 }

@@ -1,5 +1,6 @@
 """The routes: parse, call, answer."""
 
+from .bases import routes as bases
 from .chat import routes as chat
 from .completions import routes as completions
 from .docs import routes as docs
@@ -14,6 +15,7 @@ from .responses import routes as responses
 from .tasks import routes as tasks
 
 __all__ = [
+    "bases",
     "chat",
     "completions",
     "docs",

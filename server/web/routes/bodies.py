@@ -1,24 +1,102 @@
-"""The bodies of requests."""
+"""The bodies of requests: read within bounds, and unpacked if they are compressed."""
 
-from aiohttp import web
+from aiohttp import StreamReader, hdrs, web
 
-from server.errors import InvalidRequest
+from server.errors import BodyTooLarge, MalformedHTTP, UnsupportedEncoding
+from server.web.context import WAITS_TO_CONTINUE
+from server.web.unpacking import ENCODINGS, unpacked
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Names of the same encodings that RFC 9110 (8.4.1) keeps for old clients' sake.
+OLD_NAMES = {"x-gzip": "gzip"}
 
 
 async def body_of(request: web.Request) -> bytes:
     """
-    Return a request's body; raises HTTPRequestEntityTooLarge, and InvalidRequest if it
-    is not compressed in the way that its head says.
+    Return a request's body, unpacked.
 
-    Most have come with their heads: those are taken as they are, past the steps in
-    which aiohttp waits for the others.
+    Raises BodyTooLarge, also if its head already says so; UnsupportedEncoding; and
+    InvalidRequest if the body is not what its head says.
+
+    Most have come with their heads, and are not compressed: those are taken as they
+    are, past the steps in which aiohttp waits for the others.
     """
     content = request.content
+    if hdrs.CONTENT_ENCODING in request.headers or not content.is_eof():
+        return await _read(request)
+    if content.total_bytes > request.client_max_size:
+        raise _too_large(request)
     try:
-        if content.is_eof() and content.total_bytes <= request.client_max_size:
-            return content.read_nowait()
-        return await request.read()
+        return content.read_nowait()
     except web.RequestPayloadError as exc:
-        raise InvalidRequest(
-            "The request body is not what its 'Content-Encoding' says."
-        ) from exc
+        raise _broken() from exc
+
+
+async def unpack_form(request: web.Request) -> None:
+    """Put a compressed body's content in its place, for aiohttp to read a form of."""
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        _check_length(request)
+        await _ask_for_body(request)
+        return
+    content = await _read(request)
+    form = StreamReader(request.protocol, limit=len(content) + 1)
+    form.feed_data(content)
+    form.feed_eof()
+    request._payload = form  # noqa: SLF001 - there is no other way to its forms
+
+
+async def _read(request: web.Request) -> bytes:
+    encoding = _encoding(request)
+    _check_length(request)
+    await _ask_for_body(request)
+    try:
+        body = await request.read()
+    except web.RequestPayloadError as exc:
+        raise _broken() from exc
+    except web.HTTPRequestEntityTooLarge as exc:
+        raise _too_large(request) from exc
+    if encoding is None:
+        return body
+    return await unpacked(body, encoding, request.client_max_size)
+
+
+def _encoding(request: web.Request) -> str | None:
+    """Return how the body is compressed; None: it is not."""
+    told = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
+    names = [name.strip().lower() for name in told.split(",")]
+    names = [OLD_NAMES.get(n, n) for n in names if n not in {"", "identity"}]
+    if not names:
+        return None
+    if len(names) > 1 or names[0] not in ENCODINGS:
+        raise UnsupportedEncoding(
+            "The request body has a content encoding that is not known here. Send it"
+            f" as it is, or in one of {', '.join(ENCODINGS)}.",
+            headers={"Accept-Encoding": ", ".join(ENCODINGS)},
+        )
+    return names[0]
+
+
+def _check_length(request: web.Request) -> None:
+    if (request.content_length or 0) > request.client_max_size:
+        raise _too_large(request)
+
+
+async def _ask_for_body(request: web.Request) -> None:
+    """Let a client go on that waits to hear whether its head is taken."""
+    if WAITS_TO_CONTINUE in request and not request.content.is_eof():
+        await request.writer.write(CONTINUE)
+        # It counts what was sent of the answer, of which this is no part.
+        request.writer.output_size = 0
+
+
+def _too_large(request: web.Request) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The request body is larger than {request.client_max_size} bytes."
+    )
+
+
+def _broken() -> MalformedHTTP:
+    return MalformedHTTP(
+        "The chunks of the request body are malformed.",
+        headers={hdrs.CONNECTION: "close"},  # where the next request begins, is lost
+    )

@@ -1,4 +1,4 @@
-"""The models: OpenAI's list, each with the ids of the providers that serve it."""
+"""The models: one list for OpenAI's clients and Anthropic's, and who serves each."""
 
 from collections.abc import Mapping
 
@@ -12,12 +12,23 @@ from .paths import providers_in_path
 
 routes = web.RouteTableDef()
 
+# `created`, 0, as Anthropic's clients read it: nobody says when models were made.
+UNKNOWN = "1970-01-01T00:00:00Z"
+
 
 @routes.get("/models")
 async def list_models(request: web.Request) -> web.Response:
     models = _models(request)
-    data = [_payload(name, ids) for name, ids in models.items()]
-    return _json({"object": "list", "data": data})
+    names = list(models)
+    return _json(
+        {
+            "object": "list",
+            "data": [_payload(name, models[name]) for name in names],
+            "has_more": False,
+            "first_id": names[0] if names else None,
+            "last_id": names[-1] if names else None,
+        }
+    )
 
 
 @routes.get("/models/{id:.+}")
@@ -43,6 +54,9 @@ def _payload(name: str, providers: list[str]) -> dict[str, object]:
         "object": "model",
         "created": 0,
         "owned_by": providers[0],
+        "type": "model",
+        "display_name": name,
+        "created_at": UNKNOWN,
         "providers": providers,
     }
 

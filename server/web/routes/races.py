@@ -3,6 +3,7 @@
 import re
 
 from aiohttp import web
+from aiohttp.hdrs import METH_HEAD
 
 from server.errors import InvalidRequest, RouteNotFound
 from server.record.log import REMEMBERED
@@ -26,6 +27,8 @@ async def list_races(request: web.Request) -> web.Response:
 @routes.get("/races/events")
 async def stream_races(request: web.Request) -> web.StreamResponse:
     """Send each race as it ends; a client that stops reading is left in the end."""
+    if request.method == METH_HEAD:  # which would wait for a body without an end
+        return web.Response(content_type="text/event-stream")
     gateway = request[VISIT].gateway
     ping_interval = gateway.config.server.ping_interval
     response = EventStream(request, ping_interval=ping_interval)

@@ -11,7 +11,7 @@ from server.racing.lineup import Selection
 from server.web.answering import race_task
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
-from .bodies import body_of
+from .bodies import body_of, unpack_form
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
@@ -49,6 +49,7 @@ async def create_transcription(request: web.Request) -> web.Response:
 
 async def _form(request: web.Request) -> Form:
     """Return the fields of the body; raises InvalidRequest if they can't be read."""
+    await unpack_form(request)
     try:
         return await request.post()
     except (web.HTTPException, OSError):

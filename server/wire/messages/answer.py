@@ -1,6 +1,7 @@
 """Answers of Anthropic's Messages API: streams of events, and whole messages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import orjson
 from attrs import define, field
@@ -8,6 +9,7 @@ from attrs import define, field
 from providers import (
     MESSAGES,
     ChatPiece,
+    ChatRequest,
     NativeEvent,
     ProviderProtocolError,
     chunks_of,
@@ -17,6 +19,7 @@ from server.wire.bound import AnswerSize
 from server.wire.format import Rendering
 from server.wire.frames import event_frame
 
+from .count import estimate
 from .errors import error_frame
 from .events import MessageEvent
 from .passing import Passing
@@ -27,18 +30,25 @@ Event = MessageEvent | JSONObject | NativeEvent
 
 @define(eq=False)
 class MessageEvents:
-    """An answer's events: passed on or translated, as its first chunk allows."""
+    """
+    An answer's events: passed on or translated, as its first chunk allows. *estimate*
+    guesses the tokens of the request, for where the upstream does not count them.
+    """
 
     provider: str
     model: str
+    estimate: Callable[[], int]
     _source: Passing | Translating | None = field(default=None, init=False)
 
     def of(self, pieces: Iterable[ChatPiece]) -> Iterator[Event]:
         for chunk in chunks_of(pieces):
             if self._source is None:
                 passes = any(event.format == MESSAGES for event in chunk.native)
-                source = Passing if passes else Translating
-                self._source = source(self.provider, self.model)
+                self._source = (
+                    Passing(self.provider, self.model)
+                    if passes
+                    else Translating(self.provider, self.model, self.estimate)
+                )
             yield from self._source.events(chunk)
 
     def end(self) -> Iterable[Event]:
@@ -154,8 +164,12 @@ def _frame(event: Event) -> bytes:
     return event_frame(event["type"], orjson.dumps(event))
 
 
+def _events(request: ChatRequest, provider: str, model: str) -> MessageEvents:
+    return MessageEvents(provider, model, partial(estimate, request))
+
+
 RENDERING = Rendering(
-    stream=lambda _, provider, model: MessagesStream(MessageEvents(provider, model)),
-    answer=lambda _, provider, model: MessagesAnswer(MessageEvents(provider, model)),
+    stream=lambda *facts: MessagesStream(_events(*facts)),
+    answer=lambda *facts: MessagesAnswer(_events(*facts)),
     error_frame=error_frame,
 )

@@ -11,6 +11,7 @@ from server.wire.errors import ErrorShape
 from server.wire.frames import event_frame
 
 from .events import MessageEvent
+from .full import full_context
 
 # Anthropic's own status for "too much to do".
 OVERLOADED = 529
@@ -61,6 +62,8 @@ def error_answer(error: GatewayError, request_id: str) -> tuple[int, bytes]:
 
 
 def status_of(error: GatewayError) -> int:
+    if full_context(error):
+        return HTTPStatus.BAD_REQUEST
     match error:
         case StreamInterrupted():
             losses: Sequence[Loss] = (error.loss,)
@@ -74,6 +77,9 @@ def status_of(error: GatewayError) -> int:
 
 def error_object(error: GatewayError) -> ErrorPayload:
     """Return the error as it stands under `error`: with what all errors here have."""
+    if message := full_context(error):
+        refused = TYPES[HTTPStatus.BAD_REQUEST]
+        return {**error.payload(), "type": refused, "message": message}
     return {**error.payload(), "type": _type(error)}
 
 

@@ -73,10 +73,8 @@ def message_start(provider: str, model: str) -> MessagePayload:
     }
 
 
-def usage_payload(usage: Usage | None) -> MessageUsage:
+def usage_payload(usage: Usage) -> MessageUsage:
     """Count as Anthropic does: what was read from a cache is no input token."""
-    if usage is None:
-        return {"input_tokens": 0, "output_tokens": 0}
     prompt = usage.extra.get("prompt_tokens_details")
     completion = usage.extra.get("completion_tokens_details")
     read = _count(prompt, "cached_tokens")

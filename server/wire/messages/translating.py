@@ -1,7 +1,8 @@
 """Chunks as the events of Anthropic's Messages API, block after block."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from math import ceil
 from typing import Literal
 
 from attrs import define, field
@@ -11,7 +12,8 @@ from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.ordering import Ordering, is_whole_object
 
-from .events import MessageEvent, message_start, usage_payload
+from .count import BYTES_PER_TOKEN
+from .events import MessageEvent, MessageUsage, message_start, usage_payload
 
 BlockKind = Literal["thinking", "text", "tool_use"]
 STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
@@ -58,15 +60,18 @@ class Translating:
     """
     Makes the events that say what chunks say.
 
-    Of several choices, it shows the first; nothing follows its finish.
+    Of several choices, it shows the first; nothing follows its finish. *estimate*
+    guesses the tokens of the request.
     """
 
     provider: str
     model: str
+    estimate: Callable[[], int]
     _order: Ordering[ContentBlock, str] = field(factory=Ordering, init=False)
     _last: ContentBlock | None = field(default=None, init=False)
     _calls: dict[int, ContentBlock] = field(factory=dict, init=False)
     _size: AnswerSize = field(factory=AnswerSize, init=False)
+    _length: int = field(default=0, init=False)
     _started: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
     _finish_reason: str | None = field(default=None, init=False)
@@ -90,9 +95,17 @@ class Translating:
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": self._stop_reason(), "stop_sequence": None},
-            "usage": usage_payload(self._usage),
+            "usage": self._usage_payload(),
         }
         yield {"type": "message_stop"}
+
+    def _usage_payload(self) -> MessageUsage:
+        """Return the count, or else a guess: clients compact conversations by it."""
+        usage = self._usage
+        if usage is not None and usage.prompt_tokens + usage.completion_tokens:
+            return usage_payload(usage)
+        tokens = ceil(self._length / BYTES_PER_TOKEN)
+        return {"input_tokens": self.estimate(), "output_tokens": tokens}
 
     def _take(self, delta: Delta) -> None:
         if delta.reasoning_content:
@@ -108,6 +121,7 @@ class Translating:
         block = self._last
         if block is None or block.kind != kind:
             block = self._new(kind)
+        self._length += len(text)
         self._order.add(block, text)
         if block is not self._order.first:
             self._size.grow(len(text))  # it is kept until its turn comes
@@ -123,6 +137,7 @@ class Translating:
         block.name = block.name or call.name or ""
         if call.arguments:
             block.arguments.append(call.arguments)
+            self._length += len(call.arguments)
             self._order.add(block, call.arguments)
             self._size.grow(len(call.arguments))
 

@@ -40,6 +40,7 @@ from server.errors import (
     StreamInterrupted,
 )
 from server.wire.messages.answer import RENDERING
+from server.wire.messages.count import estimate
 from server.wire.messages.errors import error_answer, error_frame
 from server.wire.messages.request import parse
 from tests.rig import anthropic_events
@@ -214,12 +215,16 @@ def test_whole_message() -> None:
 
 
 def test_what_the_upstream_does_not_say() -> None:
-    """An answer has a usage, and the model that was asked for, also without any."""
+    """An answer has a usage, a guess if nobody tells it, and the model asked for."""
     events = streamed([Chunk(choices=(Choice(delta=Delta(content="Hi")),)), STOP])
 
     assert events[0]["message"]["model"] == "asked"
-    assert events[-2]["usage"] == STARTED
-    assert whole([say("Hi"), STOP])["usage"] == STARTED
+    guessed = events[-2]["usage"]
+    assert guessed == {"input_tokens": estimate(REQUEST), "output_tokens": 1}
+    assert guessed["input_tokens"] > 0
+    assert whole([say("Hi"), STOP])["usage"] == guessed
+    told_nothing = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+    assert whole([say("Hi"), STOP, Chunk(usage=told_nothing)])["usage"] == guessed
 
 
 @pytest.mark.parametrize(

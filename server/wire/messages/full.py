@@ -1,0 +1,38 @@
+"""A full context in the words by which Anthropic's clients know that it is one."""
+
+import re
+
+from providers import ProviderError, ProviderRefusedRequest
+from server.errors import GatewayError, NobodyWon, StreamInterrupted
+
+WORDS = "prompt is too long"
+# What a prompt is made up of, and how large it and the context are.
+PARTS = re.compile(r"\([^()]*\bin the\b[^()]*\)")
+NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?:,\d{3})+|\d{3,9})(?!\w)")
+
+
+def full_context(error: GatewayError) -> str | None:
+    """
+    Return what is told of *error* if it is that the prompt has no room: with the tokens
+    that it has and may have, where the upstream told both.
+    """
+    words = _upstreams_words(error)
+    if words is None or words.startswith(WORDS):
+        return words
+    sizes = {int(n.replace(",", "")) for n in NUMBER.findall(PARTS.sub("", words))}
+    if len(sizes) == 2:  # noqa: PLR2004 - what there is, and what there may be
+        return f"{WORDS}: {max(sizes)} tokens > {min(sizes)} maximum"
+    return f"{WORDS}: {words}"
+
+
+def _upstreams_words(error: GatewayError) -> str | None:
+    match error:
+        case NobodyWon(too_long=True):
+            return error.losses[0].error.message
+        case StreamInterrupted() if _is_full(error.loss.error):
+            return error.loss.error.message
+    return None
+
+
+def _is_full(error: ProviderError) -> bool:
+    return isinstance(error, ProviderRefusedRequest) and error.too_long
