@@ -169,7 +169,7 @@ class ChatStream:
             find = self._to_token
         pieces, broken = self._decode(data, find)
         self._follow(pieces)
-        if broken is not None and self._finished_at is None:
+        if broken is not None and not self._is_whole:
             if begun:
                 self._arrived(pieces)
             else:
@@ -190,11 +190,16 @@ class ChatStream:
             self._follow(pieces)
             self._arrived(pieces)
             self._end(broken)
-        elif self._finished_at is not None:
+        elif self._is_whole:
             self._arrived(self._rest())
             self._end(None)
         else:
             self._end(self._what_broke(error))
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether what breaks from now on breaks nothing of the answer."""
+        return self._finished_at is not None and self._dialect.finished
 
     async def _open(self) -> None:
         if problem := self._provider.problem():
@@ -334,6 +339,7 @@ class ChatStream:
     def _follow(self, pieces: Pieces) -> None:
         """Note how far the answer is, since that decides how long it may take."""
         changed, attempt, alike = False, self.attempt, True
+        said = attempt.tokens
         for piece in pieces:
             attempt.chunks += piece.count
             if piece.has_token:
@@ -343,7 +349,9 @@ class ChatStream:
             return  # it just goes on
         if not self._spoke and attempt.tokens:
             self._spoke = changed = True  # silence counts, not the first token
-        if self._spoke and self._finished_at is None and self._dialect.finished:
+        # Text after a finish reason means that it goes on, so its last words may yet.
+        goes_on = self._finished_at is None or attempt.tokens > said
+        if self._spoke and goes_on and self._dialect.finished:
             self._finished_at, changed = self._heard_at, True
         if changed and not self._dialect.done:
             self._watch()

@@ -86,3 +86,8 @@ def _by_meaning(letters: str, said: str) -> Ending:
     if CALLS.search(letters):
         return Ending("tool_calls")
     return Ending("stop", None if ENDED.search(letters) else said)
+
+
+def is_filter(word: Any) -> bool:
+    """Whether a *word* means that content was not let pass."""
+    return bool(FILTERED.search(NO_LETTERS.sub("", str(word).lower())))
