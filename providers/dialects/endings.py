@@ -71,7 +71,7 @@ class Endings:
         """Return what of a *chunk* does not wait for the end, if there is anything."""
         if any(choice.finish_reason for choice in chunk.choices):
             self.frame = chunk
-        said = [c for c in chunk.choices if c.delta is not NO_DELTA or c.logprobs]
+        said = [c for c in chunk.choices if c.delta != NO_DELTA or c.logprobs]
         if not (said or chunk.native):
             if chunk.extra and chunk is not self.frame:
                 extra = {**self.frame.extra, **chunk.extra}

@@ -36,6 +36,7 @@ OBJECTS = frozenset(("args", "input", "arguments"))
 # Of the objects around a text, what says which text it is.
 SKELETON = ("type", "index", "thought")
 ALONE = "\ufffd"
+HALVES = "half of a surrogate pair"
 HIGH = re.compile("[\ud800-\udbff]").match
 
 
@@ -60,9 +61,9 @@ class TolerantJSON:
         """
         try:
             value = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            value = json.loads(data, parse_constant=_no_constant)
-            note(self.notes, "half of a surrogate pair")
+        except orjson.JSONDecodeError as exc:
+            value = _tolerant(data, exc)
+            note(self.notes, HALVES)
             value = self._mended_all(value, whole=whole)
         else:
             if self.pending:
@@ -161,6 +162,14 @@ def _skeleton(around: tuple[Any, ...]) -> dict[str, Any]:
     for name, said in reversed(around):
         event = [event] if name is None else {**said, name: event}
     return dict(event)
+
+
+def _tolerant(data: bytes, refusal: orjson.JSONDecodeError) -> Any:
+    """Parse what the fast parser has refused; raises its *refusal* if it is no JSON."""
+    try:
+        return json.loads(data, parse_constant=_no_constant)
+    except ValueError:
+        raise refusal from None
 
 
 def _no_constant(name: str) -> Any:
