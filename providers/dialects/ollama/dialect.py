@@ -32,6 +32,9 @@ from .request import chat_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
 
+# The words for no answer: the model is there now, or gone.
+LOADED = ("load", "unload")
+
 
 @define
 class Ollama:
@@ -136,8 +139,8 @@ class Ollama:
     def _ending(self, payload: Mapping[str, Any]) -> Ending:
         """Read the reason to end; Ollama has `stop` for calls as well."""
         word = payload.get("done_reason")
-        ending = read_ending(word) or Ending("stop")
-        self.sound_end = word != "load"  # no answer: the model is there now
+        self.sound_end = word not in LOADED
+        ending = (self.sound_end and read_ending(word)) or Ending("stop")
         if ending.native:
             note(self.notes, f"finish reason '{ending.native}' read as stop")
         return Ending("tool_calls") if self._calls and ending.reason == "stop" else ending

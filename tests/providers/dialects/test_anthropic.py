@@ -145,11 +145,13 @@ ANSWERS: dict[str, list[Chunk]] = {
         STOP,
     ],
     "refusal.sse": [
-        chunk(refusal="I can't help with that.", finish="content_filter"),
+        chunk(refusal="I can't help with that."),
+        chunk(finish="content_filter"),
     ],
     "refusal_unexplained.sse": [
         HI,
-        chunk(refusal="The model refused.", finish="content_filter"),
+        chunk(refusal="The model refused."),
+        chunk(finish="content_filter"),
     ],
     "usage.sse": [
         HI,
