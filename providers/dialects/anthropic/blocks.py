@@ -39,6 +39,8 @@ class BlockOrder:
                 return self._stop(event)
             case "message_delta" if (event.get("delta") or {}).get("stop_reason"):
                 return [*self.stops(), event]
+            case "message_stop":
+                return [*self.stops(), event]
         return [event]
 
     def stops(self) -> list[Event]:

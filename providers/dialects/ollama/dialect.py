@@ -97,9 +97,9 @@ class Ollama:
             yield self._chunk(payload)
 
     def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
-        # A good line has a `message` too, an object.
-        said = payload.get("error") or not isinstance(payload.get("message"), Mapping)
-        if said and (error := error_in(payload)):
+        # Not error_in alone: a good line has a `message` too.
+        failed = payload.get("error") or payload.get("message") is None
+        if failed and (error := error_in(payload)):
             raise error
         message = payload.get("message") or NOTHING
         delta = Delta(
