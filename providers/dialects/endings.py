@@ -22,7 +22,7 @@ class Endings:
 
     *frame* is the last chunk with such a reason, which the closing chunk repeats.
     *broken*: an error came, so no reason counts. *unsaid*: a choice was closed without
-    a reason of its own.
+    a reason of its own. *over*: what follows was kept back for the end.
     """
 
     notes: list[str]
@@ -32,6 +32,7 @@ class Endings:
     frame: Chunk = field(factory=Chunk, init=False)
     broken: bool = field(default=False, init=False)
     unsaid: bool = field(default=False, init=False)
+    over: bool = field(default=False, init=False)
 
     @property
     def finished(self) -> bool:
@@ -51,7 +52,7 @@ class Endings:
 
     def go_on(self, index: int, delta: Delta) -> None:
         """Take in that the choice *index* says more after its reason to end."""
-        if not delta.has_token:
+        if self.over or not delta.has_token:
             return
         note(self.notes, "finish reason before the end")
         if delta.tool_calls:

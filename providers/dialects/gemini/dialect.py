@@ -41,6 +41,8 @@ from providers.settings import ProviderSettings
 from .request import content_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+
+
 @define
 class Gemini:
     """One generation: asked for as a stream, read as what comes."""
@@ -123,6 +125,7 @@ class Gemini:
 
     def _closing(self) -> Iterator[Chunk]:
         """Yield what was kept back for the answer's end."""
+        self._ends.over = True
         for event in self._json.rest():
             yield from self._event(event)
         if (last := self._ends.closing({})) is not None:

@@ -143,7 +143,9 @@ class Ollama:
         ending = (self.sound_end and read_ending(word)) or Ending("stop")
         if ending.native:
             note(self.notes, f"finish reason '{ending.native}' read as stop")
-        return Ending("tool_calls") if self._calls and ending.reason == "stop" else ending
+        return (
+            Ending("tool_calls") if self._calls and ending.reason == "stop" else ending
+        )
 
 
 def _text(message: Mapping[str, Any], name: str) -> str | None:

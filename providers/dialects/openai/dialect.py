@@ -234,6 +234,7 @@ class OpenAI:
 
     def _closing(self) -> Iterator[Chunk]:
         """Yield what was kept back for the answer's end."""
+        self._ends.over = True
         for event in self._json.rest():
             if (chunk := self._ends.without_end(self._chunk(event))) is not None:
                 yield chunk

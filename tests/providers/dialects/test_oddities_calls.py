@@ -38,7 +38,8 @@ STREAMS = {
         BOTH,
     ),
     "name in pieces": (
-        calls(tool(0, "k1", "wea")) + calls(tool(0, None, "ther"))
+        calls(tool(0, "k1", "wea"))
+        + calls(tool(0, None, "ther"))
         + calls(tool(0, None, None, "{}")),
         [("weather", "{}")],
     ),
@@ -85,7 +86,9 @@ STREAMS = {
 def test_streams(body: bytes, made: list[tuple[str, str]], size: int) -> None:
     """Each call has its own number, name, arguments that parse, and an id of its own."""
     found = answer(body + END, size)
-    pieces = [c for each in found.chunks for t in each.choices for c in t.delta.tool_calls]
+    pieces = [
+        c for each in found.chunks for t in each.choices for c in t.delta.tool_calls
+    ]
 
     assert found.calls == made
     assert all(isinstance(json.loads(arguments), dict) for _, arguments in found.calls)
