@@ -193,7 +193,7 @@ def _data(event: bytes) -> bytes:
     lines, failed = [], False
     for line in event.split(b"\n"):
         name, _, value = line.partition(b":")
-        if name == b"data" or name == b"error":  # old llama.cpp's
+        if name in {b"data", b"error"}:  # old llama.cpp's
             lines.append(value.removeprefix(b" "))
         failed = failed or name == b"error" or (name, value.strip()) == FAILED
     data = b"\n".join(lines)

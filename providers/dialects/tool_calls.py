@@ -104,20 +104,11 @@ class CallPieces:
     def _going_on(self, piece: ToolCallDelta, index: int | None) -> _OpenCall | None:
         """Return the call that *piece* goes on with; None if it begins one."""
         call = self._open_at(piece, index)
-        if call is None or not _name(piece):
+        if call is None or not _name(piece) or _continues(call, piece, index):
             return call
-        if index is None and not (piece.id and piece.id == call.id):
-            if not piece.id and not call.name and not call.pieces:
-                return call  # its id came in a piece of its own
-            return self._another(None)
-        if piece.id and piece.id != call.id:
-            if call.id or call.pieces:
-                return self._another("call index reused")
-            return call
-        return self._another("call index reused") if _repeats(call, piece) else call
-
-    def _another(self, why: str | None) -> None:
-        note(self.notes, why or "call without an index")
+        reused = index is not None
+        note(self.notes, "call index reused" if reused else "call without an index")
+        return None
 
     def _open_at(self, piece: ToolCallDelta, index: int | None) -> _OpenCall | None:
         last = self._calls[-1] if self._calls else None
@@ -198,6 +189,17 @@ def _name(piece: ToolCallDelta) -> str:
         return piece.name
     custom = piece.extra.get("custom")
     return str(custom.get("name") or "") if isinstance(custom, Mapping) else ""
+
+
+def _continues(call: _OpenCall, piece: ToolCallDelta, index: int | None) -> bool:
+    """Say whether a piece with a name is one of *call*, which is open at its index."""
+    if not (call.name or call.pieces):
+        return index is not None or not (piece.id and call.id) or piece.id == call.id
+    if index is None and not piece.id:
+        return False
+    if piece.id and piece.id != call.id and (call.id or call.pieces):
+        return False
+    return not _repeats(call, piece)
 
 
 def _repeats(call: _OpenCall, piece: ToolCallDelta) -> bool:

@@ -246,7 +246,7 @@ def _filtered(message: str, reason: str) -> ProviderError:
     return ProviderRefusedRequest(message, status=400, upstream_code=reason)
 
 
-def _muted(reason: str, message: str | None) -> ProviderError:
+def _muted(reason: Any, message: str | None) -> ProviderError:
     """Make the error for an answer that ends for *reason* with nothing said."""
     said = f": {message}" if message else ""
     text = f"it said nothing and gave the finishReason {reason}{said}"

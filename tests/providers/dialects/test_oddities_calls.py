@@ -1,6 +1,7 @@
 """Tool calls that upstreams number, name or identify badly."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,9 @@ def test_notes() -> None:
 
 def test_gemini_ids() -> None:
     """Two calls of Gemini's never have one id, and one without an id gets one."""
-    parts = [{"functionCall": {"name": n, "args": {}, "id": "f"}} for n in ("a", "b")]
+    parts: list[Any] = [
+        {"functionCall": {"name": n, "args": {}, "id": "f"}} for n in ("a", "b")
+    ]
     parts.append({"functionCall": {"name": "c"}})
     reply = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
     found = answer(json.dumps(reply).encode(), 1, "gemini")

@@ -119,10 +119,21 @@ MEANINGS = {
     "content_filter": "content_filter SAFETY sensitive RECITATION BLOCKLIST SPII "
     "PROHIBITED_CONTENT LANGUAGE IMAGE_SAFETY MODEL_ARMOR refusal guardrail_intervened",
 }
-BROKEN = (
-    "error ERROR abort aborted failed cancelled interrupted network_error timeout "
-    "insufficient_system_resource overloaded malformed_tool_use MALFORMED_FUNCTION_CALL"
-).split()
+BROKEN = [
+    "error",
+    "ERROR",
+    "abort",
+    "aborted",
+    "failed",
+    "cancelled",
+    "interrupted",
+    "network_error",
+    "timeout",
+    "insufficient_system_resource",
+    "overloaded",
+    "malformed_tool_use",
+    "MALFORMED_FUNCTION_CALL",
+]
 WORDS = [(word, ours) for ours, words in MEANINGS.items() for word in words.split()]
 
 

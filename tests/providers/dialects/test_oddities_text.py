@@ -93,8 +93,10 @@ def test_halves_in_arguments() -> None:
         ),
         (
             "gemini",
-            b'[{"candidates":[{"content":{"parts":[{"text":"\\ud83d"}]}}]},'
-            b'{"candidates":[{"content":{"parts":[{"text":"!"}]},"finishReason":"STOP"}]}]',
+            (
+                b'[{"candidates":[{"content":{"parts":[{"text":"\\ud83d"}]}}]},'
+                b'{"candidates":[{"content":{"parts":[{"text":"!"}]},"finishReason":"STOP"}]}]'
+            ),
         ),
         (
             "ollama",
