@@ -96,20 +96,24 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
 
     *status* is the one that the answer has, unless it is an answer in good order.
     """
-    if type(payload) is dict and not payload.get("error"):
-        if payload.get("choices") is not None:
-            return None  # nearly all
-        if _succeeded(payload):
-            return None
+    if (
+        type(payload) is dict
+        and not payload.get("error")
+        and (payload.get("choices") is not None or _succeeded(payload))
+    ):
+        return None  # nearly all
     if isinstance(payload, list):
         return error_in(payload[0], status) if payload else None
-    if not isinstance(payload, Mapping):
-        return None
-    error: Any = payload.get("error")
-    if not error:
-        error = payload if _message(payload) else None
-    if not error:
-        return None
+    error: Any = _error_object(payload) if isinstance(payload, Mapping) else None
+    return _made(error, payload, status) if error else None
+
+
+def _error_object(payload: Mapping[str, Any]) -> Any:
+    return payload.get("error") or (payload if _message(payload) else None)
+
+
+def _made(error: Any, payload: Mapping[str, Any], status: int | None) -> ProviderError:
+    """Make the error that *error* stands for, a part of *payload*."""
     if not isinstance(error, Mapping):
         message = _words(error) or "the upstream names no reason"
         return error_class(status or _status(payload))(message, status=status)

@@ -184,7 +184,7 @@ class Anthropic:
 
     def _event(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Read one event; pings, and types that the API may yet add, say nothing."""
-        if event.get("type") == "error" or event.get("error"):
+        if _failed(event):
             self._ends.broken = True
             raise _error(event)
         chunks: list[Chunk] = []
@@ -204,8 +204,6 @@ class Anthropic:
                 ended = {"stop_reason": "end_turn"}
                 chunks = [] if self.finished else self._finish(ended, None)
                 chunks = [*chunks, *self._closing()]
-            case kind if kind is None and (error := error_in(event)):
-                raise error
         return chunks
 
     def _message(self, message: Mapping[str, Any]) -> list[Chunk]:
@@ -348,6 +346,14 @@ def _usage(counted: Mapping[str, Any]) -> Usage:
         completion_tokens=completion,
         total_tokens=prompt + completion,
         extra=extra,
+    )
+
+
+def _failed(event: Mapping[str, Any]) -> bool:
+    """Whether an event is an error's, be it in a shape that is not the API's."""
+    kind = event.get("type")
+    return bool(
+        kind == "error" or event.get("error") or (kind is None and error_in(event))
     )
 
 

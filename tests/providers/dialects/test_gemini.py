@@ -241,7 +241,7 @@ def ending(chunks: list[Chunk]) -> list[Chunk]:
 
 
 def without_new_ids(chunk: Chunk) -> Chunk:
-    """Take the ids that the dialect has made, and Google's own words, out of a chunk."""
+    """Take the ids that the dialect has made, and Google's words, out of a chunk."""
     for choice in chunk.choices:
         choice.native_finish_reason = None
         choice.delta = evolve(
@@ -366,7 +366,7 @@ BROKEN = (
 
 @pytest.mark.parametrize("theirs", BROKEN)
 def test_broken_answers(theirs: str) -> None:
-    """A reason that tells of a call that came to nothing is an error, after text too."""
+    """A reason that says that a call came to nothing is an error, after text too."""
     with pytest.raises(ProviderFailed, match=theirs):
         list(read(frame({"text": "Hi"}, finishReason=theirs)))
 

@@ -85,7 +85,7 @@ STREAMS = {
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("body", "made"), STREAMS.values(), ids=STREAMS)
 def test_streams(body: bytes, made: list[tuple[str, str]], size: int) -> None:
-    """Each call has its own number, name, arguments that parse, and an id of its own."""
+    """Each call has its own number, name, arguments that parse, and its own id."""
     found = answer(body + END, size)
     pieces = [
         c for each in found.chunks for t in each.choices for c in t.delta.tool_calls

@@ -111,7 +111,7 @@ def test_call_after_the_reason() -> None:
 
 
 MEANINGS = {
-    "stop": "stop STOP eos eos_token EOS end_turn endTurn complete COMPLETE stop_sequence",
+    "stop": "stop STOP eos eos_token EOS end_turn endTurn COMPLETE stop_sequence",
     "tool_calls": "tool_calls tool_use TOOL_CALL toolCalls function_calls",
     "function_call": "function_call FUNCTION_CALL",
     "length": "length MAX_TOKENS max_output_tokens model_length token_limit "
@@ -210,5 +210,5 @@ def test_error_beside_choices(said: bytes, finish: str | None) -> None:
     ids=str,
 )
 def test_sound_end(kind: str, body: bytes, sound: bool) -> None:
-    """An answer that its upstream has ended with a reason is sound, also without text."""
+    """An answer that ends with a reason of its upstream is sound, also without text."""
     assert answer(body, 1, kind).sound_end is sound

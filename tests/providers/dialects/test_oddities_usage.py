@@ -120,7 +120,7 @@ def test_error_events(odd: bytes, size: int) -> None:
     ids=str,
 )
 def test_success_is_no_error(more: dict[str, Any]) -> None:
-    """An answer is none for what its vendor says beside it, nor is an event of these."""
+    """What a vendor says beside an answer, or of its success, is no error."""
     choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
     body = event({"choices": [choice], **more}) + DONE
     if more != {"msg": "fine"}:
