@@ -51,7 +51,7 @@ SURFACES: dict[str, dict[str, Any]] = {
 
 async def ask(client: Any, path: str, stream: bool) -> tuple[int, str]:
     """Return the status and the whole body of an answer."""
-    body = {"model": "Odd", "stream": stream, **SURFACES[path]}
+    body = {"model": "m", "provider": "Odd", "stream": stream, **SURFACES[path]}
     async with client.session.post(client.url + path, json=body) as response:
         return response.status, await response.text()
 
