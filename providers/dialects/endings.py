@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 
 from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta, ToolCallDelta, Usage
 
-from .finish import Ending
+from .finish import EndReason
 from .tolerant import note
 
 
@@ -27,7 +27,7 @@ class Endings:
 
     notes: list[str]
     open: set[int] = field(factory=set, init=False)
-    reasons: dict[int, Ending] = field(factory=dict, init=False)
+    reasons: dict[int, EndReason] = field(factory=dict, init=False)
     usage: Usage | None = field(default=None, init=False)
     frame: Chunk = field(factory=Chunk, init=False)
     broken: bool = field(default=False, init=False)
@@ -43,7 +43,7 @@ class Endings:
         """Whether the upstream gave a reason for every end."""
         return self.finished and not self.unsaid
 
-    def end(self, index: int, ending: Ending) -> None:
+    def end(self, index: int, ending: EndReason) -> None:
         """Take in a reason of the choice *index*."""
         self.open.discard(index)
         if ending.native:
@@ -56,9 +56,9 @@ class Endings:
             return
         note(self.notes, "finish reason before the end")
         if delta.tool_calls:
-            self.end(index, Ending("tool_calls").after(self._unless_stop(index)))
+            self.end(index, EndReason("tool_calls").after(self._unless_stop(index)))
 
-    def _unless_stop(self, index: int) -> Ending | None:
+    def _unless_stop(self, index: int) -> EndReason | None:
         earlier = self.reasons[index]
         return None if earlier.reason == "stop" else earlier
 
@@ -90,7 +90,7 @@ class Endings:
         if not ended:
             return None
         self.unsaid = bool(self.open)
-        self.reasons = {i: self.reasons.get(i, Ending("stop")) for i in ended}
+        self.reasons = {i: self.reasons.get(i, EndReason("stop")) for i in ended}
         self.open.clear()
         choices = [self._closed(i, calls.get(i, [])) for i in ended]
         return evolve(self.frame, choices=tuple(choices), usage=self.usage, native=())

@@ -41,19 +41,19 @@ MAX_WORD = 64
 
 
 @frozen
-class Ending:
+class EndReason:
     """A finish reason; *native* is the upstream's word for it if nobody knows that."""
 
     reason: FinishReason
     native: str | None = None
 
-    def after(self, earlier: "Ending | None") -> "Ending":
+    def after(self, earlier: "EndReason | None") -> "EndReason":
         """Return which holds: the later, but `stop` takes no other reason back."""
         kept = earlier is not None and self.reason == "stop" != earlier.reason
         return earlier if earlier is not None and kept else self
 
 
-def read_ending(word: Any, why: str = "") -> Ending | None:
+def read_ending(word: Any, why: str = "") -> EndReason | None:
     """
     Return what an upstream's *word* means; None if it is no reason at all.
 
@@ -61,7 +61,7 @@ def read_ending(word: Any, why: str = "") -> Ending | None:
     vendor broke off, or that a call came out malformed.
     """
     if type(word) is str and (known := FINISH_REASONS.get(word)):
-        return Ending(known)
+        return EndReason(known)
     if not isinstance(word, str | int | None):
         raise TypeError(f"a finish_reason expected, not {type(word).__name__}")
     said = str(word or "").strip()
@@ -76,16 +76,16 @@ def read_ending(word: Any, why: str = "") -> Ending | None:
     return _by_meaning(letters, said[:MAX_WORD])
 
 
-def _by_meaning(letters: str, said: str) -> Ending:
+def _by_meaning(letters: str, said: str) -> EndReason:
     if FILTERED.search(letters):
-        return Ending("content_filter")
+        return EndReason("content_filter")
     if TOO_LONG.search(letters):
-        return Ending("length")
+        return EndReason("length")
     if letters == "functioncall":
-        return Ending("function_call")
+        return EndReason("function_call")
     if CALLS.search(letters):
-        return Ending("tool_calls")
-    return Ending("stop", None if ENDED.search(letters) else said)
+        return EndReason("tool_calls")
+    return EndReason("stop", None if ENDED.search(letters) else said)
 
 
 def is_filter(word: Any) -> bool:

@@ -29,7 +29,7 @@ from providers.chat import (
 )
 from providers.dialects.base import Call, error_in
 from providers.dialects.endings import Endings
-from providers.dialects.finish import Ending, read_ending
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import HALVES, TolerantJSON, mended
 from providers.dialects.tool_calls import CallIds
@@ -273,7 +273,7 @@ class Anthropic:
         reason = delta.get("stop_reason")
         known = FINISH_REASONS.get(reason) if type(reason) is str else None
         try:
-            ending = Ending(known) if known else read_ending(reason)
+            ending = EndReason(known) if known else read_ending(reason)
         except ProviderFailed:
             self._ends.broken = True
             raise

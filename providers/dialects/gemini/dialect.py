@@ -26,7 +26,7 @@ from providers.chat import (
 )
 from providers.dialects.base import Call, error_in
 from providers.dialects.endings import Endings
-from providers.dialects.finish import Ending, is_filter, read_ending
+from providers.dialects.finish import EndReason, is_filter, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import TolerantJSON
 from providers.dialects.tool_calls import CallIds
@@ -154,7 +154,7 @@ class Gemini:
             why = feedback.get("blockReasonMessage") or reason
             raise _filtered(f"the prompt was blocked: {why}", reason)
         for index in sorted(self._ends.open):
-            self._ends.end(index, Ending("content_filter"))
+            self._ends.end(index, EndReason("content_filter"))
 
     def _choice(self, candidate: Mapping[str, Any]) -> Choice:
         index = candidate.get("index") or 0
@@ -177,7 +177,7 @@ class Gemini:
             logprobs=_logprobs(logprobs) if logprobs else None,
         )
 
-    def _ending(self, candidate: Mapping[str, Any], index: int) -> Ending | None:
+    def _ending(self, candidate: Mapping[str, Any], index: int) -> EndReason | None:
         """Read a finishReason; the API has none for calls."""
         reason, why = candidate.get("finishReason"), candidate.get("finishMessage")
         try:
@@ -190,7 +190,9 @@ class Gemini:
         self._mute = self._mute or _muted(reason, why)
         if ending.reason in ("stop", "function_call", "tool_calls"):
             called = index in self._calls
-            return Ending("tool_calls") if called else Ending("stop", ending.native)
+            return (
+                EndReason("tool_calls") if called else EndReason("stop", ending.native)
+            )
         return ending
 
     def _delta(self, parts: Sequence[Mapping[str, Any]], choice: int) -> Delta:

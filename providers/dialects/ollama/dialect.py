@@ -20,7 +20,7 @@ from providers.chat import (
     Usage,
 )
 from providers.dialects.base import Call, error_in
-from providers.dialects.finish import Ending, read_ending
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import LineDecoder
 from providers.dialects.openai.dialect import authorization
 from providers.dialects.tolerant import TolerantJSON, mended, note
@@ -136,15 +136,17 @@ class Ollama:
             arguments=arguments,
         )
 
-    def _ending(self, payload: Mapping[str, Any]) -> Ending:
+    def _ending(self, payload: Mapping[str, Any]) -> EndReason:
         """Read the reason to end; Ollama has `stop` for calls as well."""
         word = payload.get("done_reason")
         self.sound_end = word not in LOADED
-        ending = (self.sound_end and read_ending(word)) or Ending("stop")
+        ending = (self.sound_end and read_ending(word)) or EndReason("stop")
         if ending.native:
             note(self.notes, f"finish reason '{ending.native}' read as stop")
         return (
-            Ending("tool_calls") if self._calls and ending.reason == "stop" else ending
+            EndReason("tool_calls")
+            if self._calls and ending.reason == "stop"
+            else ending
         )
 
 

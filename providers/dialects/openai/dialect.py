@@ -29,7 +29,7 @@ from providers.chat import (
 )
 from providers.dialects.base import UNREADABLE, Call
 from providers.dialects.endings import Endings
-from providers.dialects.finish import Ending, read_ending
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import TolerantJSON, note
 from providers.dialects.tool_calls import CallIds, CallPieces
@@ -291,7 +291,7 @@ class OpenAI:
             logprobs=object_of(logprobs) if logprobs else None,
         )
 
-    def _ending(self, reason: Any, choice: Mapping[str, Any]) -> Ending | None:
+    def _ending(self, reason: Any, choice: Mapping[str, Any]) -> EndReason | None:
         """Read a finish reason; raises ProviderError for one that tells of an error."""
         try:
             if choice.get("error") and (error := error_of({"error": choice["error"]})):
