@@ -24,6 +24,7 @@ from server.wire.responses import (
     ResponseRendering,
     ResponseRequest,
     input_items,
+    raceable,
     shortened,
     shown,
 )
@@ -48,7 +49,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     )
     earlier = await _earlier(store, owner, wanted)
     items = await _items(store, owner, wanted)
-    chat = wanted.chat(earlier, items)
+    raced = raceable(wanted, earlier, items)
     rendering = ResponseRendering(wanted, items)
 
     async def keep() -> None:
@@ -59,17 +60,17 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         except sqlite3.Error:
             log.exception("a response can't be stored")
 
-    form = evolve(rendering.form, keep=keep)
+    form, chat = evolve(rendering.form, keep=keep), raced.chat
     while True:
         try:
-            return await race_chat(request, chat, selection, form)
+            return await race_chat(request, chat, selection, form, raced.admitted)
         except NobodyWon as exc:
             # No upstream says beforehand how much fits into a model's context.
             truncates = wanted.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise
-            chat = shorter
+            chat = evolve(shorter, native=None)  # which would be as long as before
 
 
 @routes.get("/responses/{id}")

@@ -1,5 +1,6 @@
 """OpenAI's Responses API, as we serve it: a request in, typed output items out."""
 
+from .native import raceable
 from .rendering import ResponseRendering
 from .request import ResponseRequest, parse
 from .stored import StoredResponse, input_items, shown
@@ -11,6 +12,7 @@ __all__ = [
     "StoredResponse",
     "input_items",
     "parse",
+    "raceable",
     "shortened",
     "shown",
 ]
