@@ -3,14 +3,15 @@
 import json
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
-from attrs import define, frozen
-from pydantic import BaseModel
+from attrs import define
 
 from .anthropic_events import BEGUN, ENDED, block
 from .anthropic_events import script as anthropic_script
+from .parts import Call, City, Part, Text, Thought
 from .recording_relay import Tap
+from .responses_upstream import responses
 from .upstream import (
     DONE,
     END,
@@ -24,40 +25,28 @@ from .upstream import (
     event,
 )
 
+__all__ = [
+    "CALLS",
+    "CITY",
+    "COMPLETION_TOKENS",
+    "DIALECTS",
+    "ENDINGS",
+    "FINE",
+    "OBJECT",
+    "PARIS",
+    "PROMPT_TOKENS",
+    "Call",
+    "City",
+    "Part",
+    "Speakers",
+    "Text",
+    "Thought",
+    "speaker",
+    "table",
+    "unfinished",
+]
 PROMPT_TOKENS, COMPLETION_TOKENS = 3, 2
 
-
-@frozen
-class Thought:
-    """What a model thinks aloud."""
-
-    text: str
-
-
-@frozen
-class Text:
-    """A piece of what it says."""
-
-    text: str
-
-
-@frozen
-class Call:
-    """A tool that it calls. Ollama is sent no *id*."""
-
-    id: str
-    name: str
-    arguments: dict[str, Any]
-
-
-class City(BaseModel):
-    """What is asked for where an answer shall be an object."""
-
-    name: Literal["Paris", "Rome"]
-    river: Literal["Seine", "Tiber"]
-
-
-Part = Thought | Text | Call
 PARIS = {"city": "Paris"}
 CALLS: tuple[Part, ...] = (Thought("Hm."), Call("call_1", "weather", PARIS))
 FINE: tuple[Part, ...] = (Text("Fi"), Text("ne."))
@@ -167,49 +156,6 @@ def _ollama(part: Part) -> dict[str, Any]:
     return {"content": "", "tool_calls": [{"function": function}]}
 
 
-def responses(*parts: Part) -> list[Step]:
-    runs = [list(run) for _, run in groupby(parts, key=_block_of)]
-    items = [_item(i, run) for i, run in enumerate(runs)]
-    grown = [each for item, deltas in items for each in (*deltas, item)]
-    usage = {
-        "input_tokens": PROMPT_TOKENS,
-        "output_tokens": COMPLETION_TOKENS,
-        "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
-    }
-    begun = {"id": "resp_1", "object": "response", "created_at": 1, "model": "gpt-x"}
-    output = [item["item"] for item, _ in items]
-    ended = {**begun, "status": "completed", "output": output, "usage": usage}
-    created = {"type": "response.created", "response": begun}
-    completed = {"type": "response.completed", "response": ended}
-    return [HEAD, *map(event, [created, *grown, completed]), END]
-
-
-def _item(index: int, run: list[Part]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the event that ends an item, and those that it grows by."""
-    part, of = run[0], {"output_index": index, "item_id": f"item_{index}"}
-    item: dict[str, Any] = {"id": f"item_{index}"}
-    if isinstance(part, Thought):
-        item |= {"type": "reasoning", "summary": [], "encrypted_content": "c2VhbA=="}
-        deltas = [{"type": "response.reasoning_text.delta", **of, "delta": part.text}]
-    elif isinstance(part, Call):
-        text = json.dumps(part.arguments)
-        named = {"call_id": part.id, "name": part.name}
-        item |= {"type": "function_call", **named, "arguments": text}
-        name = "response.function_call_arguments.delta"
-        deltas = [{"type": name, **of, "delta": p} for p in (text[:4], text[4:])]
-        begun = {**item, "arguments": ""}
-        added = {"type": "response.output_item.added", "output_index": index}
-        deltas.insert(0, {**added, "item": begun})
-    else:
-        texts = [each.text for each in run if isinstance(each, Text)]
-        content = [{"type": "output_text", "text": "".join(texts), "annotations": []}]
-        item |= {"type": "message", "role": "assistant", "content": content}
-        name = "response.output_text.delta"
-        deltas = [{"type": name, **of, "delta": text} for text in texts]
-    done = {"type": "response.output_item.done", "output_index": index, "item": item}
-    return done, deltas
-
-
 DIALECTS: dict[str, Callable[..., list[Step]]] = {
     "responses": responses,
     "openai": openai,
@@ -218,7 +164,7 @@ DIALECTS: dict[str, Callable[..., list[Step]]] = {
     "ollama": ollama,
 }
 # How many steps at the end of an answer tell that it is over.
-ENDINGS = {"responses": 3, "openai": 4, "anthropic": 3, "gemini": 2, "ollama": 2}
+ENDINGS = {"responses": 5, "openai": 4, "anthropic": 3, "gemini": 2, "ollama": 2}
 
 
 def unfinished(kind: str) -> list[Step]:
