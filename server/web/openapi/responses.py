@@ -90,6 +90,9 @@ REQUEST["anyOf"] = [
         "properties": {"previous_response_id": {"type": "string"}},
     },
 ]
+# Translated from other APIs, or passed on from an upstream of the same.
+RESPONSE: Schema = {"anyOf": [ref("Response"), ref("PassedResponse")]}
+EVENT: Schema = {"anyOf": [ref("ResponseEvent"), ref("PassedResponseEvent")]}
 SCHEMAS: dict[str, Schema] = {
     "ResponseRequest": REQUEST,
     "InputItem": INPUT_ITEM,
@@ -120,7 +123,7 @@ PATHS: JSONObject = {
                     "The winner's response; a stream ends with"
                     " `response.completed`, `response.incomplete`, or with"
                     " `response.failed` and an `error`.",
-                    in_json(ref("Response")) | in_events(ref("ResponseEvent")),
+                    in_json(RESPONSE) | in_events(EVENT),
                     OF_RACES,
                 ),
                 **errors(OF_RACE),
@@ -143,7 +146,7 @@ PATHS: JSONObject = {
                 ),
             ],
             "responses": {
-                "200": answer("The response.", in_json(ref("Response"))),
+                "200": answer("The response.", in_json(RESPONSE)),
                 **errors(OF_STORE),
             },
         },

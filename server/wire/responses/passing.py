@@ -7,6 +7,7 @@ must not know or can't: who has won, what it goes on from, that it is stored.
 import re
 import time
 from collections.abc import Iterable, Sequence
+from typing import Literal, TypedDict
 
 import orjson
 from attrs import define, field
@@ -20,7 +21,7 @@ from providers import (
     TextRun,
 )
 from server.errors import ErrorPayload
-from server.json_types import JSONMapping, JSONObject
+from server.json_types import Count, JSONMapping, JSONObject
 from server.wire.frames import event_frame
 
 from .events import EventWriter
@@ -36,6 +37,22 @@ NUMBER = re.compile(rb'"sequence_number": ?(\d+)')
 TEXT = "response.output_text.delta"
 BETWEEN_TEXTS = b"\n\n" + event_frame(TEXT, b"").removesuffix(b"\n\n")
 BEFORE_TEXT = BETWEEN_TEXTS.removeprefix(b"\n\n")
+
+
+class PassedPayload(TypedDict):
+    """A response of an upstream that speaks this API itself, with its own fields."""
+
+    id: str
+    object: Literal["response"]
+    output: list[JSONMapping]
+    provider: str
+
+
+class PassedEvent(TypedDict):
+    """An event of such an upstream, as it came."""
+
+    type: str
+    sequence_number: Count
 
 
 def passes(pieces: Sequence[ChatPiece]) -> bool:
