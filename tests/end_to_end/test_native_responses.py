@@ -378,9 +378,10 @@ async def test_anothers_reasoning_is_left_out(
     client, upstream = native
     text = "The encrypted content could not be verified."
     error = {"type": "error", "code": "invalid_encrypted_content", "message": text}
-    frame = [HEAD, chunked(b"data: %b\n\n" % json.dumps(error).encode()), END]
+    told = chunked(b"data: %b\n\n" % json.dumps(error).encode())
+    frame: list[Step] = [HEAD, told, END]
     refused = frame if late else refusal(400, text, "invalid_encrypted_content")
-    upstream.scripts = [refused]
+    upstream.scripts.append(refused)
     thought = {"type": "reasoning", "summary": [], "encrypted_content": "eHh4"}
     said = [thought, {"role": "user", "content": "hello"}]
 
@@ -388,8 +389,8 @@ async def test_anothers_reasoning_is_left_out(
 
     assert answer.status == 200
     assert [r.json["input"] for r in upstream.requests] == [said, said[1:]]
-    told = (await client.race(answer))["racers"][0]
-    assert told["notes"] == ["sent again without reasoning that is sealed for others"]
+    lane = (await client.race(answer))["racers"][0]
+    assert lane["notes"] == ["sent again without reasoning that is sealed for others"]
 
 
 async def test_other_refusals_stand(native: tuple[Client, Upstream]) -> None:
@@ -415,3 +416,41 @@ async def test_always_asks_everybody_by_responses(
     assert [request.path for request in upstream.requests] == ["/v1/responses"]
     listed = (await client.get("/v1/models")).json["data"]
     assert {"sonar", "gpt-5-codex"} <= {model["id"] for model in listed}
+
+
+async def test_sealed_reasoning_travels_with_messages(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """A Messages client carries the seal to who has made it, and to nobody else."""
+    upstream = await make_upstream(responses(*SAID))
+    claude = await make_upstream(dialects.DIALECTS["anthropic"](Text("Yes.")))
+    client = await serve(
+        upstream.table("Up", responses="always", default_model="m"),
+        dialects.table("anthropic", "Claude", claude),
+    )
+    hello_ = {"role": "user", "content": "hello"}
+    body: dict[str, Any] = {"model": "m", "max_tokens": 99, "messages": [hello_]}
+
+    async def ask(provider: str, **more: Any) -> Any:
+        made = {**body, "provider": provider, **more}
+        return (await client.request("POST", "/v1/messages", json=made)).json
+
+    said = (await ask("Up"))["content"]
+    body["messages"] = [hello_, {"role": "assistant", "content": said}, hello_]
+    await ask("Up")
+    await ask("Claude")
+
+    assert [block["type"] for block in said] == [
+        "thinking",
+        "redacted_thinking",
+        "text",
+    ]
+    items = upstream.requests[1].json["input"]
+    assert items[1] == {
+        "type": "reasoning",
+        "summary": [{"type": "summary_text", "text": "Hm."}],
+        "encrypted_content": SEAL,
+    }
+    (sent,) = claude.requests
+    turn = sent.json["messages"][1]["content"]
+    assert "redacted_thinking" not in [block["type"] for block in turn]

@@ -8,8 +8,8 @@ from providers import RESPONSES, ChatRequest, Message, NativeRequest
 from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.batch import ChatLineup
+from server.wire.opaque import BLOCKS, unsealed
 
-from .opaque import BLOCKS, unsealed
 from .request import OPAQUE, ResponseRequest
 
 # What points to responses that are stored here, and not at the upstream.
