@@ -454,3 +454,38 @@ async def test_sealed_reasoning_travels_with_messages(
     (sent,) = claude.requests
     turn = sent.json["messages"][1]["content"]
     assert "redacted_thinking" not in [block["type"] for block in turn]
+
+
+async def test_input_is_counted_or_estimated(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """OpenAI counts what of the input it is sent; where nobody does, it is guessed."""
+    native, chat = await make_upstream(), await make_upstream()
+    counted = {"object": "response.input_tokens", "input_tokens": 7}
+    native.script = answers(200, counted, ["Content-Type: application/json"])
+    client = await serve(
+        native.table("Up", responses="native"), chat.table("Chat", default_model="c")
+    )
+    path = f"{PATH}/input_tokens"
+    url = f"{client.url}/v1"
+
+    async with openai.AsyncOpenAI(base_url=url, api_key="k", max_retries=0) as it:
+        named = {"provider": "Up"}
+        count = await it.responses.input_tokens.count(
+            model="m", input="hello", tools=TOOLS[:1], extra_body=named
+        )
+    guess = await client.request("POST", path, json=asked(provider="Chat"))
+    message = {"role": "user", "content": "hello"}
+    body = {"model": "m", "provider": "Up", "messages": [message]}
+    for_messages = await client.request("POST", "/v1/messages/count_tokens", json=body)
+
+    assert count.input_tokens == for_messages.json["input_tokens"] == 7
+    assert native.requests[0].path == "/v1/responses/input_tokens"
+    assert native.requests[0].json == {
+        "model": "m",
+        "input": "hello",
+        "tools": TOOLS[:1],
+    }
+    assert 0 < guess.json["input_tokens"] < 40
+    assert guess.headers["X-Token-Count"] == "estimate"
+    assert not chat.requests

@@ -29,7 +29,7 @@ from server.wire.responses.events import ResponsesEvent
 from server.wire.responses.items import ItemPayload
 from server.wire.responses.passing import PassedEvent, PassedPayload
 from server.wire.responses.response import ResponsePayload
-from server.wire.responses.stored import DeletedResponse, InputItemsPage
+from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 
 from .records import Schema, nullable, ref
 
@@ -50,6 +50,7 @@ NAMES: dict[Any, str] = {
     PassedEvent: "PassedResponseEvent",
     DeletedResponse: "DeletedResponse",
     InputItemsPage: "InputItems",
+    InputTokens: "InputTokens",
     MessagePayload: "Message",
     MessageEvent: "MessageEvent",
     MessagesErrorBody: "MessagesError",

@@ -130,6 +130,26 @@ PATHS: JSONObject = {
             },
         }
     },
+    "/responses/input_tokens": {
+        "post": {
+            "operationId": "countInputTokens",
+            "tags": ["Responses"],
+            "summary": "How many tokens an input has: counted, or else estimated",
+            "security": KEYS,
+            "requestBody": body(
+                ref("ResponseRequest"),
+                {"model": EXAMPLE["model"], "input": "Say hello."},
+            ),
+            "responses": {
+                "200": answer(
+                    "The first count that came.",
+                    in_json(ref("InputTokens")),
+                    (*OF_RACES, "X-Token-Count"),
+                ),
+                **errors(OF_RACE),
+            },
+        }
+    },
     "/responses/{id}": {
         "parameters": [ID],
         "get": {

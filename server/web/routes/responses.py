@@ -17,22 +17,25 @@ from server.errors import (
     ResponseNotFound,
 )
 from server.stores.responses import ResponseStore
-from server.web.answering import race_chat
+from server.web.answering import race_chat, race_count
 from server.web.context import RESPONSES, VISIT
 from server.wire import formats
+from server.wire.messages.count import estimate
 from server.wire.responses import (
     ResponseRendering,
     ResponseRequest,
     input_items,
+    parse_count,
     raceable,
     shortened,
     shown,
 )
 from server.wire.responses.input import reasoning_in, reference_in
 from server.wire.responses.request import OPAQUE
-from server.wire.responses.stored import DeletedResponse
+from server.wire.responses.stored import DeletedResponse, InputTokens
 
 from .bodies import body_of
+from .messages import ESTIMATED
 from .paths import providers_in_path
 
 log = structlog.get_logger(__name__)
@@ -71,6 +74,28 @@ async def create_response(request: web.Request) -> web.StreamResponse:
             if shorter is None:
                 raise
             chat = evolve(shorter, native=None)  # which would be as long as before
+
+
+@routes.post("/responses/input_tokens")
+async def count_input_tokens(request: web.Request) -> web.Response:
+    """
+    Ask those of the response's racers who can count, and take the first count; where
+    none of them does, an estimate.
+    """
+    store, owner = _store(request), _owner(request)
+    path = providers_in_path(request)
+    wanted, selection = parse_count(await body_of(request), path)
+    raced = raceable(
+        wanted, await _earlier(store, owner, wanted), await _items(store, owner, wanted)
+    )
+    tokens, headers = await race_count(request, raced.chat, selection)
+    if tokens is None:
+        tokens, headers = estimate(raced.chat), headers | ESTIMATED
+    counted: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
+    if provider := headers.get("X-Provider"):
+        counted["provider"] = provider
+    body = orjson.dumps(counted)
+    return web.Response(body=body, headers=headers, content_type="application/json")
 
 
 @routes.get("/responses/{id}")

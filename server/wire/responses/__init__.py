@@ -2,7 +2,7 @@
 
 from .native import raceable
 from .rendering import ResponseRendering
-from .request import ResponseRequest, parse
+from .request import ResponseRequest, parse, parse_count
 from .stored import StoredResponse, input_items, shown
 from .truncation import shortened
 
@@ -12,6 +12,7 @@ __all__ = [
     "StoredResponse",
     "input_items",
     "parse",
+    "parse_count",
     "raceable",
     "shortened",
     "shown",
