@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench soak faults clients clean
+.PHONY: run install test check lint fmt cov guard bench soak faults matrix clients clean
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -30,6 +30,9 @@ test: $(VENV)/tools
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST)
 
 # What each fault of a provider comes to, in each shape of race, as a table.
+matrix: $(VENV)/tools
+	$(BIN)/python -m tests.matrix
+
 faults: $(VENV)/tools
 	$(BIN)/python -m tests.faults
 

@@ -21,6 +21,9 @@ NOTHING: Mapping[str, Any] = {}
 # Anthropic's Messages API, OpenAI's Responses API.
 MESSAGES = "messages"
 RESPONSES = "responses"
+# What the data of `redacted_thinking` begins with where the gateway has sealed in it
+# what another vendor wants back: Anthropic can't read that.
+SEALED_HERE = "interference."
 # Of a field that no client sets: it is left out where JSON is read.
 NOT_READ = {"read": False}
 

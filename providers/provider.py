@@ -9,13 +9,23 @@ from attrs import evolve
 from .calls.call import OpenCall
 from .calls.chat import ChatCall
 from .calls.listing import list_models
+from .calls.rerouted import ReroutedCall, ReroutedChat
 from .calls.task import TaskCall
 from .calls.whole import WholeCall
-from .chat import CHAT_FIELDS, NEEDED_BY, ChatRequest
-from .dialects import COUNTERS, DIALECTS, TALKERS, WHOLE_DIALECTS, Dialect, tasks_of
+from .chat import CHAT_FIELDS, NEEDED_BY, RESPONSES, ChatRequest
+from .dialects import (
+    COUNTERS,
+    DIALECTS,
+    TALKERS,
+    WHOLE_DIALECTS,
+    Dialect,
+    Responses,
+    tasks_of,
+)
 from .settings import Limits, ProviderSettings
 from .tasks import IMAGE_FIELDS, TaskRequest
 from .upstream import Upstream
+from .ways import Route, Ways
 
 # The seconds of image services that make their callers wait in a queue.
 IMAGE_TIMEOUT = 120.0
@@ -44,6 +54,7 @@ class Provider:
         self.limits = limits
         self.problem = problem
         self.tasks = tasks_of(settings.kind)
+        self._ways = Ways(settings)
         self.upstream = Upstream(settings, session, public_session, problem)
 
     def params(self) -> list[str]:
@@ -91,14 +102,19 @@ class Provider:
         talk = talker(self.settings, request, model)
         return TaskCall(OpenCall(self.upstream, limits), talk)
 
-    def chat(self, request: ChatRequest, model: str, limits: Limits) -> ChatCall:
+    def chat(
+        self, request: ChatRequest, model: str, limits: Limits
+    ) -> ChatCall | ReroutedChat:
         """Prepare to request a chat's answer as a stream; nothing is sent yet."""
-        return self._chat(request, model, OpenCall(self.upstream, limits))
+        call = OpenCall(self.upstream, limits)
+        if not self.speaks_responses:
+            return _streamed(self.dialect(), request, model, call)
+        route = self._ways.route(request, model)
+        return ReroutedChat(call, route, partial(self._streamed, route))
 
-    def _chat(self, request: ChatRequest, model: str, call: OpenCall) -> ChatCall:
-        dialect = self.dialect()
-        encoded = dialect.encode(request, model)
-        return ChatCall(call, dialect, encoded, shown=bool(request.stream))
+    def _streamed(self, route: Route, call: OpenCall) -> ChatCall:
+        dialect = Responses if route.by_responses else DIALECTS[self.settings.kind]
+        return _streamed(dialect(self.settings), route.request, route.model, call)
 
     @property
     def tells_all(self) -> bool:
@@ -110,22 +126,39 @@ class Provider:
         """
         return self.settings.kind in WHOLE_DIALECTS and not self.settings.model_file
 
-    def whole(self, request: ChatRequest, model: str, limits: Limits) -> WholeCall:
+    def whole(
+        self, request: ChatRequest, model: str, limits: Limits
+    ) -> WholeCall | ReroutedCall[WholeCall]:
         """Prepare to request a chat's answer in one piece; nothing is sent yet."""
-        dialect = WHOLE_DIALECTS[self.settings.kind](self.settings)
-        encode = partial(dialect.encode_whole, request, model)
-        stream = partial(self._chat, request, model)
-        return WholeCall(OpenCall(self.upstream, limits), dialect, encode, stream)
+        call, route = OpenCall(self.upstream, limits), self._ways.route(request, model)
+        if not self.speaks_responses:
+            return self._whole(route, call)
+        return ReroutedCall(call, route, partial(self._whole, route))
+
+    def _whole(self, route: Route, call: OpenCall) -> WholeCall:
+        kind = RESPONSES if route.by_responses else self.settings.kind
+        dialect = WHOLE_DIALECTS[kind](self.settings)
+        encode = partial(dialect.encode_whole, route.request, route.model)
+        return WholeCall(call, dialect, encode, partial(self._streamed, route))
+
+    @property
+    def speaks_responses(self) -> bool:
+        """Whether clients of the Responses API can be passed through to it."""
+        return self._ways.has_responses
 
     @property
     def counts(self) -> bool:
         """Whether it can say how many tokens a chat has."""
-        return self.settings.kind in COUNTERS
+        return self._counter in COUNTERS
 
     def count(self, request: ChatRequest, model: str, limits: Limits) -> TaskCall:
         """Prepare to request how many tokens a chat has; nothing is sent yet."""
-        talk = COUNTERS[self.settings.kind](self.settings, request, model)
+        talk = COUNTERS[self._counter](self.settings, request, model)
         return TaskCall(OpenCall(self.upstream, limits), talk)
+
+    @property
+    def _counter(self) -> str:
+        return RESPONSES if self.speaks_responses else self.settings.kind
 
     async def list_models(self) -> tuple[str, ...]:
         """
@@ -137,3 +170,10 @@ class Provider:
         if self.settings.kind not in DIALECTS:
             return ()
         return await list_models(self.upstream, self.dialect(), self.limits)
+
+
+def _streamed(
+    dialect: Dialect, request: ChatRequest, model: str, call: OpenCall
+) -> ChatCall:
+    encoded = dialect.encode(request, model)
+    return ChatCall(call, dialect, encoded, shown=bool(request.stream))

@@ -25,6 +25,7 @@ __all__ = [
     "Call",
     "Dialect",
     "Reply",
+    "Responses",
     "Result",
     "Talk",
     "WholeDialect",

@@ -5,7 +5,7 @@ from time import perf_counter
 from typing import TypeVar
 
 import aiohttp
-from attrs import define
+from attrs import define, field
 
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
@@ -20,7 +20,8 @@ class Attempt:
     *received* counts the bytes of the body, *chunks* what they were decoded to, and
     *tokens* those of the chunks that had content: there are at least so many. *ended*
     is when the answer was there to its end. *whole*: the answer was requested in one
-    piece, so that nobody knows when its first token was written.
+    piece, so that nobody knows when its first token was written. *notes* say what was
+    put right on the way, for the race's story.
     """
 
     connected: float | None = None
@@ -31,6 +32,7 @@ class Attempt:
     received: int = 0
     chunks: int = 0
     tokens: int = 0
+    notes: list[str] = field(factory=list)
     _sent_at: float = 0.0
 
     async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:

@@ -107,6 +107,8 @@ class Story:
             "bytes": attempt.received,
             **self._delay(lane.id),
         }
+        if attempt.notes:
+            entry["notes"] = [*attempt.notes]
         if lane.error is not None:
             entry |= {"phase": lane.error.phase, "status": lane.error.status}
         if lane.beaten_by is not None and lane.ended is not None:

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Protocol
 
 from attrs import frozen
 
-from .responses_upstream import responses
 from .rig import (
     DIALECTS,
     END,
@@ -31,7 +30,7 @@ PROMPT_TOKENS = re.compile(
 )
 TOTAL_TOKENS = re.compile(rb'("(?:total_tokens|totalTokenCount)": )\d+')
 MESSAGES = count(1)
-SPEAKS: dict[str, Callable[..., list[Step]]] = {**DIALECTS, "responses": responses}
+SPEAKS = DIALECTS
 
 
 @frozen(kw_only=True)

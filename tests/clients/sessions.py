@@ -8,10 +8,11 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from tests.rig.responses_upstream import CustomCall
+
 from .catalogue import CLIENTS, NOTE, Client
 from .driving import Job, OneTurn, Target
 from .processes import last_words, run
-from .responses_upstream import CustomCall
 from .rig import Call, Part, Received, Step, Text, answers
 from .scripted import Racer, Turn, script
 from .workplace import commands, environ

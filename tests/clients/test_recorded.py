@@ -24,7 +24,6 @@ ENDS = {
 # These can't be answered yet. Whoever changes that takes them out of here.
 AWAITED_CLIENTS = {"Codex", "Codex, gpt-5.5"}
 AWAITED_JOBS = AWAITED_CLIENTS | {f"{name}: session" for name in AWAITED_CLIENTS}
-AWAITED_KINDS = {"responses"}
 JOBS = every_job()
 NAMES = [job.name for job in JOBS]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -55,9 +54,7 @@ def awaited(values: Iterable[Any], names: Iterable[str], awaiting: set[str]) -> 
 
 
 @pytest.mark.parametrize("job", awaited(JOBS, NAMES, AWAITED_JOBS))
-@pytest.mark.parametrize(
-    "spoken", awaited(SPEAKS, SPEAKS, AWAITED_KINDS), indirect=True
-)
+@pytest.mark.parametrize("spoken", SPEAKS, indirect=True)
 async def test_recorded_requests(spoken: tuple[str, str, Upstream], job: Job) -> None:
     """
     Every request of a client's turn is answered 200, and a stream has its end; or it is

@@ -1,15 +1,14 @@
 """The scripted upstream that speaks Responses says what the API allows."""
 
 from tests.rig import response_events
-
-from .responses_upstream import responses
-from .rig import Call, Text, Thought
+from tests.rig.parts import Call, Text, Thought
+from tests.rig.responses_upstream import responses
 
 
 def test_events() -> None:
     """OpenAI's own types take every event, in the API's order."""
     call = Call("call_1", "read_file", {"name": "note.txt"})
-    _, *steps, _ = responses(Thought("Hm."), call, Text("Fine."))
+    _, *steps, _ = responses(Thought("Hm."), call, Text("Fi"), Text("ne."))
     assert all(isinstance(step, bytes) for step in steps)
     chunks = b"".join(step for step in steps if isinstance(step, bytes))
     response_events.read(_bare(chunks))

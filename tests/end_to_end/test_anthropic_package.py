@@ -141,7 +141,7 @@ async def test_tool_round_trip(
         options: Any = {**ASKED, "tools": [TOOL]}
         async with asking.messages.stream(**options) as stream:
             called = await stream.get_final_message()
-        thought, call = called.content
+        thought, *_, call = called.content
         assert call.type == "tool_use"
         told = {"type": "tool_result", "tool_use_id": call.id, "content": "rain"}
         turn = {"role": "assistant", "content": called.content}

@@ -26,8 +26,9 @@ SEEDS = (3, 8, 21)
 
 
 def row(name: str, upstream: Upstream) -> str:
-    """Return the table of a built-in provider that is asked at *upstream*."""
-    return f'[providers.{name}]\nbase_url = "{upstream.url}"\napi_key = "k"'
+    """Return the table of a built-in provider that is asked at *upstream*, by chat."""
+    asked = f'base_url = "{upstream.url}"\napi_key = "k"\nresponses = "off"'
+    return f"[providers.{name}]\n{asked}"
 
 
 @pytest.mark.parametrize("surface", PATHS)

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from providers import word_id
-from server.wire.responses.opaque import sealed
+from server.wire.opaque import sealed
 
 Body = dict[str, Any]
 PIXEL = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(8)).decode()

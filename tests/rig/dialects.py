@@ -3,14 +3,15 @@
 import json
 from collections.abc import Callable, Iterable
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
-from attrs import define, frozen
-from pydantic import BaseModel
+from attrs import define
 
 from .anthropic_events import BEGUN, ENDED, block
 from .anthropic_events import script as anthropic_script
+from .parts import Call, City, Part, Text, Thought
 from .recording_relay import Tap
+from .responses_upstream import responses
 from .upstream import (
     DONE,
     END,
@@ -24,40 +25,28 @@ from .upstream import (
     event,
 )
 
+__all__ = [
+    "CALLS",
+    "CITY",
+    "COMPLETION_TOKENS",
+    "DIALECTS",
+    "ENDINGS",
+    "FINE",
+    "OBJECT",
+    "PARIS",
+    "PROMPT_TOKENS",
+    "Call",
+    "City",
+    "Part",
+    "Speakers",
+    "Text",
+    "Thought",
+    "speaker",
+    "table",
+    "unfinished",
+]
 PROMPT_TOKENS, COMPLETION_TOKENS = 3, 2
 
-
-@frozen
-class Thought:
-    """What a model thinks aloud."""
-
-    text: str
-
-
-@frozen
-class Text:
-    """A piece of what it says."""
-
-    text: str
-
-
-@frozen
-class Call:
-    """A tool that it calls. Ollama is sent no *id*."""
-
-    id: str
-    name: str
-    arguments: dict[str, Any]
-
-
-class City(BaseModel):
-    """What is asked for where an answer shall be an object."""
-
-    name: Literal["Paris", "Rome"]
-    river: Literal["Seine", "Tiber"]
-
-
-Part = Thought | Text | Call
 PARIS = {"city": "Paris"}
 CALLS: tuple[Part, ...] = (Thought("Hm."), Call("call_1", "weather", PARIS))
 FINE: tuple[Part, ...] = (Text("Fi"), Text("ne."))
@@ -168,13 +157,14 @@ def _ollama(part: Part) -> dict[str, Any]:
 
 
 DIALECTS: dict[str, Callable[..., list[Step]]] = {
+    "responses": responses,
     "openai": openai,
     "anthropic": anthropic,
     "gemini": gemini,
     "ollama": ollama,
 }
 # How many steps at the end of an answer tell that it is over.
-ENDINGS = {"openai": 4, "anthropic": 3, "gemini": 2, "ollama": 2}
+ENDINGS = {"responses": 5, "openai": 4, "anthropic": 3, "gemini": 2, "ollama": 2}
 
 
 def unfinished(kind: str) -> list[Step]:

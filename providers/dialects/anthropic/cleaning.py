@@ -7,6 +7,7 @@ returns what it was given where there is nothing to do, and else a copy.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from providers.chat import SEALED_HERE
 from providers.dialects.call_ids import FORMATS, ConversationIds
 from providers.settings import ProviderSettings
 
@@ -34,6 +35,7 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
     turns: Sequence[Body] = body["messages"]
     if signed_only:
         turns = _noted(turns, signed(turns), "unsigned thinking left out", notes)
+    turns = _noted(turns, without_seals(turns), "others' reasoning left out", notes)
     turns = _noted(turns, without_blanks(turns), "blank texts left out", notes)
     turns = _noted(turns, with_prefill_cut(turns), "end of the prefill cut", notes)
     turns = _noted(turns, with_fitting_ids(turns), "call ids rewritten", notes)
@@ -49,6 +51,11 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
 def signed(turns: Sequence[Body]) -> Sequence[Body]:
     """Leave out thoughts without a signature: the reasoning of other upstreams."""
     return _filtered(turns, _may_be_thought)
+
+
+def without_seals(turns: Sequence[Body]) -> Sequence[Body]:
+    """Leave out what was sealed here, for vendors of other APIs."""
+    return _filtered(turns, _is_no_seal)
 
 
 def without_blanks(turns: Sequence[Body]) -> Sequence[Body]:
@@ -123,6 +130,12 @@ def _says(block: Block) -> bool:
 
 def _may_be_thought(block: Block) -> bool:
     return block.get("type") != "thinking" or bool(block.get("signature"))
+
+
+def _is_no_seal(block: Block) -> bool:
+    data = block.get("data")
+    sealed = isinstance(data, str) and data.startswith(SEALED_HERE)
+    return block.get("type") != "redacted_thinking" or not sealed
 
 
 def _is_blank(value: Any) -> bool:

@@ -27,8 +27,9 @@ from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
 from server.wire.responses.events import ResponsesEvent
 from server.wire.responses.items import ItemPayload
+from server.wire.responses.passing import PassedEvent, PassedPayload
 from server.wire.responses.response import ResponsePayload
-from server.wire.responses.stored import DeletedResponse, InputItemsPage
+from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 
 from .records import Schema, nullable, ref
 
@@ -45,8 +46,11 @@ NAMES: dict[Any, str] = {
     ResponsePayload: "Response",
     ItemPayload: "OutputItem",
     ResponsesEvent: "ResponseEvent",
+    PassedPayload: "PassedResponse",
+    PassedEvent: "PassedResponseEvent",
     DeletedResponse: "DeletedResponse",
     InputItemsPage: "InputItems",
+    InputTokens: "InputTokens",
     MessagePayload: "Message",
     MessageEvent: "MessageEvent",
     MessagesErrorBody: "MessagesError",

@@ -90,6 +90,9 @@ REQUEST["anyOf"] = [
         "properties": {"previous_response_id": {"type": "string"}},
     },
 ]
+# Translated from other APIs, or passed on from an upstream of the same.
+RESPONSE: Schema = {"anyOf": [ref("Response"), ref("PassedResponse")]}
+EVENT: Schema = {"anyOf": [ref("ResponseEvent"), ref("PassedResponseEvent")]}
 SCHEMAS: dict[str, Schema] = {
     "ResponseRequest": REQUEST,
     "InputItem": INPUT_ITEM,
@@ -120,8 +123,28 @@ PATHS: JSONObject = {
                     "The winner's response; a stream ends with"
                     " `response.completed`, `response.incomplete`, or with"
                     " `response.failed` and an `error`.",
-                    in_json(ref("Response")) | in_events(ref("ResponseEvent")),
+                    in_json(RESPONSE) | in_events(EVENT),
                     OF_RACES,
+                ),
+                **errors(OF_RACE),
+            },
+        }
+    },
+    "/responses/input_tokens": {
+        "post": {
+            "operationId": "countInputTokens",
+            "tags": ["Responses"],
+            "summary": "How many tokens an input has: counted, or else estimated",
+            "security": KEYS,
+            "requestBody": body(
+                ref("ResponseRequest"),
+                {"model": EXAMPLE["model"], "input": "Say hello."},
+            ),
+            "responses": {
+                "200": answer(
+                    "The first count that came.",
+                    in_json(ref("InputTokens")),
+                    (*OF_RACES, "X-Token-Count"),
                 ),
                 **errors(OF_RACE),
             },
@@ -143,7 +166,7 @@ PATHS: JSONObject = {
                 ),
             ],
             "responses": {
-                "200": answer("The response.", in_json(ref("Response"))),
+                "200": answer("The response.", in_json(RESPONSE)),
                 **errors(OF_STORE),
             },
         },

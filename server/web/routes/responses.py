@@ -17,21 +17,25 @@ from server.errors import (
     ResponseNotFound,
 )
 from server.stores.responses import ResponseStore
-from server.web.answering import race_chat
+from server.web.answering import race_chat, race_count
 from server.web.context import RESPONSES, VISIT
 from server.wire import formats
+from server.wire.messages.count import estimate
 from server.wire.responses import (
     ResponseRendering,
     ResponseRequest,
     input_items,
+    parse_count,
+    raceable,
     shortened,
     shown,
 )
 from server.wire.responses.input import reasoning_in, reference_in
 from server.wire.responses.request import OPAQUE
-from server.wire.responses.stored import DeletedResponse
+from server.wire.responses.stored import DeletedResponse, InputTokens
 
 from .bodies import body_of
+from .messages import ESTIMATED
 from .paths import providers_in_path
 
 log = structlog.get_logger(__name__)
@@ -48,7 +52,7 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     )
     earlier = await _earlier(store, owner, wanted)
     items = await _items(store, owner, wanted)
-    chat = wanted.chat(earlier, items)
+    raced = raceable(wanted, earlier, items)
     rendering = ResponseRendering(wanted, items)
 
     async def keep() -> None:
@@ -59,17 +63,39 @@ async def create_response(request: web.Request) -> web.StreamResponse:
         except sqlite3.Error:
             log.exception("a response can't be stored")
 
-    form = evolve(rendering.form, keep=keep)
+    form, chat = evolve(rendering.form, keep=keep), raced.chat
     while True:
         try:
-            return await race_chat(request, chat, selection, form)
+            return await race_chat(request, chat, selection, form, raced.admitted)
         except NobodyWon as exc:
             # No upstream says beforehand how much fits into a model's context.
             truncates = wanted.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise
-            chat = shorter
+            chat = evolve(shorter, native=None)  # which would be as long as before
+
+
+@routes.post("/responses/input_tokens")
+async def count_input_tokens(request: web.Request) -> web.Response:
+    """
+    Ask those of the response's racers who can count, and take the first count; where
+    none of them does, an estimate.
+    """
+    store, owner = _store(request), _owner(request)
+    path = providers_in_path(request)
+    wanted, selection = parse_count(await body_of(request), path)
+    raced = raceable(
+        wanted, await _earlier(store, owner, wanted), await _items(store, owner, wanted)
+    )
+    tokens, headers = await race_count(request, raced.chat, selection)
+    if tokens is None:
+        tokens, headers = estimate(raced.chat), headers | ESTIMATED
+    counted: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
+    if provider := headers.get("X-Provider"):
+        counted["provider"] = provider
+    body = orjson.dumps(counted)
+    return web.Response(body=body, headers=headers, content_type="application/json")
 
 
 @routes.get("/responses/{id}")

@@ -12,7 +12,9 @@ from server.json_types import JSON, Count
 BYTES_PER_TOKEN = 4
 # What a large picture costs at Anthropic, and about what a page of a document does.
 MEDIA_TOKENS = 1600
-TEXTS = ("system", "messages", "tools")
+TEXTS = ("system", "messages", "instructions", "input", "tools")
+# The types of what has no text in it that could be counted.
+MEDIA = ("input_image", "input_file", "input_audio", "image_url", "file")
 
 
 class TokenCountPayload(TypedDict):
@@ -41,6 +43,8 @@ def _without_media(value: JSON) -> tuple[JSON, int]:
         if value.get("type") in ("image", "document") and _is_media(
             value.get("source")
         ):
+            return None, 1
+        if value.get("type") in MEDIA:
             return None, 1
         pairs = {name: _without_media(each) for name, each in value.items()}
         rest = {name: text for name, (text, _) in pairs.items()}

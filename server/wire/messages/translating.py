@@ -7,15 +7,16 @@ from typing import Literal
 
 from attrs import define, field
 
-from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
+from providers import SEALED_HERE, Chunk, Delta, ToolCallDelta, Usage, word_id
 from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
+from server.wire.opaque import BLOCKS, sealed
 from server.wire.ordering import Ordering, is_whole_object
 
 from .count import BYTES_PER_TOKEN
 from .events import MessageEvent, MessageUsage, message_start, usage_payload
 
-BlockKind = Literal["thinking", "text", "tool_use"]
+BlockKind = Literal["thinking", "redacted_thinking", "text", "tool_use"]
 STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
 # The type of a block's deltas, and the field of them that grows.
 DELTAS: dict[BlockKind, tuple[str, str]] = {
@@ -27,13 +28,17 @@ DELTAS: dict[BlockKind, tuple[str, str]] = {
 
 @define(eq=False)
 class ContentBlock:
-    """A block as it grows; *id*, *name* and *arguments* are a tool call's."""
+    """
+    A block as it grows; *id*, *name* and *arguments* are a tool call's, *data* is what
+    only a model can read of its thoughts.
+    """
 
     kind: BlockKind
     index: int
     id: str = ""
     name: str = ""
     arguments: list[str] = field(factory=list)
+    data: str = ""
     started: bool = False
 
     @property
@@ -49,6 +54,8 @@ class ContentBlock:
         match self.kind:
             case "thinking":
                 return {"type": "thinking", "thinking": "", "signature": ""}
+            case "redacted_thinking":
+                return {"type": "redacted_thinking", "data": self.data}
             case "text":
                 return {"type": "text", "text": ""}
         call_id = self.id or f"toolu_{uuid.uuid4().hex[:24]}"
@@ -110,6 +117,8 @@ class Translating:
     def _take(self, delta: Delta) -> None:
         if delta.reasoning_content:
             self._add_text("thinking", delta.reasoning_content)
+        if blocks := delta.extra.get(BLOCKS):
+            self._add_seal(SEALED_HERE + (sealed(blocks, {}) or ""))
         for text in (delta.content, delta.refusal, *_pictures(delta)):
             if text:
                 self._add_text("text", text)
@@ -125,6 +134,12 @@ class Translating:
         self._order.add(block, text)
         if block is not self._order.first:
             self._size.grow(len(text))  # it is kept until its turn comes
+
+    def _add_seal(self, data: str) -> None:
+        block = self._new("redacted_thinking")
+        block.data = data
+        self._size.grow(len(data))
+        self._order.add(block)
 
     def _add_call(self, call: ToolCallDelta) -> None:
         block = self._calls.get(call.index)

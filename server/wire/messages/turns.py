@@ -7,8 +7,10 @@ import orjson
 from attrs import define, field, frozen
 from attrs.validators import in_, min_len
 
+from providers import SEALED_HERE
 from server.errors import InvalidRequest
-from server.json_types import JSONMapping, JSONObject
+from server.json_types import JSON, JSONMapping, JSONObject
+from server.wire.opaque import BLOCKS, unsealed
 from server.wire.reading import make
 
 Block: TypeAlias = JSONMapping
@@ -157,9 +159,13 @@ class Turns:
         if not text and not calls:
             return []
         message: JSONObject = {"role": "assistant", "content": text or None}
-        if any(reasoning):
-            message["reasoning_content"] = "\n".join(reasoning)
-        return [{**message, "tool_calls": calls} if calls else message]
+        thought = "\n".join(reasoning) if any(reasoning) else None
+        more = {
+            "reasoning_content": thought,
+            BLOCKS: sealed_in(blocks),
+            "tool_calls": calls,
+        }
+        return [message | {name: value for name, value in more.items() if value}]
 
     def _all_parts(self, blocks: Blocks, where: str) -> list[JSONObject]:
         return [
@@ -222,6 +228,17 @@ def _type(block: Block, at: str) -> str:
     if not isinstance(kind, str):
         raise InvalidRequest(f"'{at}.type' must be a string.", param=f"{at}.type")
     return kind
+
+
+def sealed_in(blocks: Blocks) -> list[JSON]:
+    """Return what was sealed here for other vendors; nothing of Anthropic's own."""
+    found: list[JSON] = []
+    for block in blocks:
+        match block:
+            case {"type": "redacted_thinking", "data": str(data)}:
+                if data.startswith(SEALED_HERE):
+                    found += unsealed(data.removeprefix(SEALED_HERE))[0]
+    return found
 
 
 def _text(text: str) -> JSONObject:

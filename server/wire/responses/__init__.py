@@ -1,7 +1,8 @@
 """OpenAI's Responses API, as we serve it: a request in, typed output items out."""
 
+from .native import raceable
 from .rendering import ResponseRendering
-from .request import ResponseRequest, parse
+from .request import ResponseRequest, parse, parse_count
 from .stored import StoredResponse, input_items, shown
 from .truncation import shortened
 
@@ -11,6 +12,8 @@ __all__ = [
     "StoredResponse",
     "input_items",
     "parse",
+    "parse_count",
+    "raceable",
     "shortened",
     "shown",
 ]

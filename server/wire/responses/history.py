@@ -6,6 +6,7 @@ from attrs import define, field
 
 from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
+from server.wire.opaque import BESIDE_CALL, BLOCKS, is_detail, unsealed
 from server.wire.reading import make
 from server.wire.reasoning import DETAILS, THOUGHT, carry_thoughts
 
@@ -19,7 +20,6 @@ from .input import (
     joined_lines,
     part_of,
 )
-from .opaque import BESIDE_CALL, BLOCKS, is_detail, unsealed
 
 
 def messages_of(

@@ -7,11 +7,11 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 from attrs import Factory, define, evolve, field, frozen
 
 from server.json_types import JSON, JSONMapping, JSONObject, JSONText
+from server.wire.opaque import sealed
 from server.wire.ordering import is_whole_object
 from server.wire.reasoning import joined_details
 
 from .logprobs import TokenLogprob
-from .opaque import sealed
 
 ItemType = Literal["message", "reasoning", "function_call"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]

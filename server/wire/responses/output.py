@@ -7,6 +7,7 @@ from attrs import define, field
 from providers import Choice, Chunk, FinishReason, ToolCallDelta, Usage
 from server.json_types import JSON, JSONMapping
 from server.wire.bound import AnswerSize
+from server.wire.opaque import BESIDE_CALL, BLOCKS
 from server.wire.reasoning import DETAILS
 
 from .items import (
@@ -21,7 +22,6 @@ from .items import (
     new_id,
 )
 from .logprobs import TokenLogprob, token_logprobs
-from .opaque import BESIDE_CALL, BLOCKS
 
 # What a piece takes at least, even if it says nothing.
 PIECE_SIZE = 100

@@ -1,7 +1,8 @@
 """How one request for a response is answered, whichever provider wins."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 import orjson
@@ -13,6 +14,7 @@ from server.json_types import JSONMapping
 from server.wire.format import Rendering
 from server.wire.pieces import as_chunk
 
+from .passing import PassedResponse, PassingAnswer, PassingStream, passes
 from .request import ResponseRequest
 from .response import GrowingResponse
 from .stored import StoredResponse
@@ -39,13 +41,15 @@ class ResponseRendering:
     """
     How one request is answered; *items* are its own input.
 
-    *stored* is what its response leaves behind, once it is whole.
+    The events of an upstream of the same API are passed on as they are, which an
+    answer's first chunk tells. *stored* is what a response leaves behind, once it is
+    whole.
     """
 
     request: ResponseRequest
     items: list[JSONMapping]
-    _stream: ResponseStream | None = field(default=None, init=False)
-    _response: GrowingResponse | None = field(default=None, init=False)
+    _stream: ResponseStream | PassingStream | None = field(default=None, init=False)
+    _response: GrowingResponse | PassedResponse | None = field(default=None, init=False)
 
     @property
     def form(self) -> Rendering:
@@ -56,14 +60,34 @@ class ResponseRendering:
             raise AssertionError("nothing has been answered")
         return self._response.stored()
 
-    def _new_stream(self, _: ChatRequest, provider: str, model: str) -> ResponseStream:
-        self._response = self._new_response(provider, model)
-        self._stream = ResponseStream(self._response)
+    def stream_of(
+        self, pieces: Sequence[ChatPiece], provider: str, model: str
+    ) -> ResponseStream | PassingStream:
+        """Return what shows the answer that begins with *pieces*."""
+        if passes(pieces):
+            passed = PassedResponse(self.request, self.items, provider, model)
+            self._response, self._stream = passed, PassingStream(passed)
+            return self._stream
+        self._response = response = self._new_response(provider, model)
+        self._stream = ResponseStream(response)
         return self._stream
 
-    def _new_answer(self, _: ChatRequest, provider: str, model: str) -> ResponseAnswer:
-        self._response = self._new_response(provider, model)
-        return ResponseAnswer(self._response)
+    def answer_of(
+        self, pieces: Sequence[ChatPiece], provider: str, model: str
+    ) -> ResponseAnswer | PassingAnswer:
+        """Return what puts the answer together that begins with *pieces*."""
+        if passes(pieces):
+            passed = PassedResponse(self.request, self.items, provider, model)
+            self._response = passed
+            return PassingAnswer(passed)
+        self._response = response = self._new_response(provider, model)
+        return ResponseAnswer(response)
+
+    def _new_stream(self, _: ChatRequest, provider: str, model: str) -> "EitherStream":
+        return EitherStream(partial(self.stream_of, provider=provider, model=model))
+
+    def _new_answer(self, _: ChatRequest, provider: str, model: str) -> "EitherAnswer":
+        return EitherAnswer(partial(self.answer_of, provider=provider, model=model))
 
     def _new_response(self, provider: str | None, model: str) -> GrowingResponse:
         return GrowingResponse(self.request, self.items, provider, model)
@@ -73,6 +97,42 @@ class ResponseRendering:
         if stream is None:  # nobody has won
             stream = ResponseStream(self._new_response(None, self.request.model))
         return stream.fail(_code(error), error.payload())
+
+
+@define(eq=False)
+class EitherStream:
+    """A streamed response, shown by what its first pieces need; see StreamRenderer."""
+
+    _begin: Callable[[Sequence[ChatPiece]], ResponseStream | PassingStream]
+    _shown: ResponseStream | PassingStream | None = field(default=None, init=False)
+
+    def render(self, pieces: Sequence[ChatPiece]) -> bytes:
+        shown = self._shown
+        if shown is None:
+            shown = self._shown = self._begin(pieces)
+        return shown.render(pieces)
+
+    def end(self) -> bytes:
+        shown = self._shown if self._shown is not None else self._begin(())
+        return shown.end()
+
+
+@define(eq=False)
+class EitherAnswer:
+    """A whole response, likewise; see AnswerRenderer."""
+
+    _begin: Callable[[Sequence[ChatPiece]], ResponseAnswer | PassingAnswer]
+    _answer: ResponseAnswer | PassingAnswer | None = field(default=None, init=False)
+
+    def add(self, pieces: Iterable[ChatPiece]) -> None:
+        arrived = list(pieces)
+        if self._answer is None:
+            self._answer = self._begin(arrived)
+        self._answer.add(arrived)
+
+    def body(self) -> bytes:
+        answer = self._answer if self._answer is not None else self._begin(())
+        return answer.body()
 
 
 def _code(error: GatewayError) -> str:

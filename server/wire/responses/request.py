@@ -202,6 +202,15 @@ class ResponseRequest:
         return body
 
 
+def parse_count(
+    body: bytes, path_providers: tuple[str, ...] | None = None
+) -> tuple[ResponseRequest, Selection]:
+    """Return the response whose input's tokens are to be counted, and by whom."""
+    payload = read_object(body)
+    selection = take_selection(payload, path_providers)
+    return make({**payload, "body": payload}, ResponseRequest), selection
+
+
 def parse(
     body: bytes, path_providers: tuple[str, ...] | None = None
 ) -> tuple[ResponseRequest, Selection]:

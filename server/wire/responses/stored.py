@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 import orjson
 from attrs import frozen
 
 from server.errors import InvalidRequest
-from server.json_types import JSONMapping, JSONObject
+from server.json_types import Count, JSONMapping, JSONObject
 
 from .items import new_id
 
@@ -47,6 +47,12 @@ class InputItemsPage(TypedDict):
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+
+class InputTokens(TypedDict):
+    object: Literal["response.input_tokens"]
+    input_tokens: Count
+    provider: NotRequired[str]
 
 
 class DeletedResponse(TypedDict):

@@ -58,7 +58,10 @@ FIRST = {"first_token_timeout": 0.3}
 
 
 def ask(provider: Provider, **limits: float) -> WholeCall:
-    return provider.whole(ASKED, "upstream-model", provider.limits.tightened(**limits))
+    tightened = provider.limits.tightened(**limits)
+    call = provider.whole(ASKED, "upstream-model", tightened)
+    assert isinstance(call, WholeCall)
+    return call
 
 
 async def read(stream: WholeCall) -> str:

@@ -19,9 +19,9 @@ from providers import (
 )
 from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
 from server.wire.bound import MAX_ANSWER
+from server.wire.opaque import sealed, unsealed
 from server.wire.reasoning import joined_details
 from server.wire.responses import ResponseRendering, input_items, parse, shown
-from server.wire.responses.opaque import sealed, unsealed
 from server.wire.responses.output import Output
 from tests.rig.response_events import read, whole
 

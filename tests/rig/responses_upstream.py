@@ -1,11 +1,12 @@
-"""The same answers as in `tests.rig.dialects`, by an upstream that speaks Responses."""
+"""The answers of an upstream that speaks Responses, as scripts."""
 
 import json
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, groupby
 from typing import Any
 
-from .rig import END, HEAD, Call, Part, Step, Text, Thought, chunked
+from .parts import Call, Part, Text, Thought
+from .upstream import END, HEAD, Step, chunked
 
 USAGE = {
     "input_tokens": 3,
@@ -16,12 +17,16 @@ USAGE = {
 }
 
 
+# What only the vendor can read of its model's thoughts.
+SEAL = "c2VhbGVkIGVsc2V3aGVyZQ=="
+
+
 class CustomCall(Call):
     """A custom tool that it calls: its one argument, `input`, is no JSON."""
 
 
 def responses(*parts: Part) -> list[Step]:
-    """Return the script of a streamed response that holds an item for each part."""
+    """Return the script of a streamed response: texts in a row are one message."""
     counter = count()
     steps = [_frame(event, next(counter)) for event in _events(parts)]
     return [HEAD, *steps, END]
@@ -36,8 +41,9 @@ def _events(parts: tuple[Part, ...]) -> Iterator[dict[str, Any]]:
     yield {"type": "response.created", "response": _response("in_progress")}
     yield {"type": "response.in_progress", "response": _response("in_progress")}
     done = []
-    for index, part in enumerate(parts):
-        *begun, (kind, fields) = _item(part, index)
+    runs = [list(run) for _, run in groupby(parts, key=_kind)]
+    for index, run in enumerate(runs):
+        *begun, (kind, fields) = _item(run, index)
         for each, more in begun:
             yield {"type": f"response.{each}", "output_index": index, **more}
         yield {"type": f"response.{kind}", "output_index": index, **fields}
@@ -66,15 +72,21 @@ def _response(status: str) -> dict[str, Any]:
 Event = tuple[str, dict[str, Any]]
 
 
-def _item(part: Part, index: int) -> list[Event]:
+def _kind(part: Part) -> object:
+    return Text if isinstance(part, Text) else id(part)
+
+
+def _item(run: Sequence[Part], index: int) -> list[Event]:
     """Return the events of one item, less what all of them have."""
+    part = run[0]
     if isinstance(part, CustomCall):
         return _custom_call(part, f"ctc_{index}")
     if isinstance(part, Call):
         return _call(part, f"fc_{index}")
     if isinstance(part, Thought):
         return _thought(part, f"rs_{index}")
-    return _message(part, f"msg_{index}")
+    texts = [each.text for each in run if isinstance(each, Text)]
+    return _message(texts, f"msg_{index}")
 
 
 def _call(part: Call, name: str) -> list[Event]:
@@ -122,10 +134,10 @@ def _custom_call(part: CustomCall, name: str) -> list[Event]:
     ]
 
 
-def _message(part: Text, name: str) -> list[Event]:
+def _message(texts: list[str], name: str) -> list[Event]:
     item = {"type": "message", "id": name, "role": "assistant"}
     empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-    full = {**empty, "text": part.text}
+    full = {**empty, "text": "".join(texts)}
     of = {"item_id": name, "content_index": 0}
     return [
         (
@@ -133,8 +145,11 @@ def _message(part: Text, name: str) -> list[Event]:
             {"item": {**item, "content": [], "status": "in_progress"}},
         ),
         ("content_part.added", {**of, "part": empty}),
-        ("output_text.delta", {**of, "delta": part.text, "logprobs": []}),
-        ("output_text.done", {**of, "text": part.text, "logprobs": []}),
+        *(
+            ("output_text.delta", {**of, "delta": text, "logprobs": []})
+            for text in texts
+        ),
+        ("output_text.done", {**of, "text": "".join(texts), "logprobs": []}),
         ("content_part.done", {**of, "part": full}),
         (
             "output_item.done",
@@ -158,6 +173,13 @@ def _thought(part: Thought, name: str) -> list[Event]:
         ("reasoning_summary_part.done", {**of, "part": full}),
         (
             "output_item.done",
-            {"item": {**item, "summary": [full], "status": "completed"}},
+            {
+                "item": {
+                    **item,
+                    "summary": [full],
+                    "status": "completed",
+                    "encrypted_content": SEAL,
+                }
+            },
         ),
     ]
