@@ -124,9 +124,10 @@ class Answer:
         """Count *pieces*, and go on to the state that they stand for."""
         attempt, alike = self._attempt, True
         for piece in pieces:
-            attempt.chunks += piece.count
+            count = piece.count
+            attempt.chunks += count
             if piece.has_token:
-                attempt.tokens += piece.count
+                attempt.tokens += count
             alike = alike and isinstance(piece, TextRun)
         finished = self._dialect.finished
         if alike and self.spoke and not finished:

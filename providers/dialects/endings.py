@@ -15,6 +15,9 @@ from .finish import EndReason
 from .tolerant import note
 
 
+NO_FRAME = Chunk()
+
+
 @define(eq=False)
 class Endings:
     """
@@ -29,7 +32,7 @@ class Endings:
     open: set[int] = field(factory=set, init=False)
     reasons: dict[int, EndReason] = field(factory=dict, init=False)
     usage: Usage | None = field(default=None, init=False)
-    frame: Chunk = field(factory=Chunk, init=False)
+    frame: Chunk = field(default=NO_FRAME, init=False)
     broken: bool = field(default=False, init=False)
     unsaid: bool = field(default=False, init=False)
     over: bool = field(default=False, init=False)
@@ -72,9 +75,9 @@ class Endings:
         """Return what of a *chunk* does not wait for the end, if there is anything."""
         if any(choice.finish_reason for choice in chunk.choices):
             self.frame = chunk
-        said = [c for c in chunk.choices if c.delta != NO_DELTA or c.logprobs]
+        said = [c for c in chunk.choices if _says(c)]
         if not (said or chunk.native):
-            if chunk.extra and chunk is not self.frame:
+            if chunk.extra and chunk.extra != self.frame.extra:
                 extra = {**self.frame.extra, **chunk.extra}
                 self.frame = evolve(self.frame, extra=extra)
             return None
@@ -93,7 +96,15 @@ class Endings:
         self.reasons = {i: self.reasons.get(i, EndReason("stop")) for i in ended}
         self.open.clear()
         choices = [self._closed(i, calls.get(i, [])) for i in ended]
-        return evolve(self.frame, choices=tuple(choices), usage=self.usage, native=())
+        frame = self.frame
+        return Chunk(
+            id=frame.id,
+            created=frame.created,
+            model=frame.model,
+            choices=tuple(choices),
+            usage=self.usage,
+            extra=frame.extra,
+        )
 
     def _closed(self, index: int, calls: list[ToolCallDelta]) -> Choice:
         ending = self.reasons[index]
@@ -103,6 +114,12 @@ class Endings:
             finish_reason=ending.reason,
             native_finish_reason=ending.native,
         )
+
+
+def _says(choice: Choice) -> bool:
+    if choice.delta is NO_DELTA:  # as most are that have a reason to end
+        return bool(choice.logprobs)
+    return choice.delta != NO_DELTA or bool(choice.logprobs)
 
 
 def _counts(usage: Usage) -> bool:
@@ -118,8 +135,10 @@ def number(value: Any) -> int:
 
 def first_number(counts: Mapping[str, Any], *names: str) -> int:
     """Return the first of these counts that is there, and not 0."""
-    found = (number(counts.get(name)) for name in names)
-    return next((count for count in found if count), 0)
+    for name in names:
+        if count := number(counts.get(name)):
+            return count
+    return 0
 
 
 def object_in(value: Any, name: str) -> Mapping[str, Any]:

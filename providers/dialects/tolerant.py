@@ -18,6 +18,8 @@ from providers.errors import ProviderProtocolError
 
 # orjson reads 1,024 levels and writes 254, a few of which our own answers need.
 DEEPEST = 240
+# Bytes that have no room for more: a level has a bracket on either side.
+SHALLOW = 2 * DEEPEST
 # The fields whose text goes on in the next event.
 TEXTS = frozenset(
     (
@@ -68,7 +70,7 @@ class TolerantJSON:
         else:
             if self.pending:
                 value = self._mended_all(value, whole=whole)
-        if data.count(b"[") + data.count(b"{") > DEEPEST and _depth(value) > DEEPEST:
+        if len(data) > SHALLOW and _is_too_deep(data, value):
             raise ProviderProtocolError("its JSON is too deep")
         return value
 
@@ -174,6 +176,11 @@ def _tolerant(data: bytes, refusal: orjson.JSONDecodeError) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _is_too_deep(data: bytes, value: Any) -> bool:
+    brackets = data.count(b"[") + data.count(b"{")
+    return brackets > DEEPEST and _depth(value) > DEEPEST
 
 
 def _depth(value: Any) -> int:

@@ -1,7 +1,7 @@
 """What a race needs of a stream, and what its delivery to a client needs besides."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 from providers import Attempt
 
@@ -43,7 +43,6 @@ class RacerStream(Protocol[P_co]):
         ...
 
 
-@runtime_checkable
 class Pushing(Protocol[P_co]):
     """A stream that can call whoever shows its answer, as soon as something arrives."""
 
@@ -78,7 +77,8 @@ async def deliver(stream: RacerStream[P], show: Show[P], catch_up: CatchUp) -> N
     It returns whether that is more than its client has read; *catch_up* waits until
     that is read. A stream that can push does, which costs less than to be pulled.
     """
-    if isinstance(stream, Pushing):
+    # To ask whether it is an instance of a protocol would cost more than its events.
+    if hasattr(stream, "pour"):
         await stream.pour(show, catch_up)
         return
     async for arrivals in stream:

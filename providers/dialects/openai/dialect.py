@@ -79,7 +79,7 @@ class OpenAI:
     _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = field(init=False)
     _ends: Endings = field(init=False)
-    _ids: CallIds = field(init=False)
+    _ids: CallIds | None = field(default=None, init=False)  # once there is a call
     _calls: dict[int, CallPieces] = field(factory=dict, init=False)
     _spoke: bool = field(default=False, init=False)
     _template: Template | None = field(default=None, init=False)
@@ -88,11 +88,11 @@ class OpenAI:
     def __attrs_post_init__(self) -> None:
         self._json = TolerantJSON(self.notes)
         self._ends = Endings(self.notes)
-        self._ids = CallIds(self.notes)
 
     @property
     def finished(self) -> bool:
-        return self._ends.finished
+        ends = self._ends  # asked after every read, and most find no reason yet
+        return bool(ends.reasons) and ends.finished
 
     @property
     def sound_end(self) -> bool:
@@ -112,8 +112,9 @@ class OpenAI:
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
         path, body = asked_of(self.settings, request, model, self.notes)
+        body.update(how)
         headers = _headers(self.settings.api_key, accepted)
-        return Call(path, written({**body, **how}), headers)
+        return Call(path, written(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
@@ -309,6 +310,7 @@ class OpenAI:
             return ()
         pieces = self._calls.get(choice)
         if pieces is None:
+            self._ids = self._ids or CallIds(self.notes)
             pieces = self._calls[choice] = CallPieces(self._ids, self.notes)
         out: list[ToolCallDelta] = []
         for call in calls:
