@@ -246,6 +246,14 @@ class ToolCallDelta:
 # take three times as long to make.
 
 
+def _is_blank(choice: "Choice") -> bool:
+    return (
+        choice.delta == NO_DELTA
+        and choice.finish_reason is None
+        and choice.logprobs is None
+    )
+
+
 def _says(value: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
     return value is not None and any(value.get(name) for name in names)
 
@@ -343,6 +351,13 @@ class Chunk:
                 return True
         return False
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing of it is part of an answer: it has a role, and no more."""
+        if self.usage is not None or self.native or self.extra:
+            return False
+        return all(_is_blank(choice) for choice in self.choices)
+
 
 @define(eq=False)
 class TextRun:
@@ -361,6 +376,7 @@ class TextRun:
     words: list[bytes]
     native: Sequence[bytes] = ()
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
     @property
     def count(self) -> int:
@@ -389,6 +405,7 @@ class Completion:
     payload: dict[str, Any]
     _parse: Callable[[Mapping[str, Any]], Chunk]
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
     count: ClassVar[int] = 1
 
     def chunk(self) -> Chunk:

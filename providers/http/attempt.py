@@ -1,6 +1,6 @@
 """What is noted of one call to an upstream, while it goes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TypeVar
 
@@ -20,7 +20,8 @@ class Attempt:
     *received* counts the bytes of the body, *chunks* what they were decoded to, and
     *tokens* those of the chunks that had content: there are at least so many. *ended*
     is when the answer was there to its end. *whole*: the answer was requested in one
-    piece, so that nobody knows when its first token was written.
+    piece, so that nobody knows when its first token was written. *notes* is what the
+    dialect has put right so far: its own list.
     """
 
     connected: float | None = None
@@ -31,6 +32,7 @@ class Attempt:
     received: int = 0
     chunks: int = 0
     tokens: int = 0
+    notes: Sequence[str] = ()
     _sent_at: float = 0.0
 
     async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:

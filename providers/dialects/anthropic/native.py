@@ -36,8 +36,7 @@ class Passage:
     """
     Puts an answer's events into its chunks.
 
-    What comes before the first token waits for it, since whatever has no token by then
-    is not kept, and might belong to a racer that loses.
+    What comes before the first token goes with it, or with the end if there is none.
     """
 
     _held: list[NativeEvent] = field(factory=list, init=False)
@@ -50,11 +49,11 @@ class Passage:
         """Return *chunks*, what *event* has been read as, with the event in them."""
         at = 0
         if not self._spoke:
-            tokens = (i for i, chunk in enumerate(chunks) if chunk.has_token)
-            at = next(tokens, -1)
+            ready = (i for i, chunk in enumerate(chunks) if _goes_out(chunk))
+            at = next(ready, -1)
             self._hold(event, data)
             if at < 0:
-                return chunks
+                return []  # the event says all of it
             self._spoke = True
         else:
             self._held += _native(event, data)
@@ -62,6 +61,11 @@ class Passage:
         made = chunks or [Chunk()]
         made[at] = evolve(made[at], native=held)
         return made
+
+    def left(self) -> tuple[NativeEvent, ...]:
+        """Return the events that have not gone out: of an answer without a token."""
+        held, self._held = tuple(self._held), []
+        return held
 
     def _hold(self, event: Mapping[str, Any], data: bytes) -> None:
         if event.get("type") == "ping":
@@ -71,6 +75,11 @@ class Passage:
         if self._size > MAX_EVENT_BYTES:
             text = f"what comes before the first token is over {MAX_EVENT_BYTES} bytes"
             raise EventTooLarge(text)
+
+
+def _goes_out(chunk: Chunk) -> bool:
+    """Whether it is a token, or the end of an answer that has none."""
+    return chunk.has_token or any(each.finish_reason for each in chunk.choices)
 
 
 def _native(event: Mapping[str, Any], data: bytes) -> list[NativeEvent]:
