@@ -246,14 +246,6 @@ class ToolCallDelta:
 # take three times as long to make.
 
 
-def _is_blank(choice: "Choice") -> bool:
-    return (
-        choice.delta == NO_DELTA
-        and choice.finish_reason is None
-        and choice.logprobs is None
-    )
-
-
 def _says(value: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
     return value is not None and any(value.get(name) for name in names)
 
@@ -280,6 +272,19 @@ class Delta:
             or _says(self.function_call, ("name", "arguments"))
             or self.extra.get("images")
             or any(call.says for call in self.tool_calls)
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it adds nothing: not even an id, or what a vendor has added."""
+        return not (
+            self.content
+            or self.reasoning_content
+            or self.refusal
+            or self.tool_calls
+            or self.audio
+            or self.function_call
+            or self.extra
         )
 
     @property
@@ -310,6 +315,12 @@ class Choice:
     finish_reason: FinishReason | None = None
     native_finish_reason: str | None = None
     logprobs: Mapping[str, Any] | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        if self.finish_reason is not None or self.logprobs is not None:
+            return False
+        return self.delta is NO_DELTA or self.delta.is_empty
 
 
 @frozen(kw_only=True)
@@ -356,7 +367,7 @@ class Chunk:
         """Whether nothing of it is part of an answer: it has a role, and no more."""
         if self.usage is not None or self.native or self.extra:
             return False
-        return all(_is_blank(choice) for choice in self.choices)
+        return all(choice.says_nothing for choice in self.choices)
 
 
 @define(eq=False)

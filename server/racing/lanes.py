@@ -21,8 +21,9 @@ class Lane:
     has the call's times and counts, as its stream notes them. A racer that is cut off
     has *ended* when its stream was closed; *beaten_by* is the winner's lane, if that is
     why. *wordless*: its answer was sound and had no token, so that it can win only
-    where nobody has one; *first_token* is when that was decided, then. A lane outlives its race in the log, so it has no reference to its racer, whose
-    request may be large.
+    where nobody has one; *first_token* is when that was decided, then. A lane outlives
+    its race in the log, so it has no reference to its racer, whose request may be
+    large.
     """
 
     id: str

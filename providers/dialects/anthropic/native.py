@@ -42,24 +42,23 @@ class Passage:
     _held: list[NativeEvent] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
     _spoke: bool = field(default=False, init=False)
+    _waiting: list[Chunk] = field(factory=list, init=False)
 
     def carry(
         self, chunks: list[Chunk], event: Mapping[str, Any], data: bytes
     ) -> list[Chunk]:
         """Return *chunks*, what *event* has been read as, with the event in them."""
-        at = 0
-        if not self._spoke:
-            ready = (i for i, chunk in enumerate(chunks) if _goes_out(chunk))
-            at = next(ready, -1)
-            self._hold(event, data)
-            if at < 0:
-                return []  # the event says all of it
-            self._spoke = True
-        else:
+        if self._spoke:
             self._held += _native(event, data)
-        held, self._held = tuple(self._held), []
+        else:
+            self._hold(event, data)
+            self._waiting += chunks
+            if not any(map(_goes_out, chunks)):
+                return []
+            self._spoke = True
+            chunks, self._waiting = self._waiting, []
         made = chunks or [Chunk()]
-        made[at] = evolve(made[at], native=held)
+        made[0] = evolve(made[0], native=self.left())
         return made
 
     def left(self) -> tuple[NativeEvent, ...]:
