@@ -111,9 +111,11 @@ async def until_token(stream: RacerStream[P]) -> tuple[Sequence[P], bool]:
                 del kept[full:]  # but for the last, which may be the end
             else:
                 full = len(kept)
-            kept += [each for each in arrivals if not each.says_nothing]
-            if any(arrival.has_token for arrival in arrivals):
-                return kept, True
+            for i, arrival in enumerate(arrivals):
+                if arrival.has_token:
+                    return [*kept, *arrivals[i:]], True
+                if not arrival.says_nothing:
+                    kept.append(arrival)
     except BaseException:
         stream.close()
         raise
