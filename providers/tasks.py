@@ -138,6 +138,7 @@ class Images:
     images: tuple[Image, ...]
     model: str
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
     def verified(self) -> "Images":
         """
@@ -156,6 +157,8 @@ class Blob:
     data: bytes = field(repr=False)
     content_type: str
 
+    says_nothing: ClassVar[bool] = False
+
     @property
     def has_token(self) -> bool:
         return bool(self.data)
@@ -167,6 +170,7 @@ class TokenCount:
 
     input_tokens: int
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
 
 def _verified(image: Image) -> Image:

@@ -7,10 +7,12 @@ from enum import IntEnum
 from providers.chat import ChatPiece, TextRun
 from providers.dialects import UNREADABLE, Dialect
 from providers.dialects.framing import looks_sound
-from providers.errors import ProviderError, ProviderProtocolError
+from providers.errors import ProviderError, ProviderProtocolError, ProviderTimeout
 from providers.http.attempt import Attempt
 
 Pieces = list[ChatPiece]
+# The note for an answer that ended as its API says, and has no word in it.
+WORDLESS = "an answer without a word"
 Decode = Callable[[bytes], Iterable[ChatPiece]]
 
 
@@ -85,7 +87,7 @@ class Answer:
         an answer that has been SAID: return what is left of it.
         """
         pieces: Pieces = []
-        if self._whole:
+        if self._whole or self._wordless_by_now(error):
             pieces = self._last_words()
             self._finish(None)
         self._finish(error)
@@ -143,8 +145,19 @@ class Answer:
         if self.state is OVER:
             return
         if error is None and not self.spoke:
-            error = ProviderProtocolError("the answer ended without a token")
+            try:
+                check_wordless(self._dialect)
+            except ProviderProtocolError as exc:
+                error = exc.with_traceback(None)
         self.state, self.error, self._delayed = OVER, error, None
+
+    def _wordless_by_now(self, error: Exception) -> bool:
+        """
+        Whether what has a reason to end, and no token, has said so for long enough: its
+        first token might still have come.
+        """
+        late = isinstance(error, ProviderTimeout)
+        return late and self.state is SILENT and self._dialect.finished
 
     def _last_words(self) -> Pieces:
         """Return what is left of an answer that has been said."""
@@ -163,6 +176,17 @@ class Answer:
             if piece.has_token:
                 self._delayed = pieces
                 break
+
+
+def check_wordless(dialect: Dialect) -> None:
+    """
+    Note that an answer has ended without a token, as it may where that is sound.
+
+    Raises ProviderProtocolError where it is not.
+    """
+    if not dialect.sound_end:
+        raise ProviderProtocolError("the answer ended without a token")
+    dialect.notes.append(WORDLESS)
 
 
 def unreadable(exc: Exception) -> ProviderProtocolError:

@@ -28,6 +28,7 @@ class ChatCall:
         self, call: OpenCall, dialect: Dialect, request: Call, *, shown: bool
     ) -> None:
         self.attempt = call.attempt
+        self.attempt.notes = dialect.notes
         self._call = call
         self._request: Call | None = request
         self._answer = Answer(dialect, call.attempt, early=shown)

@@ -11,10 +11,11 @@ from providers.chat import ChatPiece, ChatRequest
 from providers.errors import (
     ProviderDenied,
     ProviderError,
-    ProviderRefusedRequest,
     error_class,
 )
 from providers.settings import ProviderSettings
+
+from .translation import refused
 
 # What a dialect raises when it meets data of a shape that it does not know.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -48,12 +49,7 @@ def written(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as exc:
-        raise ProviderRefusedRequest(
-            f"the request can't be written as JSON: {exc}",
-            phase="connect",
-            status=400,
-            upstream_code="unsupported_by_dialect",
-        ) from exc
+        raise refused(f"the request can't be written as JSON: {exc}") from exc
 
 
 class Dialect(Protocol):
@@ -76,6 +72,11 @@ class Dialect(Protocol):
     @property
     def finished(self) -> bool:
         """Whether all that the answer must have is there, so that an end is an end."""
+        ...
+
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer is over, and its upstream has said why it ended."""
         ...
 
     def encode(self, request: ChatRequest, model: str) -> Call: ...

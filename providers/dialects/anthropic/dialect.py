@@ -145,7 +145,8 @@ class Anthropic:
             raise ProviderProtocolError("the answer ended before its stop_reason")
         if not self.done:
             for chunk in self._closing():
-                yield chunk if self._passage is None else evolve(chunk, native=())
+                left = () if self._passage is None else self._passage.left()
+                yield evolve(chunk, native=left)
         self.done = True
 
     def list_models(self) -> Call:

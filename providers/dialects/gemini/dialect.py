@@ -188,7 +188,8 @@ class Gemini:
             raise (exc if self._spoke else _muted(reason, why)) from None
         if ending is None:
             return None
-        self._mute = self._mute or _muted(reason, why)
+        if is_filter(reason):
+            self._mute = self._mute or _muted(reason, why)
         if ending.reason in ("stop", "function_call", "tool_calls"):
             called = index in self._calls
             return (
