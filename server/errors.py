@@ -212,6 +212,19 @@ class ServerStopping(GatewayError):
     code = "server_stopping"
 
 
+class ServerBusy(GatewayError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "server_busy"
+
+
+class RequestTooSlow(GatewayError):
+    """A head or a body that does not come."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    type = "timeout_error"
+    code = "request_timeout"
+
+
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 
