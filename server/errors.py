@@ -212,6 +212,13 @@ class ServerStopping(GatewayError):
     code = "server_stopping"
 
 
+class StorageFailed(GatewayError):
+    """What is kept here can't be had, or nothing more can be kept."""
+
+    status: int = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "storage_failed"
+
+
 class ServerBusy(GatewayError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "server_busy"

@@ -116,9 +116,8 @@ async def _whole(
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
                 continue
-            await form.keep()
             return web.Response(
-                body=body,
+                body=await form.keep(body),
                 headers=race_headers(race, winner),
                 content_type="application/json",
             )

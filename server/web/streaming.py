@@ -72,8 +72,7 @@ class Streaming:
                 response.headers.update(race_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, shown, response)
-            end = shown.end()
-            await form.keep()
+            end = await form.keep(shown.end())
         await response.finish(end)
 
     def _last_frame(self, exc: Exception) -> bytes:

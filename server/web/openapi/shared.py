@@ -85,6 +85,10 @@ HEADERS: JSONObject = {
         "schema": TEXT,
         "example": 'HuggingChat;dur=412.3;desc="won"',
     },
+    "X-Stored": {
+        "description": "`false` where the answer could not be kept here.",
+        "schema": {"type": "string", "enum": ["false"]},
+    },
     "X-Should-Retry": {
         "description": "`false` where another try can't help.",
         "schema": {"type": "string", "enum": ["false"]},

@@ -2,7 +2,7 @@
 
 from .rendering import ResponseRendering
 from .request import ResponseRequest, parse
-from .stored import StoredResponse, input_items, shown
+from .stored import StoredResponse, input_items, not_kept, shown
 from .truncation import shortened
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ResponseRequest",
     "StoredResponse",
     "input_items",
+    "not_kept",
     "parse",
     "shortened",
     "shown",
