@@ -292,9 +292,15 @@ NO_DELTA = Delta()
 
 @define(kw_only=True)
 class Choice:
+    """
+    What one chunk adds to one choice; *native_finish_reason* is the upstream's word for
+    its end where nobody knows what that means, and *finish_reason* is `stop` then.
+    """
+
     index: int = 0
     delta: Delta = NO_DELTA
     finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
     logprobs: Mapping[str, Any] | None = None
 
 

@@ -57,6 +57,11 @@ class Answer:
         """Whether the answer's last event has come: only HTTP's end may follow."""
         return self._dialect.done
 
+    @property
+    def _whole(self) -> bool:
+        """Whether what breaks from now on takes nothing away."""
+        return self.state is SAID and self._dialect.finished
+
     def receive(self, data: bytes) -> Pieces:
         """Return the chunks that a part of the body completes."""
         if self._early and self.state is SILENT and looks_sound(data):
@@ -80,7 +85,7 @@ class Answer:
         an answer that has been SAID: return what is left of it.
         """
         pieces: Pieces = []
-        if self.state is SAID:
+        if self._whole:
             pieces = self._last_words()
             self._finish(None)
         self._finish(error)
@@ -108,7 +113,7 @@ class Answer:
         """Take in that *error* came after *pieces*; return those that stand."""
         spoke = self.spoke
         self._follow(pieces, broken=True)
-        if self.state is SAID:
+        if self._whole:
             pieces += self._last_words()
             self._finish(None)
         self._finish(error)
@@ -123,11 +128,12 @@ class Answer:
             if piece.has_token:
                 attempt.tokens += piece.count
             alike = alike and isinstance(piece, TextRun)
-        if alike and self.spoke:
+        finished = self._dialect.finished
+        if alike and self.spoke and not finished:
             return  # nearly all
         if self.state is SAID or not attempt.tokens:
             return
-        if self._dialect.finished:
+        if finished:
             self.state, self.spoke = SAID, True
         elif not broken:
             self.state, self.spoke = SPOKE, True
