@@ -232,6 +232,14 @@ class RequestTooSlow(GatewayError):
     code = "request_timeout"
 
 
+class TotalTimeout(GatewayError):
+    """All tries together have taken the time that one request has."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    type = "upstream_error"
+    code = "timeout"
+
+
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 

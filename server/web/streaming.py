@@ -65,7 +65,9 @@ class Streaming:
 
     async def _show(self) -> None:
         race, lineup, form = self.race, self.lineup, self.form
-        with self.request[VISIT].gateway.drain.scope(lineup.deadline):
+        with self.request[VISIT].gateway.drain.scope(
+            lineup.total_timeout, lineup.deadline
+        ):
             winner = await decided(race, lineup)
             response = self._open()
             if not response.prepared:
