@@ -212,6 +212,34 @@ class ServerStopping(GatewayError):
     code = "server_stopping"
 
 
+class StorageFailed(GatewayError):
+    """What is kept here can't be had, or nothing more can be kept."""
+
+    status: int = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "storage_failed"
+
+
+class ServerBusy(GatewayError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "server_busy"
+
+
+class RequestTooSlow(GatewayError):
+    """A head or a body that does not come."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    type = "timeout_error"
+    code = "request_timeout"
+
+
+class TotalTimeout(GatewayError):
+    """All tries together have taken the time that one request has."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    type = "upstream_error"
+    code = "timeout"
+
+
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 

@@ -18,8 +18,8 @@ from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
 from server.stores.responses import ResponseStore, open_store
 
-from .connections import ClientRunner
 from .reloading import Load, outlived, reloads
+from .runner import ClientRunner
 
 log = structlog.get_logger(__name__)
 

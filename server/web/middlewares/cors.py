@@ -10,7 +10,7 @@ from server.web.context import VISIT
 
 EXPOSED = (
     "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
-    " X-Should-Retry"
+    " X-Should-Retry, X-Stored"
 )
 METHODS = "GET, POST, DELETE, OPTIONS"
 PREFLIGHT_SECONDS = "600"
