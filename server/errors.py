@@ -49,6 +49,8 @@ class ErrorPayload(TypedDict):
     ]
 
 
+# OpenAI's code for a conversation that has no room in a model's context.
+CONTEXT_FULL = "context_length_exceeded"
 # Characters of what may quote a client, who can send a name of 16 MB.
 LONGEST = 2000
 
@@ -258,6 +260,8 @@ class NobodyWon(GatewayError):
         if shared := _shared_refusal(errors):
             self.status, self.type = shared, "invalid_request_error"
             self.code = errors[0].upstream_code or ProviderRefusedRequest.code
+            if self.too_long:
+                self.code = CONTEXT_FULL  # whatever each upstream calls it
             self.message = errors[0].message
         elif all(isinstance(error, ProviderBusy) for error in errors):
             self.status, self.type = HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"
@@ -281,6 +285,8 @@ class NobodyWon(GatewayError):
 
     @property
     def cause(self) -> str | None:
+        if self.code == CONTEXT_FULL:
+            return self.code
         refused = self.type == "invalid_request_error"
         return ProviderRefusedRequest.code if refused else self.code
 
