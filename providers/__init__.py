@@ -22,7 +22,7 @@ from .chat import (
     chunks_of,
     with_text,
 )
-from .dialects import Result, is_gradio_model, kinds
+from .dialects import Result, is_gradio_model, kinds, tasks_of
 from .dialects.call_ids import word_id
 from .errors import (
     Phase,
@@ -37,7 +37,7 @@ from .http.session import open_session
 from .local.engine import Engine, EngineAddress, Engines
 from .local.files import engine_missing
 from .models import ModelList
-from .packages import BrokenPackage, load_packages
+from .packages import load_packages
 from .provider import Provider
 from .settings import CAPABILITIES, Limits, ProviderSettings, vendors
 from .tasks import (
@@ -59,7 +59,6 @@ __all__ = [
     "NO_DELTA",
     "Attempt",
     "Blob",
-    "BrokenPackage",
     "ChatCall",
     "ChatPiece",
     "ChatRequest",
@@ -103,6 +102,7 @@ __all__ = [
     "kinds",
     "load_packages",
     "open_session",
+    "tasks_of",
     "vendors",
     "with_text",
     "word_id",

@@ -106,6 +106,12 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
         await engines.aclose()
 
 
+def tell_left_out(config: Config) -> None:
+    """Log which installed packages can't be used: the server does without them."""
+    for problem in config.left_out:
+        log.warning("providers left out", reason=problem)
+
+
 async def serve(
     config: Config,
     engines: Mapping[str, RunningEngine],
