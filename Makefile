@@ -15,7 +15,9 @@ install: $(VENV)/installed
 # An environment of another Python is made anew, and none is made by one that is too old.
 VERSION = import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")
 WANTED := $(shell $(PYTHON) -c '$(VERSION)')
-OTHER := $(if $(filter $(WANTED),$(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)),,other)
+PRESENT := $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
+# Where nobody names a Python, the one that is there will do.
+OTHER := $(if $(filter $(if $(filter file,$(origin PYTHON)),$(or $(PRESENT),none),$(WANTED)),$(PRESENT)),,other)
 
 other:
 	@test -n "$(WANTED)" || { echo "Interference needs Python 3.11 or a newer one; name it, as in: make run PYTHON=python3.12" >&2; exit 1; }

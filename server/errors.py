@@ -256,6 +256,8 @@ class NobodyWon(GatewayError):
     def __init__(self, losses: Sequence[Loss]) -> None:
         super().__init__("; ".join(f"{loss.id}: {loss.error}" for loss in losses))
         self.losses = losses
+        # Those that were meant, too, and were not called, each with why.
+        self.not_called: Sequence[tuple[str, str]] = ()
         errors = [loss.error for loss in losses]
         if shared := _shared_refusal(errors):
             self.status, self.type = shared, "invalid_request_error"
@@ -293,8 +295,22 @@ class NobodyWon(GatewayError):
     def payload(self) -> ErrorPayload:
         return {
             **super().payload(),
-            "providers": [loss.payload() for loss in self.losses],
+            "providers": [
+                *(loss.payload() for loss in self.losses),
+                *(_not_called(name, why) for name, why in self.not_called),
+            ],
         }
+
+
+def _not_called(name: str, why: str) -> LossPayload:
+    return {
+        "id": name,
+        "phase": "connect",
+        "status": None,
+        "code": "not_called",
+        "message": f"It was not called: {why}",
+        "ms": 0.0,
+    }
 
 
 class StreamInterrupted(GatewayError):

@@ -19,7 +19,7 @@ from server.gateway import Gateway, RunningEngine
 from server.stores.responses import ResponseStore, open_store
 
 from .connections import ClientRunner
-from .reloading import Load, outlived, reloads
+from .reloading import Load, changed, outlived, reloads
 
 log = structlog.get_logger(__name__)
 
@@ -174,9 +174,10 @@ async def _follow(
 ) -> None:
     async for config, engines in changes:
         with outlived():
+            differs = changed(gateway.config, config)
             gateway.adopt(config, engines)
             responses.settings = config.responses
-            log.info("reloaded")
+            log.info("reloaded", changed=differs)
     stop.set()
 
 
