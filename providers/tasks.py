@@ -41,7 +41,9 @@ class ImageRequest:
     model: str | None = None
     n: int | None = field(default=None, validator=optional([ge(1), le(MAX_IMAGES)]))
     size: str | None = field(
-        default=None, validator=optional(matches_re(r"auto|[1-9]\d{1,3}x[1-9]\d{1,3}"))
+        default=None,
+        validator=optional(matches_re(r"auto|[1-9]\d{1,3}x[1-9]\d{1,3}")),
+        metadata={"means": "'auto', or a width and a height in pixels as '1024x1024'"},
     )
     width: int | None = side()
     height: int | None = side()

@@ -159,7 +159,8 @@ class Config:
     What the server runs with.
 
     *providers* has every configured or built-in provider by id; *off* says of those
-    that can't be used what they lack.
+    that can't be used what they lack, *origins* of all from where their variables are.
+    *left_out* says which installed packages could not be used, and why.
     """
 
     server: ServerSettings
@@ -171,6 +172,8 @@ class Config:
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]
+    origins: Mapping[str, str] = field(factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def on(self) -> list[str]:
         """Return the ids of the providers that are on."""

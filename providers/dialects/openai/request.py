@@ -43,8 +43,9 @@ def asked_of(
     for ours, theirs in settings.rename_fields.items():
         if ours in body and asked is request.body:
             body[theirs] = body.pop(ours)
-    if settings.default_fields:
-        body = {**settings.default_fields, **body}
+    for name, value in settings.default_fields.items():
+        if body.get(name) is None:  # to say null is to say nothing
+            body[name] = value
     return path, body
 
 
