@@ -14,7 +14,6 @@ from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta, ToolCallDelt
 from .finish import EndReason
 from .tolerant import note
 
-
 NO_FRAME = Chunk()
 
 
