@@ -8,9 +8,6 @@ from attrs import define, field
 from providers import Attempt, ProviderError
 from server.errors import Loss
 
-# Not the loop's time: uvloop's is that of the iteration's start, in milliseconds.
-now = perf_counter
-
 Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
 
 
@@ -106,3 +103,8 @@ def _drop_tracebacks(error: BaseException) -> None:
         if each is not None and each.__traceback__ is not None:
             each.__traceback__ = None
             left += each.__cause__, each.__context__
+
+
+def now() -> float:
+    # Not the loop's time: uvloop's is that of the iteration's start, in milliseconds.
+    return perf_counter()
