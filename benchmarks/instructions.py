@@ -32,6 +32,7 @@ UNARY, BURST, ALONE = Order(4), Order(200), Order(MOST, "step")
 UNITS = {
     "unary": "small unary request, one at a time",
     "burst": "event of 200 in one write",
+    "native": "event of 200 of a response that is passed on, in one write",
     "alone": "event alone",
 }
 # Seconds for one server, which is fifty times slower there.
@@ -101,17 +102,18 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
     counter = Counter(contender, files)
     await counter.control("--instr=on")
     connection = await connect(contender.target)
-    unary = contender.target.request(UNARY.model, stream=False)
-    burst = contender.target.request(BURST.model, stream=True)
-    alone = contender.target.request(ALONE.model, stream=True)
+    target = contender.target
+    unary = target.request(UNARY.model, stream=False)
+    burst = target.request(BURST.model, stream=True)
+    native = target.native(BURST.model)
+    alone = target.request(ALONE.model, stream=True)
 
-    async def ask_unary(times: int) -> None:
-        for _ in range(times):
-            await connection.ask(unary, UNARY.events)
+    def asking(request: bytes, words: int) -> Work:
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                await connection.ask(request, words)
 
-    async def ask_burst(times: int) -> None:
-        for _ in range(times):
-            await connection.ask(burst, BURST.events)
+        return ask
 
     async def step(times: int) -> None:
         for _ in range(times):
@@ -120,10 +122,10 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
             book.step()
             await arrived.wait()
 
-    found = {
-        "unary": await counter.per_unit(ask_unary, 50),
-        "burst": await counter.per_unit(ask_burst, 6) / BURST.events,
-    }
+    found = {"unary": await counter.per_unit(asking(unary, UNARY.events), 50)}
+    for name, request in (("burst", burst), ("native", native)):
+        one = await counter.per_unit(asking(request, BURST.events), 6)
+        found[name] = one / BURST.events
     connection.ask(alone, ALONE.events)
     await book.asked_to_step.wait()
     book.asked_to_step.clear()
