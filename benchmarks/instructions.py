@@ -98,8 +98,7 @@ async def step_by_step(folder: Path) -> AsyncIterator[tuple[Field, Book]]:
 
 async def count(contender: Contender, where: Field, book: Book) -> dict[str, float]:
     """Return the instructions that each of UNITS takes."""
-    files = where.folder / f"{contender.pid}.callgrind"
-    counter = Counter(contender, files)
+    counter = Counter(contender, where.folder / f"{contender.pid}.callgrind")
     await counter.control("--instr=on")
     connection = await connect(contender.target)
     target = contender.target

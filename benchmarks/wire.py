@@ -100,7 +100,7 @@ def native(events: int) -> bytes:
     full = {**item, "content": [{**part, "text": "(benchmark)"}]}
     response = {"id": "resp_0", "object": "response", "model": "bench-model-1"}
     ended = {**response, "status": "completed", "output": [full]}
-    rows = [
+    rows: list[tuple[str, dict[str, Any]]] = [
         ("created", {"response": {**response, "output": []}}),
         ("output_item.added", {"output_index": 0, "item": {**item, "content": []}}),
         ("content_part.added", {**place, "part": part}),
