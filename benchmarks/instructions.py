@@ -28,11 +28,11 @@ UNDER = (
     *("valgrind", "--tool=callgrind", "--instr-atstart=no"),
 )
 SUMMARY = re.compile(r"^summary: (\d+)", re.MULTILINE)
-UNARY, BURST, ALONE = Order(4), Order(200), Order(MOST, "step")
+UNARY, BURST, LONG, ALONE = Order(4), Order(200), Order(1000), Order(MOST, "step")
 UNITS = {
     "unary": "small unary request, one at a time",
     "burst": "event of 200 in one write",
-    "native": "event of 200 of a response that is passed on, in one write",
+    "native": "event more of a response that is passed on, in one write",
     "alone": "event alone",
 }
 # Seconds for one server, which is fifty times slower there.
@@ -121,10 +121,15 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
             book.step()
             await arrived.wait()
 
-    found = {"unary": await counter.per_unit(asking(unary, UNARY.events), 50)}
-    for name, request in (("burst", burst), ("native", native)):
-        one = await counter.per_unit(asking(request, BURST.events), 6)
-        found[name] = one / BURST.events
+    long = target.native(LONG.model)
+    found = {
+        "unary": await counter.per_unit(asking(unary, UNARY.events), 50),
+        "burst": await counter.per_unit(asking(burst, BURST.events), 6) / BURST.events,
+    }
+    # Less what a request costs, of which a response's has more to say.
+    few = await counter.per_unit(asking(native, BURST.events), 6)
+    many = await counter.per_unit(asking(long, LONG.events), 6)
+    found["native"] = (many - few) / (LONG.events - BURST.events)
     connection.ask(alone, ALONE.events)
     await book.asked_to_step.wait()
     book.asked_to_step.clear()
