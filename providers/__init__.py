@@ -24,7 +24,7 @@ from .chat import (
     chunks_of,
     with_text,
 )
-from .dialects import Result, is_gradio_model, kinds
+from .dialects import Result, is_gradio_model, kinds, tasks_of
 from .dialects.call_ids import word_id
 from .errors import (
     Phase,
@@ -39,7 +39,7 @@ from .http.session import open_session
 from .local.engine import Engine, EngineAddress, Engines
 from .local.files import engine_missing
 from .models import ModelList
-from .packages import BrokenPackage, load_packages
+from .packages import load_packages
 from .provider import Provider
 from .settings import CAPABILITIES, Limits, ProviderSettings, vendors
 from .tasks import (
@@ -63,7 +63,6 @@ __all__ = [
     "SEALED_HERE",
     "Attempt",
     "Blob",
-    "BrokenPackage",
     "ChatCall",
     "ChatPiece",
     "ChatRequest",
@@ -107,6 +106,7 @@ __all__ = [
     "kinds",
     "load_packages",
     "open_session",
+    "tasks_of",
     "vendors",
     "with_text",
     "word_id",

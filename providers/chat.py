@@ -278,6 +278,19 @@ class Delta:
         )
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it adds nothing: not even an id, or what a vendor has added."""
+        return not (
+            self.content
+            or self.reasoning_content
+            or self.refusal
+            or self.tool_calls
+            or self.audio
+            or self.function_call
+            or self.extra
+        )
+
+    @property
     def is_plain(self) -> bool:
         """Whether it says something, and that is text alone."""
         return bool(self.content) and not (
@@ -295,10 +308,22 @@ NO_DELTA = Delta()
 
 @define(kw_only=True)
 class Choice:
+    """
+    What one chunk adds to one choice; *native_finish_reason* is the upstream's word for
+    its end where nobody knows what that means, and *finish_reason* is `stop` then.
+    """
+
     index: int = 0
     delta: Delta = NO_DELTA
     finish_reason: FinishReason | None = None
+    native_finish_reason: str | None = None
     logprobs: Mapping[str, Any] | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        if self.finish_reason is not None or self.logprobs is not None:
+            return False
+        return self.delta is NO_DELTA or self.delta.is_empty
 
 
 @frozen(kw_only=True)
@@ -340,6 +365,13 @@ class Chunk:
                 return True
         return False
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing of it is part of an answer: it has a role, and no more."""
+        if self.usage is not None or self.native or self.extra:
+            return False
+        return all(choice.says_nothing for choice in self.choices)
+
 
 @define(eq=False)
 class TextRun:
@@ -358,6 +390,7 @@ class TextRun:
     words: list[bytes]
     native: Sequence[bytes] = ()
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
     @property
     def count(self) -> int:
@@ -386,6 +419,7 @@ class Completion:
     payload: dict[str, Any]
     _parse: Callable[[Mapping[str, Any]], Chunk]
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
     count: ClassVar[int] = 1
 
     def chunk(self) -> Chunk:

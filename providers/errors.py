@@ -3,12 +3,14 @@
 Messages are for clients: they carry no secret, no address of ours, no prompt.
 """
 
+import errno
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 MAX_MESSAGE = 1000
+E = TypeVar("E", bound="ProviderError")
 # The words of OpenAI and its copies, llama.cpp, Anthropic and Gemini for it.
 TOO_LONG = re.compile(
     r"context[ _](length|size|window)|prompt is too long|input token count .*exceeds",
@@ -30,6 +32,8 @@ class ProviderError(Exception):
     retryable = True
     # Whether it is the request's fault, and the provider is none the worse for it.
     blames_request: ClassVar[bool] = False
+    # Whether it was never called, for a reason that is ours or the client's.
+    ours = False
 
     def __init__(
         self,
@@ -119,6 +123,8 @@ class ProviderProtocolError(ProviderError):
 
 # 429s of OpenAI's that no waiting ends: the account's means are spent.
 SPENT = frozenset({"insufficient_quota", "credit_balance_exhausted"})
+# What we lack when the system opens no more files, connections among them.
+LACKS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 REFUSALS = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -146,3 +152,9 @@ def error_class(status: int | None) -> type[ProviderError]:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ProviderBusy
     return ProviderFailed
+
+
+def not_called(error: E) -> E:
+    """Return *error* as one for which the provider was never called."""
+    error.ours = True
+    return error

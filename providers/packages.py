@@ -10,35 +10,39 @@ from .settings import PACKAGED
 GROUP = "interference.providers"
 
 
-class BrokenPackage(Exception):
-    """An installed package says that it adds providers, and can't be used."""
-
-
 @lru_cache
-def load_packages() -> None:
+def load_packages() -> tuple[str, ...]:
     """
     Take in what the entry points of `interference.providers` name: modules with any of
     DIALECTS (by kind), TALKERS (by kind and task) and VENDORS (tables by id).
 
-    Raises BrokenPackage. Only the first call in a process does anything.
+    One that can't be used is left out, whole; return what is wrong with each of those.
+    Only the first call in a process does anything.
     """
-    for point in entry_points(group=GROUP):
-        try:
-            module = point.load()
-        except Exception as exc:
-            raise BrokenPackage(f"{_whose(point)} can't be imported: {exc}") from exc
-        for known, name in (
-            (DIALECTS, "DIALECTS"),
-            (TALKERS, "TALKERS"),
-            (PACKAGED, "VENDORS"),
-        ):
-            _add(known, getattr(module, name, {}), point)
+    problems = (_add(point) for point in entry_points(group=GROUP))
+    return tuple(filter(None, problems))
 
 
-def _add(known: dict[Any, Any], added: dict[Any, Any], point: EntryPoint) -> None:
-    if twice := known.keys() & added.keys():
-        raise BrokenPackage(f"{_whose(point)} adds {min(twice)!r}, which is there")
-    known.update(added)
+def _add(point: EntryPoint) -> str:
+    """Take in one package; return what is wrong with it, or ""."""
+    try:
+        module = point.load()
+    except Exception as exc:  # noqa: BLE001 - a stranger's code may raise anything
+        return f"{_whose(point)} can't be imported: {exc}"
+    known: dict[str, dict[Any, Any]] = {
+        "DIALECTS": DIALECTS,
+        "TALKERS": TALKERS,
+        "VENDORS": PACKAGED,
+    }
+    added = {name: getattr(module, name, {}) for name in known}
+    for name, theirs in added.items():
+        if not isinstance(theirs, dict):
+            return f"{_whose(point)} has a {name} that is no dict"
+        if twice := known[name].keys() & theirs.keys():
+            return f"{_whose(point)} adds {min(twice)!r}, which is there"
+    for name, theirs in added.items():
+        known[name].update(theirs)
+    return ""
 
 
 def _whose(point: EntryPoint) -> str:

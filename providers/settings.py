@@ -6,7 +6,7 @@ from importlib import resources
 from typing import Any
 
 from attrs import evolve, field, frozen
-from attrs.validators import ge, gt, in_, optional
+from attrs.validators import ge, gt, in_, le, optional
 
 from .chat import ROLES
 
@@ -115,6 +115,11 @@ class ProviderSettings:
     *stream_usage* is false for one that refuses `stream_options`; *completions* is true
     for one that completes text at /completions, which others are asked for in a chat.
     *responses* is one of RESPONSES.
+
+    Of an embedded engine: *context* is how many tokens each conversation may have,
+    answer included; *max_tokens*, *temperature* and *top_p* are for requests that do
+    not say; *parallel* is how many it answers at a time, *threads* 0 what suits the
+    machine.
     """
 
     id: str
@@ -148,6 +153,9 @@ class ProviderSettings:
     completions: bool = False
     model_file: str = ""
     context: int = field(default=4096, validator=ge(256))
+    max_tokens: int = field(default=512, validator=ge(1))
+    temperature: float = field(default=0.2, validator=ge(0))
+    top_p: float = field(default=0.9, validator=[gt(0), le(1)])
     parallel: int = field(default=2, validator=ge(1))
     threads: int = field(default=0, validator=ge(0))
 

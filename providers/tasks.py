@@ -41,7 +41,9 @@ class ImageRequest:
     model: str | None = None
     n: int | None = field(default=None, validator=optional([ge(1), le(MAX_IMAGES)]))
     size: str | None = field(
-        default=None, validator=optional(matches_re(r"auto|[1-9]\d{1,3}x[1-9]\d{1,3}"))
+        default=None,
+        validator=optional(matches_re(r"auto|[1-9]\d{1,3}x[1-9]\d{1,3}")),
+        metadata={"means": "'auto', or a width and a height in pixels as '1024x1024'"},
     )
     width: int | None = side()
     height: int | None = side()
@@ -138,6 +140,7 @@ class Images:
     images: tuple[Image, ...]
     model: str
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
     def verified(self) -> "Images":
         """
@@ -156,6 +159,8 @@ class Blob:
     data: bytes = field(repr=False)
     content_type: str
 
+    says_nothing: ClassVar[bool] = False
+
     @property
     def has_token(self) -> bool:
         return bool(self.data)
@@ -167,6 +172,7 @@ class TokenCount:
 
     input_tokens: int
     has_token: ClassVar[bool] = True
+    says_nothing: ClassVar[bool] = False
 
 
 def _verified(image: Image) -> Image:

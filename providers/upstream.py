@@ -11,7 +11,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from .dialects import Call
-from .errors import ProviderError, ProviderProtocolError, ProviderUnreachable
+from .errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRefusedRequest,
+    ProviderUnreachable,
+)
 from .http.addresses import is_public, proxy_from_environment
 from .http.attempt import Attempt
 from .http.exchange import Exchange
@@ -67,6 +72,8 @@ class Upstream:
         self._base_url = URL(settings.base_url.rstrip("/") + "/")
         self._proxy = proxy_from_environment(self._base_url)
         self._secrets = _secrets(settings)
+        # An embedded engine's room is for its user to change: how, its error says.
+        self._room = f"providers.{settings.id}.context" if settings.model_file else ""
         # Nearly all calls are alike in it.
         self._head = lru_cache(maxsize=100)(self._made_head)
 
@@ -178,7 +185,13 @@ class Upstream:
         return self._base_url.join(URL(path))
 
     def cleaned(self, error: E) -> E:
-        """Return *error* less this provider's secrets."""
+        """
+        Return *error* less this provider's secrets, with the key that gives an embedded
+        engine more room, if that is what it lacks.
+        """
+        full = isinstance(error, ProviderRefusedRequest) and error.too_long
+        if full and self._room and self._room not in error.message:
+            error.message += f" ({self._room} in the configuration)"
         error.clean(self._secrets)
         return error
 

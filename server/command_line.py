@@ -1,24 +1,24 @@
-"""The command line: serve, check a configuration, make an API key."""
+"""The command line: serve, and what prepares for it."""
 
 import asyncio
-import json
+import errno
 import os
-import secrets
 import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
-from hashlib import sha256
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from . import logs
-from .config.loading import ConfigError, ConfigSource, config_path, load
+from .config.keys import NewKey, add_key
+from .config.loading import ConfigError, ConfigSource, config_path
 from .config.settings import Config, LogSettings, RaceSettings
 from .racing.strategies import STRATEGIES, Policy
 
+T = TypeVar("T")
 FILE = click.option(
     "--config",
     "file",
@@ -29,6 +29,7 @@ FILE = click.option(
 
 
 @click.group(name="interference", invoke_without_command=True)
+@click.version_option(package_name="interference", prog_name="Interference")
 @FILE
 @click.option("--host", help="The address to listen on.")
 @click.option("--port", type=int, help="The port to listen on; 0: any free one.")
@@ -38,31 +39,52 @@ FILE = click.option(
 @click.pass_context
 def cli(context: click.Context, /, file: Path | None, **options: Any) -> None:
     """Race LLM providers behind one OpenAI-compatible server."""
-    if context.invoked_subcommand is not None:
-        context.obj = file
-        return
     names = {"log_level": ("log", "level"), "log_format": ("log", "format")}
     overrides: dict[str, dict[str, Any]] = {}
     for option, value in options.items():
         section, key = names.get(option, ("server", option))
         if value is not None:
             overrides.setdefault(section, {})[key] = value
-    source = ConfigSource(file, overrides)
-    _serve(_or_exit(source.read), source)
+    context.obj = source = ConfigSource(file, overrides)
+    if context.invoked_subcommand is None:
+        _serve(_or_exit(source.read), source)
 
 
 @cli.command()
 @FILE
 @click.option("--live", is_flag=True, help="Ask each provider, and time its answer.")
 @click.pass_obj
-def check(outer: Path | None, file: Path | None, *, live: bool) -> None:
-    """Validate the configuration, and show the providers: on or off, and why."""
+def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
+    """
+    Validate the configuration, and show the providers: on or off, and why.
+
+    With --live, the exit status is 1 if one of those that are on fails.
+    """
     from .process.check import show  # noqa: PLC0415 - rich is slow to import, and only for this
 
-    path = config_path(file or outer, os.environ)
-    config = _or_exit(partial(load, path))
+    source.given = file or source.given
+    config = _or_exit(source.read)
     logs.configure(LogSettings(level="error"))
-    show(config, str(path) if path else "no file: the defaults", live=live)
+    told = str(source.path) if source.path else "no file: the defaults"
+    sys.exit(0 if show(config, told, live=live) else 1)
+
+
+@cli.command()
+@FILE
+@click.pass_obj
+def setup(source: ConfigSource, file: Path | None) -> None:
+    """Ask what a first configuration needs, try it, and write config.toml."""
+    from .process.setup import ask  # noqa: PLC0415 - rich is slow to import, and only for this
+
+    logs.configure(LogSettings(level="error"))
+    ask(_file_to_write(file or source.given), _command())
+
+
+@cli.command("config")
+def show_example() -> None:
+    """Print the example configuration: each key, its default, what it does."""
+    example = resources.files("server.config").joinpath("config.example.toml")
+    click.echo(example.read_text("utf-8"), nl=False)
 
 
 @cli.command()
@@ -106,38 +128,75 @@ def _number(text: str) -> float | str:
 
 @cli.command()
 @click.argument("name")
-def key(name: str) -> None:
+@click.option("--write", is_flag=True, help="Add the table to the configuration.")
+@FILE
+@click.pass_obj
+def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> None:
     """Make an API key, shown once, and the table that lets it in."""
     if not name.strip():
         raise click.BadParameter("a key needs a name", param_hint="NAME")
-    made = f"sk-{secrets.token_urlsafe(32)}"
-    click.echo(f"{made}\n", err=False)
+    made = NewKey(name)
+    if write:
+        path = _file_to_write(file or source.given)
+        _or_exit(lambda: add_key(path, made))
+        click.echo(made.secret)
+        click.echo(f"\n# The key is shown only now. {path} lets it in; SIGHUP reloads.")
+        return
+    click.echo(f"{made.secret}\n")
     click.echo("# The key above is shown only now. Paste this into config.toml:")
-    click.echo("[[auth.keys]]")
-    click.echo(f"name = {_toml_string(name)}")
-    click.echo(f'sha256 = "{sha256(made.encode()).hexdigest()}"')
+    click.echo(made.table(), nl=False)
+
+
+def _file_to_write(given: Path | None) -> Path:
+    return config_path(given, os.environ) or Path("config.toml")
+
+
+def _command() -> str:
+    """Return what this command line was called by."""
+    return click.get_current_context().find_root().info_name or "interference"
 
 
 def _serve(config: Config, source: ConfigSource) -> None:
-    from .process.serve import listen, serve_alone  # noqa: PLC0415 - likewise
+    from .process.serve import (  # noqa: PLC0415 - likewise
+        listen,
+        serve_alone,
+        tell_left_out,
+        url_of,
+    )
+    from .process.welcome import show_welcome  # noqa: PLC0415 - likewise
     from .process.workers import supervise  # noqa: PLC0415 - likewise
     from .stores.responses import try_store  # noqa: PLC0415 - `check` has no use for it
 
     logs.configure(config.log)
+    tell_left_out(config)
     try:
         sockets = listen(config)
     except OSError as exc:
         where = f"{config.server.host}:{config.server.port}"
         why = str(exc.strerror).partition(" (while")[0]
-        sys.exit(f"can't listen on {where}: {why}")
+        sys.exit(f"can't listen on {where}: {why}{_advice(exc, config.server.port)}")
     try:
         try_store(config.responses)
     except (OSError, sqlite3.Error) as exc:
         sys.exit(f"can't keep responses in {config.responses.path}: {exc}")
+    show_welcome(config, url_of(sockets[0]), source.path, _command())
     if config.server.workers == 1:
         _run(serve_alone(config, source.read, sockets[0]))
     else:
         _run(supervise(config, source.read, sockets))
+
+
+def _advice(exc: OSError, port: int) -> str:
+    """Say what to do about an address that can't be had."""
+    if exc.errno == errno.EACCES:
+        return ". Ports below 1024 are the system's: choose another with --port"
+    if exc.errno != errno.EADDRINUSE:
+        return ""
+    from .process.port_owner import port_owner  # noqa: PLC0415 - for this alone
+
+    owner = port_owner(port)
+    by = "" if owner is None else f" by process {owner}"
+    return f"{by}. Choose another port with --port, or stop who has it"
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
@@ -149,15 +208,10 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def _or_exit(reading: Callable[[], Config]) -> Config:
+def _or_exit(reading: Callable[[], T]) -> T:
     try:
         return reading()
     except ConfigError as exc:
         for problem in exc.problems:
             click.echo(problem, err=True)
         sys.exit(1)
-
-
-def _toml_string(text: str) -> str:
-    # JSON's strings are TOML's, but for a character that only TOML wants escaped.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -49,6 +49,8 @@ class ErrorPayload(TypedDict):
     ]
 
 
+# OpenAI's code for a conversation that has no room in a model's context.
+CONTEXT_FULL = "context_length_exceeded"
 # Characters of what may quote a client, who can send a name of 16 MB.
 LONGEST = 2000
 
@@ -212,6 +214,34 @@ class ServerStopping(GatewayError):
     code = "server_stopping"
 
 
+class StorageFailed(GatewayError):
+    """What is kept here can't be had, or nothing more can be kept."""
+
+    status: int = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "storage_failed"
+
+
+class ServerBusy(GatewayError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "server_busy"
+
+
+class RequestTooSlow(GatewayError):
+    """A head or a body that does not come."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    type = "timeout_error"
+    code = "request_timeout"
+
+
+class TotalTimeout(GatewayError):
+    """All tries together have taken the time that one request has."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    type = "upstream_error"
+    code = "timeout"
+
+
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 
@@ -254,10 +284,14 @@ class NobodyWon(GatewayError):
     def __init__(self, losses: Sequence[Loss]) -> None:
         super().__init__("; ".join(f"{loss.id}: {loss.error}" for loss in losses))
         self.losses = losses
+        # Those that were meant, too, and were not called, each with why.
+        self.not_called: Sequence[tuple[str, str]] = ()
         errors = [loss.error for loss in losses]
         if shared := _shared_refusal(errors):
             self.status, self.type = shared, "invalid_request_error"
             self.code = errors[0].upstream_code or ProviderRefusedRequest.code
+            if self.too_long:
+                self.code = CONTEXT_FULL  # whatever each upstream calls it
             self.message = errors[0].message
         elif all(isinstance(error, ProviderBusy) for error in errors):
             self.status, self.type = HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"
@@ -281,14 +315,30 @@ class NobodyWon(GatewayError):
 
     @property
     def cause(self) -> str | None:
+        if self.code == CONTEXT_FULL:
+            return self.code
         refused = self.type == "invalid_request_error"
         return ProviderRefusedRequest.code if refused else self.code
 
     def payload(self) -> ErrorPayload:
         return {
             **super().payload(),
-            "providers": [loss.payload() for loss in self.losses],
+            "providers": [
+                *(loss.payload() for loss in self.losses),
+                *(_not_called(name, why) for name, why in self.not_called),
+            ],
         }
+
+
+def _not_called(name: str, why: str) -> LossPayload:
+    return {
+        "id": name,
+        "phase": "connect",
+        "status": None,
+        "code": "not_called",
+        "message": f"It was not called: {why}",
+        "ms": 0.0,
+    }
 
 
 class StreamInterrupted(GatewayError):

@@ -19,6 +19,8 @@ from .record.file import RaceFile
 from .record.log import Entry, RaceLog
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.unread import UnreadBodies
+from .web.wrong_keys import WrongKeys
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,8 @@ class Gateway:
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
+        self.unread = UnreadBodies()
+        self.wrong_keys = WrongKeys()
         self._session = session
         self._public_session = public_session
         self._refreshing: list[asyncio.Task[None]] = []

@@ -71,11 +71,15 @@ class AccessLog:
 
     def __init__(self, settings: LogSettings) -> None:
         self._render = _renderer(settings)
-        self._silent = _level(settings) > logging.INFO
+        self._level = _level(settings)
 
-    def write(self, facts: dict[str, Any]) -> None:
-        if not self._silent:
-            STDERR.write(self._render(_now(), "info", "request", facts) + "\n")
+    def write(self, facts: dict[str, Any], *, probe: bool = False) -> None:
+        """Write the line; that of a *probe* only where debugging is wanted."""
+        if self._level <= (logging.DEBUG if probe else logging.INFO):
+            STDERR.write(
+                self._render(_now(), "debug" if probe else "info", "request", facts)
+                + "\n"
+            )
 
 
 # Makes a line of a time, a level, an event, and its facts.

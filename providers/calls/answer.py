@@ -7,10 +7,12 @@ from enum import IntEnum
 from providers.chat import ChatPiece, TextRun
 from providers.dialects import UNREADABLE, Dialect
 from providers.dialects.framing import looks_sound
-from providers.errors import ProviderError, ProviderProtocolError
+from providers.errors import ProviderError, ProviderProtocolError, ProviderTimeout
 from providers.http.attempt import Attempt
 
 Pieces = list[ChatPiece]
+# The note for an answer that ended as its API says, and has no word in it.
+WORDLESS = "an answer without a word"
 Decode = Callable[[bytes], Iterable[ChatPiece]]
 
 
@@ -57,6 +59,11 @@ class Answer:
         """Whether the answer's last event has come: only HTTP's end may follow."""
         return self._dialect.done
 
+    @property
+    def _whole(self) -> bool:
+        """Whether what breaks from now on takes nothing away."""
+        return self.state is SAID and self._dialect.finished
+
     def receive(self, data: bytes) -> Pieces:
         """Return the chunks that a part of the body completes."""
         if self._early and self.state is SILENT and looks_sound(data):
@@ -80,7 +87,7 @@ class Answer:
         an answer that has been SAID: return what is left of it.
         """
         pieces: Pieces = []
-        if self.state is SAID:
+        if self._whole or self._wordless_by_now(error):
             pieces = self._last_words()
             self._finish(None)
         self._finish(error)
@@ -108,7 +115,7 @@ class Answer:
         """Take in that *error* came after *pieces*; return those that stand."""
         spoke = self.spoke
         self._follow(pieces, broken=True)
-        if self.state is SAID:
+        if self._whole:
             pieces += self._last_words()
             self._finish(None)
         self._finish(error)
@@ -119,15 +126,17 @@ class Answer:
         """Count *pieces*, and go on to the state that they stand for."""
         attempt, alike = self._attempt, True
         for piece in pieces:
-            attempt.chunks += piece.count
+            count = piece.count
+            attempt.chunks += count
             if piece.has_token:
-                attempt.tokens += piece.count
+                attempt.tokens += count
             alike = alike and isinstance(piece, TextRun)
-        if alike and self.spoke:
+        finished = self._dialect.finished
+        if alike and self.spoke and not finished:
             return  # nearly all
         if self.state is SAID or not attempt.tokens:
             return
-        if self._dialect.finished:
+        if finished:
             self.state, self.spoke = SAID, True
         elif not broken:
             self.state, self.spoke = SPOKE, True
@@ -136,8 +145,19 @@ class Answer:
         if self.state is OVER:
             return
         if error is None and not self.spoke:
-            error = ProviderProtocolError("the answer ended without a token")
+            try:
+                check_wordless(self._dialect)
+            except ProviderProtocolError as exc:
+                error = exc.with_traceback(None)
         self.state, self.error, self._delayed = OVER, error, None
+
+    def _wordless_by_now(self, error: Exception) -> bool:
+        """
+        Whether what has a reason to end, and no token, has said so for long enough: its
+        first token might still have come.
+        """
+        late = isinstance(error, ProviderTimeout)
+        return late and self.state is SILENT and self._dialect.finished
 
     def _last_words(self) -> Pieces:
         """Return what is left of an answer that has been said."""
@@ -156,6 +176,17 @@ class Answer:
             if piece.has_token:
                 self._delayed = pieces
                 break
+
+
+def check_wordless(dialect: Dialect) -> None:
+    """
+    Note that an answer has ended without a token, as it may where that is sound.
+
+    Raises ProviderProtocolError where it is not.
+    """
+    if not dialect.sound_end:
+        raise ProviderProtocolError("the answer ended without a token")
+    dialect.notes.append(WORDLESS)
 
 
 def unreadable(exc: Exception) -> ProviderProtocolError:

@@ -6,11 +6,13 @@ import aiohttp
 
 from providers.dialects import UNREADABLE, Call
 from providers.errors import (
+    LACKS,
     Phase,
     ProviderError,
     ProviderProtocolError,
     ProviderTimeout,
     ProviderUnreachable,
+    not_called,
 )
 from providers.http.attempt import Attempt
 from providers.http.exchange import Exchange
@@ -58,7 +60,8 @@ class OpenCall:
         try:
             head = self.upstream.head(call)
         except ValueError as exc:
-            raise ProviderProtocolError("the request can't be sent to it") from exc
+            error = ProviderProtocolError("the request can't be sent to it")
+            raise not_called(error) from exc
         self.exchange = exchange = self.upstream.exchange(self.attempt)
         hurried = connect_within < self.limits.connect_timeout
         late = f"no {'answer' if hurried else 'connection'} within {connect_within:g} s"
@@ -105,5 +108,9 @@ def mapped(exc: Exception, late: str) -> ProviderError:
     if isinstance(exc, TimeoutError):
         return ProviderTimeout(late)
     if isinstance(exc, aiohttp.ClientError | OSError):  # some are ValueErrors, too
+        if getattr(exc, "errno", None) in LACKS:
+            return not_called(
+                ProviderUnreachable("this server has too many files open")
+            )
         return ProviderUnreachable(what_broke(exc))
     return unreadable(exc)

@@ -28,6 +28,7 @@ class ChatCall:
         self, call: OpenCall, dialect: Dialect, request: Call, *, shown: bool
     ) -> None:
         self.attempt = call.attempt
+        self.attempt.notes = dialect.notes
         self._call = call
         self._request: Call | None = request
         self._answer = Answer(dialect, call.attempt, early=shown)
@@ -162,6 +163,9 @@ class ChatCall:
             # How far the answer is decides how long it may take.
             self._said_at = self._heard_at
             self._watch()
+        elif before is SAID and any(piece.has_token for piece in pieces):
+            # It goes on after its finish reason: its last words may take as long anew.
+            self._said_at = self._heard_at
         if pieces:
             try:
                 enough = self._inbox.put(pieces)

@@ -15,7 +15,7 @@ from providers.errors import (
 )
 from providers.http.exchange import Exchange
 
-from .answer import Pieces
+from .answer import Pieces, check_wordless
 from .call import LOST, OpenCall, mapped
 from .chat import ChatCall
 
@@ -39,6 +39,7 @@ class WholeCall:
     ) -> None:
         self.attempt = call.attempt
         self.attempt.whole = True
+        self.attempt.notes = dialect.notes
         self._call = call
         self._dialect = dialect
         self._encode = encode
@@ -117,7 +118,7 @@ class WholeCall:
             if piece.has_token:
                 attempt.tokens += piece.count
         if not attempt.tokens:
-            raise ProviderProtocolError("the answer ended without a token")
+            check_wordless(self._dialect)
         attempt.ended = perf_counter()
         return pieces
 

@@ -11,10 +11,11 @@ from providers.chat import ChatPiece, ChatRequest
 from providers.errors import (
     ProviderDenied,
     ProviderError,
-    ProviderRefusedRequest,
     error_class,
 )
 from providers.settings import ProviderSettings
+
+from .translation import refused
 
 # What a dialect raises when it meets data of a shape that it does not know.
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -24,6 +25,9 @@ DENIALS = frozenset({"API_KEY_INVALID", "FAILED_PRECONDITION"})
 DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)s", re.ASCII)
 # A day's quota is back at midnight, wherever that is: ask every hour.
 DAILY_QUOTA = 3600.0
+
+# Where vendors say why something failed.
+REASONS = ("message", "error", "detail", "errors", "msg", "error_msg")
 
 
 @frozen
@@ -45,12 +49,7 @@ def written(body: Any) -> bytes:
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as exc:
-        raise ProviderRefusedRequest(
-            f"the request can't be written as JSON: {exc}",
-            phase="connect",
-            status=400,
-            upstream_code="unsupported_by_dialect",
-        ) from exc
+        raise refused(f"the request can't be written as JSON: {exc}") from exc
 
 
 class Dialect(Protocol):
@@ -73,6 +72,11 @@ class Dialect(Protocol):
     @property
     def finished(self) -> bool:
         """Whether all that the answer must have is there, so that an end is an end."""
+        ...
+
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer is over, and its upstream has said why it ended."""
         ...
 
     def encode(self, request: ChatRequest, model: str) -> Call: ...
@@ -118,19 +122,26 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
 
     *status* is the one that the answer has, unless it is an answer in good order.
     """
-    if type(payload) is dict and "choices" in payload and not payload.get("error"):
+    if (
+        type(payload) is dict
+        and not payload.get("error")
+        and (payload.get("choices") is not None or _succeeded(payload))
+    ):
         return None  # nearly all
     if isinstance(payload, list):
         return error_in(payload[0], status) if payload else None
-    if not isinstance(payload, Mapping):
-        return None
-    error: Any = payload.get("error")
-    if not error and (payload.get("object") == "error" or "choices" not in payload):
-        error = payload if _message(payload) else None
-    if not error:
-        return None
+    error: Any = _error_object(payload) if isinstance(payload, Mapping) else None
+    return _made(error, payload, status) if error else None
+
+
+def _error_object(payload: Mapping[str, Any]) -> Any:
+    return payload.get("error") or (payload if _message(payload) else None)
+
+
+def _made(error: Any, payload: Mapping[str, Any], status: int | None) -> ProviderError:
+    """Make the error that *error* stands for, a part of *payload*."""
     if not isinstance(error, Mapping):
-        message = str(error)
+        message = _words(error) or "the upstream names no reason"
         return error_class(status or _status(payload))(message, status=status)
     status = status or _status(error) or _status(payload)
     code = _code(error)
@@ -177,10 +188,51 @@ def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    for name in ("message", "detail", "errors"):
-        if error.get(name):
-            return str(error[name])
-    return ""
+    """Return the words that say why, with those that a gateway has put beside them."""
+    said = [_words(error.get(name)) for name in REASONS]
+    said.append(_words(_object(error.get("base_resp")).get("status_msg")))
+    message = next(filter(None, said), "")
+    raw = _inner(_object(error.get("metadata")).get("raw"))
+    for more in (raw, _words(error.get("failed_generation"))):
+        if message and more and more not in message:
+            message = f"{message}: {more}"
+    return message
+
+
+def _words(value: Any) -> str:
+    """Return the words of a text, an object with a message, or a list of these."""
+    if isinstance(value, Mapping):
+        return _message(value) or (str(value) if value else "")
+    if isinstance(value, list) and value:
+        return _words(value[0]) if len(value) == 1 else str(value)
+    return str(value) if value else ""
+
+
+def _inner(raw: Any) -> str:
+    """Return a text, or the message of the JSON text that it is."""
+    if isinstance(raw, str) and raw.lstrip().startswith(("{", "[")):
+        try:
+            return _words(orjson.loads(raw))
+        except orjson.JSONDecodeError:
+            return raw
+    return _words(raw)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _succeeded(payload: Mapping[str, Any]) -> bool:
+    """Whether what has no error says that all went well, as some vendors do."""
+    if payload.get("success") is True:
+        return True
+    if payload.get("success") is False:
+        return False
+    codes = (
+        _object(payload.get("base_resp")).get("status_code"),
+        payload.get("code"),
+    )
+    return any(str(code) in ("0", "200") for code in codes)
 
 
 def _status(error: Mapping[str, Any]) -> int | None:

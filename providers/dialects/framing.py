@@ -7,11 +7,13 @@ errors come in the middle of a stream; and `event:`, `id:` and `retry:` are pass
 since every dialect repeats in the data what matters.
 """
 
+import orjson
 from attrs import define, field
 
 from providers.errors import ProviderProtocolError
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+FAILED = (b"event", b"error")
 BOM = b"\xef\xbb\xbf"
 
 
@@ -206,9 +208,22 @@ def _data(event: bytes) -> bytes:
     bare = event.strip()
     if bare.startswith((b"{", b"[")):
         return bare  # no field's name begins so
-    lines = []
+    lines, failed = [], False
     for line in event.split(b"\n"):
         name, _, value = line.partition(b":")
-        if name == b"data":
+        if name in {b"data", b"error"}:  # old llama.cpp's
             lines.append(value.removeprefix(b" "))
-    return b"\n".join(lines)
+        failed = failed or name == b"error" or (name, value.strip()) == FAILED
+    data = b"\n".join(lines)
+    return _error(data) if failed and data.strip() else data
+
+
+def _error(data: bytes) -> bytes:
+    """Return what an event that is named an error says, as JSON with an `error`."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = data.decode("utf-8", "replace").strip()
+    if isinstance(value, dict) and "error" in value:
+        return data
+    return orjson.dumps({"error": value})

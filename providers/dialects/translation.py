@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import orjson
 
 from providers.chat import ChatRequest, ContentPart, Message, ToolCall
-from providers.errors import ProviderRefusedRequest
+from providers.errors import ProviderRefusedRequest, not_called
 
 # Fields that OpenAI's reference calls best effort, or that change no answer: upstreams
 # that have no such thing may be asked without.
@@ -65,8 +65,10 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 
 def refused(message: str) -> ProviderRefusedRequest:
     """Make the error of a dialect that can't say what a request asks for."""
-    return ProviderRefusedRequest(
-        message, phase="connect", status=400, upstream_code="unsupported_by_dialect"
+    return not_called(
+        ProviderRefusedRequest(
+            message, phase="connect", status=400, upstream_code="unsupported_by_dialect"
+        )
     )
 
 

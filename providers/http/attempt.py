@@ -20,8 +20,8 @@ class Attempt:
     *received* counts the bytes of the body, *chunks* what they were decoded to, and
     *tokens* those of the chunks that had content: there are at least so many. *ended*
     is when the answer was there to its end. *whole*: the answer was requested in one
-    piece, so that nobody knows when its first token was written. *notes* say what was
-    put right on the way, for the race's story.
+    piece, so that nobody knows when its first token was written. *notes* say what has
+    been put right so far, for the race's story: the dialect's own list.
     """
 
     connected: float | None = None

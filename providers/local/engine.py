@@ -53,6 +53,17 @@ class EngineAddress:
             settings,
             kind="openai",
             completions=True,
+            # It knows both names, and must not be sent its default beside the other.
+            rename_fields={
+                "max_completion_tokens": "max_tokens",
+                **settings.rename_fields,
+            },
+            default_fields={
+                "max_tokens": settings.max_tokens,
+                "temperature": settings.temperature,
+                "top_p": settings.top_p,
+                **settings.default_fields,
+            },
             # It takes one, and does as if there were none.
             unsupported_fields=(*settings.unsupported_fields, "suffix"),
             base_url=f"http://127.0.0.1:{self.port}/v1",
@@ -143,7 +154,8 @@ class Engine:
         return {
             "model_file": str(model_file(settings.model_file)),
             "alias": settings.default_model,
-            "context": settings.context,
+            # llama.cpp shares it out among the answers.
+            "context": settings.context * settings.parallel,
             "parallel": settings.parallel,
             "threads": settings.threads or threads_for(len(os.sched_getaffinity(0))),
             "port": self.endpoint.port,

@@ -1,7 +1,7 @@
 """What a provider's table takes from the environment: keys, and parts of addresses."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from attrs import frozen
 
@@ -16,9 +16,10 @@ PART = re.compile(r"\{(\w+)\}")
 
 @frozen
 class Environment:
-    """The variables that there are."""
+    """The variables that there are; *filed* are those that a file beside has."""
 
     variables: Mapping[str, str]
+    filed: Collection[str] = ()
 
     def value(self, value: str) -> str:
         """Return *value*, or what `env:NAME` stands for, with what may follow it."""
@@ -42,6 +43,18 @@ class Environment:
         wanted = [each[1].split("|") for each in found if each is not None]
         wanted += [[name] for name in PART.findall(settings.base_url)]
         return [names[0] for names in wanted if not any(map(self._has, names))]
+
+    def origin(self, settings: ProviderSettings) -> str:
+        """Say which variables a provider's table names that are set, and from where."""
+        values = [settings.api_key or "", settings.base_url, *settings.headers.values()]
+        found = (ENV.fullmatch(value) for value in values)
+        wanted = [each[1].split("|") for each in found if each is not None]
+        wanted += [[name] for name in PART.findall(settings.base_url)]
+        names = [next(filter(self._has, each), "") for each in wanted]
+        return ", ".join(
+            f"{name} from {'.env' if name in self.filed else 'the environment'}"
+            for name in dict.fromkeys(filter(None, names))
+        )
 
     def lack(self, name: str) -> str:
         """Say what is wrong with a variable that is missing."""

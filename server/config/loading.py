@@ -10,7 +10,6 @@ from typing import Any
 from attrs import define, evolve, field
 
 from providers import (
-    BrokenPackage,
     ProviderSettings,
     engine_missing,
     load_packages,
@@ -24,6 +23,7 @@ from .checks import (
     unknown_model,
 )
 from .environment import Environment, bad_references
+from .private_files import dotenv_path, read_dotenv
 from .settings import ENGINE, Config, Sections, same_id
 from .structuring import Structure
 
@@ -86,19 +86,29 @@ def load(
     *overrides* are keys from the command line, by section. Raises ConfigError.
     """
     name = str(path) if path else "defaults"
-    try:
-        load_packages()
-    except BrokenPackage as exc:
-        raise ConfigError([f"{name}: providers: {exc}"]) from exc
+    left_out = load_packages()
     raw = _read(path) if path else {}
+    filed = _filed(path)
     for section, keys in (overrides or {}).items():
         if isinstance(table := raw.setdefault(section, {}), dict):
             table.update(keys)
-    loader = _Loader(raw, environ)
+    environment = Environment({**filed, **environ}, filed.keys() - environ.keys())
+    loader = _Loader(raw, environment, left_out)
     config = loader.load()
     if loader.problems or config is None:
         raise ConfigError([f"{name}: {problem}" for problem in loader.problems])
     return config
+
+
+def _filed(config: Path | None) -> Mapping[str, str]:
+    """Return the variables of the file beside *config*; raises ConfigError."""
+    path = dotenv_path(config)
+    try:
+        return read_dotenv(path)
+    except OSError as exc:
+        raise ConfigError([f"{path}: can't be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{path}: is not text in UTF-8: {exc}"]) from exc
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -117,9 +127,11 @@ class _Loader:
     """One reading of a file: it goes on after an error, to report all of them."""
 
     raw: dict[str, Any]
-    environ: Mapping[str, str]
+    environment: Environment
+    left_out: tuple[str, ...] = ()
     problems: list[str] = field(factory=list)
     off: dict[str, str] = field(factory=dict)
+    origins: dict[str, str] = field(factory=dict)
     structure: Structure = field(
         factory=lambda: Structure(forbid_extra_keys=True, biggest=BIGGEST)
     )
@@ -140,6 +152,8 @@ class _Loader:
             models=sections.models,
             providers=providers,
             off=self.off,
+            origins=self.origins,
+            left_out=self.left_out,
         )
         self.problems += contradictions(config)
         return config
@@ -209,8 +223,9 @@ class _Loader:
         Read the environment's values; note what is missing, and what is wrong with
         keys other than those of which that is known (*wrong*).
         """
-        environment = Environment(self.environ)
+        environment = self.environment
         missing = environment.missing(settings)
+        self.origins[settings.id] = environment.origin(settings)
         if not settings.enabled:
             self.off[settings.id] = "enabled is false"
         elif missing:

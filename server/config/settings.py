@@ -22,6 +22,10 @@ class ServerSettings:
     port: int = field(default=1337, validator=[ge(0), le(65535)])
     workers: int = field(default=1, validator=[ge(1), le(256)])
     max_body_bytes: int = field(default=16 * 1024 * 1024, validator=ge(1))
+    header_timeout: float = field(default=15.0, validator=gt(0))
+    body_timeout: float = field(default=30.0, validator=gt(0))
+    max_connections: int = field(default=10_000, validator=ge(1))
+    max_connections_per_address: int = field(default=1000, validator=ge(0))
     ping_interval: float = field(default=15.0, validator=gt(0))
     header_hold: float = field(default=10.0, validator=ge(0))
     shutdown_timeout: float = field(default=30.0, validator=ge(0))
@@ -155,7 +159,8 @@ class Config:
     What the server runs with.
 
     *providers* has every configured or built-in provider by id; *off* says of those
-    that can't be used what they lack.
+    that can't be used what they lack, *origins* of all from where their variables are.
+    *left_out* says which installed packages could not be used, and why.
     """
 
     server: ServerSettings
@@ -167,6 +172,8 @@ class Config:
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]
+    origins: Mapping[str, str] = field(factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def on(self) -> list[str]:
         """Return the ids of the providers that are on."""

@@ -232,6 +232,8 @@ def _message(exc: BaseException) -> str:
     match exc.args:
         case (_, _, tuple(options), value):  # in_
             rest = f"must be one of {', '.join(map(str, options))}, not {_shown(value)}"
+        case (_, attrs.Attribute(metadata={"means": means}), *_):
+            rest = f"must be {means}"
         case _:
             rest = "must not be empty" if found["length"] else found["rest"]
     return f"{found['name']}\0{rest}"

@@ -26,11 +26,15 @@ QUESTION = "Answer with one word: hello."
 
 @frozen
 class Finding:
-    """What a call to one provider has shown: its models, its time to first token."""
+    """
+    What a call to one provider has shown: its models, its time to first token, or its
+    trouble, which is no failure of one that is listed only while it answers.
+    """
 
     models: int
     ttft: float | None = None
     trouble: str = ""
+    failed: bool = False
 
 
 @define
@@ -50,7 +54,8 @@ class _Examiner:
         model = provider.default_for("chat") or next(iter(listed), "")
         if not model:
             trouble = models.trouble or "it lists no model"
-            self.findings[name] = Finding(0, trouble=trouble)
+            failed = not provider.settings.probe
+            self.findings[name] = Finding(0, trouble=trouble, failed=failed)
             return
         self.findings[name] = await self._first_token(
             ChatEntrant(provider, model, provider.limits), len(listed)
@@ -72,7 +77,8 @@ class _Examiner:
         try:
             winner = await race.run()
         except NobodyWon as exc:
-            return Finding(models, trouble=exc.losses[0].error.message)
+            failed = not entrant.provider.settings.probe
+            return Finding(models, trouble=exc.losses[0].error.message, failed=failed)
         finally:
             race.close()
         return Finding(models, winner.lane.ttft)
@@ -100,13 +106,19 @@ async def examine(config: Config, advance: Callable[[], None]) -> Mapping[str, F
         await engines.aclose()
 
 
-def show(config: Config, source: str, *, live: bool) -> None:
-    """Print the providers of *config*, which is valid; *live*: and call them."""
+def show(config: Config, source: str, *, live: bool) -> bool:
+    """
+    Print the providers of *config*, which is valid; *live*: and call them.
+
+    Return whether none of them has failed.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
     console.print(f"Configuration: {escape(source)}. It is valid.")
-    findings = _examined(config, console) if live else None
+    for problem in config.left_out:
+        console.print(f"[yellow]Left out:[/] {escape(problem)}.")
+    findings = examined(config, console) if live else None
     console.print(_table(config, findings))
     server = config.server
     keys = len(config.auth.keys)
@@ -114,9 +126,11 @@ def show(config: Config, source: str, *, live: bool) -> None:
         f"Serves on http://{server.host}:{server.port}, "
         + (f"for {keys} API key{'s'[: keys > 1]}." if keys else "asking for no key.")
     )
+    return not any(finding.failed for finding in (findings or {}).values())
 
 
-def _examined(config: Config, console: Console) -> Mapping[str, Finding]:
+def examined(config: Config, console: Console) -> Mapping[str, Finding]:
+    """Ask every provider that is on, and show how far that is."""
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(config.on()))
@@ -152,10 +166,11 @@ def _row(
     if findings is None:
         if settings.probe and not why:
             why = "listed while it answers"
+        why = why or config.origins.get(name, "")
         return [escape(name), state, settings.kind, str(count or "-"), escape(why)]
     finding = findings.get(name, Finding(count))
     speed = "-" if finding.ttft is None else f"{finding.ttft * 1000:.0f} ms"
     if finding.trouble and not why:
         state = "[yellow]on[/]"
     row = [escape(name), state, settings.kind, str(finding.models or "-"), speed]
-    return [*row, escape(why or finding.trouble)]
+    return [*row, escape(why or finding.trouble or config.origins.get(name, ""))]

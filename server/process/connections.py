@@ -1,36 +1,35 @@
 """Clients' connections: what is refused below HTTP's requests is answered like them."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from aiohttp import StreamReader, hdrs, http_exceptions, web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpVersion11, RawRequestMessage
-from aiohttp.web_protocol import ERROR, _ErrInfo
+import orjson
+from aiohttp import StreamReader, http_exceptions, web
+from aiohttp.web_protocol import _ErrInfo
 
+from server.errors import ServerBusy
 from server.gateway import Gateway
 from server.logs import AccessLog
-from server.web.context import REFUSAL, VISIT, WAITS_TO_CONTINUE, RefusedRequest, Visit
+from server.web.context import VISIT, Visit
 from server.web.middlewares import introduce
 from server.web.middlewares.draining import close_after, half_close_when_done
 from server.web.middlewares.errors import error_response, internal_error
 from server.web.middlewares.log import facts
 from server.web.middlewares.request_id import request_id
+from server.web.routes.bodies import BodyStalled
 
+from .doors import Doors
 from .heads import (
     HEAD,
     HEADER,
-    REQUEST_LINE,
-    plain,
-    refusal,
-    salvaged,
+    HeadStalled,
     told,
-    waits_to_continue,
 )
 
-# Seconds in which a client that was refused may notice, while it still sends.
-LINGER = 5.0
+# Seconds in which a client that is not let in may take notice of it.
+TURNED_AWAY = 1.0
+# Bytes by which a body has to come on in a second, on the average of body_timeout.
+PROGRESS = 500
 
 
 class ClientConnection(web.RequestHandler):
@@ -40,19 +39,51 @@ class ClientConnection(web.RequestHandler):
     A body's error is raised to whoever reads that body, whom aiohttp lets wait.
     """
 
-    __slots__ = ("_body", "_gateway", "_head", "_log", "refused")
+    __slots__ = (
+        "_address",
+        "_awaited",
+        "_body",
+        "_doors",
+        "_gateway",
+        "_head",
+        "_log",
+        "_seen",
+        "refused",
+    )
 
     def __init__(
-        self, gateway: Gateway, log: AccessLog, server: web.Server, **options: Any
+        self,
+        gateway: Gateway,
+        log: AccessLog,
+        doors: Doors,
+        server: web.Server,
+        **options: Any,
     ) -> None:
         super().__init__(server, **options)
         self._gateway = gateway
         self._log = log
+        self._doors = doors
+        self._address: str | None = None
+        # Since when a head is awaited; not while a request is answered, or between two.
+        self._awaited: float | None = None
+        # When, and at how many bytes, a body was that has to come on since.
+        self._seen: tuple[float, int] | None = None
         # The head that has begun, and the last request's body while it is not complete.
         self._head = b""
         self._body: StreamReader | None = None
         # The head that was refused, or an empty one: nothing is read any more.
         self.refused: bytes | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        why = self._doors.enter(address, self._gateway.config.server)
+        if why:
+            self._turn_away(cast("asyncio.Transport", transport), why)
+            return
+        self._address = address
+        super().connection_made(transport)
+        self._awaited = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         if self.refused is not None:
@@ -72,11 +103,27 @@ class ClientConnection(web.RequestHandler):
             self._refuse(message.exc, data)
         else:
             self._head = b""
+            self._awaited = None
             self._body = None if payload.is_eof() else payload
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._body = None
+        if self._address is not None:
+            self._doors.leave(self._address)
+            self._address = None
+
+    def look(self, now: float, header_timeout: float, body_timeout: float) -> None:
+        """Refuse a head, or a body, that has not come within these seconds."""
+        if self.refused is not None:
+            return
+        if self._body is not None:
+            self._look_at_body(self._body, now, body_timeout)
+        elif self._awaited is not None and now - self._awaited > header_timeout:
+            if self._head:
+                self._refuse(HeadStalled(), b"")
+            else:
+                self.force_close()
 
     def log_exception(self, *args: Any, **more: Any) -> None:
         """Log nothing of a body that breaks off after its request's answer."""
@@ -105,20 +152,42 @@ class ClientConnection(web.RequestHandler):
         self._log.write(facts(request, visit, response.status, 0.0))
         return response
 
+    def _look_at_body(self, body: StreamReader, now: float, timeout: float) -> None:
+        come = body.total_bytes
+        if body.is_eof():
+            self._body = self._seen = None
+        elif self._seen is None or self._reading_paused:
+            self._seen = now, come
+        elif now - self._seen[0] > timeout:
+            if come - self._seen[1] < timeout * PROGRESS:
+                self._break_off(body, BodyStalled("the body does not come on"))
+            self._seen = now, come
+
+    def _turn_away(self, transport: asyncio.Transport, why: str) -> None:
+        self._doors.tell(why)
+        self.refused = b""
+        transport.write(_turned_away(why))
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._loop.call_later(TURNED_AWAY, transport.close)
+
     def _go_on(self, data: bytes) -> None:
         """Take in what is no whole head: a part of one, or of a body."""
         if self._body is not None:
             if self._body.is_eof():
-                self._body = None
-        elif not self._buffer_paused:
+                self._body = self._seen = None
+        elif data and not self._buffer_paused:
             self._head += data
+            if self._awaited is None:
+                self._awaited = self._loop.time()
             if len(self._head) > HEAD:
                 self._refuse(http_exceptions.LineTooLong(b"", HEADER), b"")
 
     def _refuse(self, exc: BaseException, data: bytes) -> None:
         """Have *exc* told: of the request that begins, or to who reads a body."""
         if self._body is not None and not self._body.is_eof():
-            self._break_off(self._body)
+            malformed = web.RequestPayloadError("the body is malformed")
+            self._break_off(self._body, malformed)
             return
         self.refused = self._head + data
         # It has no end: the client may notice while it still sends.
@@ -127,77 +196,18 @@ class ClientConnection(web.RequestHandler):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _break_off(self, body: StreamReader) -> None:
+    def _break_off(self, body: StreamReader, error: web.RequestPayloadError) -> None:
         self.refused = b""
-        body.set_exception(web.RequestPayloadError("the body is malformed"))
+        body.set_exception(error)
         body.feed_eof()
         self.close()
 
 
-class ClientServer(web.Server):
-    """aiohttp's server, with our connections, for the requests of *server*'s app."""
-
-    def __init__(self, server: web.Server, gateway: Gateway, **options: Any) -> None:
-        super().__init__(
-            server.request_handler,
-            request_factory=self._make,
-            handler_cancellation=server.handler_cancellation,
-        )
-        self._options = options
-        self._made_by_app: Callable[..., web.BaseRequest] = server.request_factory
-        self._gateway = gateway
-        self._log = AccessLog(gateway.config.log)
-
-    def __call__(self) -> ClientConnection:
-        return ClientConnection(
-            self._gateway, self._log, self, loop=self._loop, **self._options
-        )
-
-    def _make(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        made = self._made_by_app
-        if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
-            return made(message, payload, protocol, writer, task)
-        if message is ERROR and isinstance(protocol, ClientConnection):
-            message = salvaged(protocol.refused or b"")
-        refused = refusal(message)
-        kind = web.Request if refused is None else RefusedRequest
-        request = made(plain(message), payload, protocol, writer, task, _cls=kind)
-        if refused is not None:
-            request[REFUSAL] = refused
-        elif waits_to_continue(message):
-            request[WAITS_TO_CONTINUE] = True
-        return request
-
-
-class ClientRunner(web.AppRunner):
-    """Runs an application on our connections."""
-
-    __slots__ = ("_gateway", "_options")
-
-    def __init__(
-        self, app: web.Application, gateway: Gateway, *, keepalive: float, **more: Any
-    ) -> None:
-        # By default aiohttp lets a handler run on when its client has hung up, and the
-        # providers would go on being paid for.
-        super().__init__(app, handler_cancellation=True, **more)
-        self._gateway = gateway
-        self._options = {
-            "access_log": None,
-            "keepalive_timeout": keepalive,
-            "lingering_time": LINGER,
-            "max_field_size": HEADER,
-            "max_line_size": REQUEST_LINE,
-            # We do it ourselves, for whom we serve, and within bounds.
-            "auto_decompress": False,
-        }
-
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        return ClientServer(server, self._gateway, **self._options)
+def _turned_away(why: str) -> bytes:
+    """Return an answer to whatever would be asked."""
+    body = orjson.dumps({"error": ServerBusy(why).payload()})
+    return (
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        b"Retry-After: 1\r\nServer: Interference\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )

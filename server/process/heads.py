@@ -14,6 +14,7 @@ from server.errors import (
     HeaderTooLarge,
     MalformedHTTP,
     RequestLineTooLong,
+    RequestTooSlow,
 )
 
 # Bytes of a header's line, its name and value together: browsers send the cookies of
@@ -83,10 +84,16 @@ def salvaged(data: bytes) -> RawRequestMessage:
     )
 
 
+class HeadStalled(Exception):
+    """A head that has begun and does not come to its end."""
+
+
 def told(exc: BaseException | None) -> GatewayError:
     """Say what a parser has refused, without a word of the request in it."""
     what = str(getattr(exc, "message", "")).partition("\n")[0].lower()
     match exc:
+        case HeadStalled():
+            return RequestTooSlow("The head of the request does not come to its end.")
         case http_exceptions.LineTooLong(args=(_, limit, *_)):
             if limit == REQUEST_LINE:
                 text = f"The request line is longer than {REQUEST_LINE} bytes."

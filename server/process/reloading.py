@@ -1,10 +1,11 @@
 """A change of the configuration while the server runs: read it, or keep the old one."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
 
 import structlog
+from attrs import fields_dict, has
 
 from server.config.loading import ConfigError
 from server.config.settings import Config
@@ -37,6 +38,30 @@ async def reloads(started_with: Config, load: Load) -> AsyncIterator[Config]:
             new = reread(started_with, load)
         if new is not None:
             yield new
+
+
+def changed(old: Config, new: Config) -> str:
+    """
+    Return which keys and tables of *new* differ, without what they say: there are
+    secrets among it. A provider differs, too, where its variables do.
+    """
+    names = []
+    for section in fields_dict(Config):
+        before, after = getattr(old, section), getattr(new, section)
+        if isinstance(before, Mapping):
+            keys = [*before, *(key for key in after if key not in before)]
+            differ = [key for key in keys if before.get(key) != after.get(key)]
+        elif has(type(before)):
+            keys = list(fields_dict(type(before)))
+            differ = [
+                key for key in keys if getattr(before, key) != getattr(after, key)
+            ]
+        else:
+            continue
+        # Who is off now and was on has changed as a provider.
+        place = "providers" if section in {"off", "origins"} else section
+        names += [f"{place}.{key}" for key in differ]
+    return ", ".join(dict.fromkeys(names)) or "nothing"
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
 from server.stores.responses import ResponseStore, open_store
 
-from .connections import ClientRunner
-from .reloading import Load, outlived, reloads
+from .reloading import Load, changed, outlived, reloads
+from .runner import ClientRunner
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +106,12 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
         await engines.aclose()
 
 
+def tell_left_out(config: Config) -> None:
+    """Log which installed packages can't be used: the server does without them."""
+    for problem in config.left_out:
+        log.warning("providers left out", reason=problem)
+
+
 async def serve(
     config: Config,
     engines: Mapping[str, RunningEngine],
@@ -168,9 +174,10 @@ async def _follow(
 ) -> None:
     async for config, engines in changes:
         with outlived():
+            differs = changed(gateway.config, config)
             gateway.adopt(config, engines)
             responses.settings = config.responses
-            log.info("reloaded")
+            log.info("reloaded", changed=differs)
     stop.set()
 
 

@@ -17,7 +17,7 @@ from providers import Engine, Engines
 from server.config.settings import Config
 from server.stores.responses import open_store
 
-from .reloading import Load, outlived, reloads
+from .reloading import Load, changed, outlived, reloads
 from .worker import Order
 
 log = structlog.get_logger(__name__)
@@ -63,9 +63,10 @@ async def _supervise(config: Config, load: Load, crew: "_Crew") -> None:
         async for new in read_again:
             with outlived():
                 adopted = await engines.adopt(new.engines(), retire_after)
+                differs = changed(crew.order.config, new)
                 crew.tell(_order(new, adopted))
                 retire_after = new.race.total_timeout
-                log.info("reloaded")
+                log.info("reloaded", changed=differs)
 
     following = asyncio.create_task(follow())
     try:

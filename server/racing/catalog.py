@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from providers import ModelList, Provider
-from server.config.settings import Config, KeySettings, same_id
+from server.config.settings import ENGINE, Config, KeySettings, same_id
 from server.errors import (
     ModelNotFound,
     ProviderNotAllowed,
@@ -12,8 +12,10 @@ from server.errors import (
 )
 
 from .health import Health
+from .nearest import model_hint, provider_hint
 
 VISION = frozenset({"vision"})
+CHAT = frozenset({"chat"})
 # Characters of a model's name: it is kept, in the records and in the log of races.
 LONGEST_NAME = 500
 
@@ -53,8 +55,10 @@ class Catalog:
         """
         known = self._by_name.get(same_id(name))
         if known is None:
+            ids = [each for each in self._config.providers if _may_use(client, each)]
             raise ProviderNotFound(
-                f"There is no provider {name!r}. GET /v1/providers lists them.",
+                f"There is no provider {name!r}.{provider_hint(name, ids)}"
+                " GET /v1/providers lists them.",
                 param="provider",
             )
         if not _may_use(client, known):
@@ -145,19 +149,53 @@ class Catalog:
             raise errors[0]
         return providers
 
+    def is_embedded(self, provider: Provider) -> bool:
+        """Say whether its model runs here: whoever else is usable comes before it."""
+        return self._config.providers[provider.id].kind == ENGINE
+
+    def _has_another(self, client: KeySettings | None) -> bool:
+        """Say whether *client* can chat with a provider that is not embedded."""
+        return any(
+            not (self.is_embedded(each) or each.lacks(CHAT))
+            for each in self.usable(client)
+        )
+
+    def meant_by_model(self, model: str, client: KeySettings | None) -> Provider | None:
+        """
+        Return the provider whose id a request has as its model, None if it is no id;
+        raises as `provider` does. A spelling of an id means it only where nobody has a
+        model of that name: there is a model `mistral`, too.
+        """
+        known = self._by_name.get(same_id(model))
+        if known is None or (known != model and self._lists_any(model, client)):
+            return None
+        return self.provider(known, client)
+
+    def _lists_any(self, model: str, client: KeySettings | None) -> bool:
+        usable = self.usable(client)
+        return any(self._known(p, model, "chat") is not None for p in usable)
+
     def serving(
-        self, providers: Sequence[Provider], model: str, task: str
+        self,
+        providers: Sequence[Provider],
+        model: str,
+        task: str,
+        client: KeySettings | None,
     ) -> list[Provider]:
         """
         Return those of *providers* that have a model or, where none has, those that
-        serve every name with their default. Raises ModelNotFound.
+        serve every name with their default: an embedded engine only while *client* has
+        no other provider to chat with. Raises ModelNotFound.
         """
         serving = [p for p in providers if self._known(p, model, task) is not None]
         if not serving:
-            serving = [p for p in providers if _substitutes(p, task)]
+            serving = [p for p in providers if _substitutes(p, model, task)]
+            if model and self._has_another(client):
+                serving = [p for p in serving if not self.is_embedded(p)]
         if not serving:
             raise ModelNotFound(
-                f"No provider has the model {model!r}. GET /v1/models lists them.",
+                f"No provider has the model {model!r}."
+                f"{model_hint(model, self.models(client))} GET /v1/models lists them.",
                 param="model",
             )
         return serving
@@ -209,10 +247,10 @@ def _may_use(client: KeySettings | None, provider: str) -> bool:
     return client is None or client.may_use(provider)
 
 
-def _substitutes(provider: Provider, task: str) -> bool:
-    """Say whether *provider* serves names that it does not know with its default."""
-    default = provider.default_for(task)
-    return provider.settings.unknown_model == "default" and bool(default)
+def _substitutes(provider: Provider, model: str, task: str) -> bool:
+    """Say whether *provider* serves a name that it does not know, or no name."""
+    takes = not model or provider.settings.unknown_model == "default"
+    return takes and bool(provider.default_for(task))
 
 
 def provider_payload(provider: Provider) -> dict[str, object]:

@@ -104,6 +104,9 @@ class Chooser:
         strategy = STRATEGIES[policy.strategy]
         if eligible.by_record or strategy.by_record:
             ready = self._health.best_first(ready)
+        if eligible.by_record:
+            # Close by, and so the quickest; but it stands in for the others.
+            ready.sort(key=lambda entrant: self.catalog.is_embedded(entrant.provider))
         # Of those that nobody has counted: a request may not name too many.
         ready = ready[: self._max_racers] if alone is None else [alone]
         opening = Opening(policy, ready, self._health, self._budget)

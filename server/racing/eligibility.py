@@ -25,11 +25,15 @@ Question = tuple[object, ...]
 
 @frozen
 class Chosen:
-    """The providers that are meant, and the strategy; *by_record*: in any order."""
+    """
+    The providers that are meant, and the strategy; *by_record*: in any order; *by_id*:
+    the model's name is the id of the one that is meant.
+    """
 
     providers: Sequence[Provider]
     strategy: str
     by_record: bool = False
+    by_id: bool = False
 
 
 @frozen
@@ -127,6 +131,8 @@ class Eligibility:
         own = self._models.get(name)
         model = own.model if own and own.model else name
         chosen = self._chosen(request, model, own, selection, client)
+        if chosen.by_id:
+            model = ""
         able, unable = _able(chosen.providers, request)
         lists = [self._catalog.models_list(provider.id) for provider in able]
         entrants = self._entrants(calls, able, model, request.task, selection.race)
@@ -154,12 +160,15 @@ class Eligibility:
         if own is not None:
             strategy = own.strategy or race.strategy
             return Chosen(catalog.configured(own.providers, client), strategy)
+        meant = catalog.meant_by_model(model, client)
+        if meant is not None:
+            return Chosen([meant], Fallback.name, by_record=True, by_id=True)
         if race.default_providers:
             default = catalog.configured(race.default_providers, client)
             return Chosen(default, race.strategy)
         usable = catalog.usable(client)
         able = _able(usable, request)[0] if usable else []
-        serving = catalog.serving(able, model, request.task)
+        serving = catalog.serving(able, model, request.task, client)
         return Chosen(serving, Fallback.name, by_record=True)
 
     def _entrants(

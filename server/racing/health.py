@@ -1,7 +1,7 @@
 """Each provider's record, from this server's own traffic."""
 
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from math import inf
 from time import perf_counter, time
@@ -24,6 +24,8 @@ PERCENTILES = (50, 90, 99)
 DEFAULT_DELAY = 1.0
 # So many of a provider's models have times of their own: names may be a client's.
 MODELS = 64
+# So many different notes are counted: a vendor's own words may be in them.
+NOTES = 64
 # One in so many answers is asked for as a stream all the same: its first token tells
 # the provider's time to first token.
 UNSEEN = 100
@@ -64,6 +66,11 @@ class Start(Candidate, Protocol):
     @property
     def error(self) -> ProviderError | None: ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What had to be put right, in its request or its answer."""
+        ...
+
 
 @define(eq=False)
 class Pace:
@@ -102,13 +109,17 @@ class Record:
     failures: int = 0
     last_error: str | None = None
     rest: Rest = field(factory=Rest)
+    _notes: Counter[str] = field(factory=Counter)
     _times: Times = field(factory=Times)
     _by_model: dict[str, Pace] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
         """Note what became of one start; *now* is on the start's clock."""
+        if start.error is not None and start.error.ours:
+            return
         self.requests += 1
+        self._count(start.notes)
         if start.outcome == "won":
             self.wins += 1
         elif start.outcome == "cut off":
@@ -131,6 +142,11 @@ class Record:
             for times in (self._times, pace.times):
                 times.add(start.seconds * 1000, seen=seen)
 
+    def _count(self, notes: Sequence[str]) -> None:
+        for each in notes:
+            if each in self._notes or len(self._notes) < NOTES:
+                self._notes[each] += 1
+
     def _of_model(self, model: str) -> Pace:
         pace = self._by_model.pop(model, None) or Pace()
         if len(self._by_model) == MODELS:
@@ -139,10 +155,10 @@ class Record:
         return pace
 
     def _fail(self, start: Start, error: ProviderError, now: float) -> None:
-        self.failures += 1
         self.last_error = f"{error.code}: {error}"
         if error.blames_request:
             return
+        self.failures += 1
         self._recent.append(False)
         seconds = self.rest.fail(start.started, now, error.retry_after)
         if seconds:
@@ -184,8 +200,10 @@ class Record:
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
     def payload(self) -> dict[str, object]:
+        """Return what is told of it; `notes` only if there are any."""
         left = self.rest.until - perf_counter()
         resting = left > 0
+        noted = {"notes": dict(self._notes)} if self._notes else {}
         return {
             "status": "resting" if resting else "ready",
             "requests": self.requests,
@@ -195,6 +213,7 @@ class Record:
             "ttft_ms": self.ttft_ms(),
             "last_error": self.last_error,
             "resting_until": round(time() + left, 3) if resting else None,
+            **noted,
         }
 
 

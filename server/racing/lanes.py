@@ -1,5 +1,6 @@
 """The lanes of a race: what became of each racer, and when."""
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Literal
 
@@ -19,8 +20,10 @@ class Lane:
     *hurried* says whether the client gave it less time than is configured; *attempt*
     has the call's times and counts, as its stream notes them. A racer that is cut off
     has *ended* when its stream was closed; *beaten_by* is the winner's lane, if that is
-    why. A lane outlives its race in the log, so it has no reference to its racer, whose
-    request may be large.
+    why. *wordless*: its answer was sound and had no token, so that it can win only
+    where nobody has one; *first_token* is when that was decided, then. A lane outlives
+    its race in the log, so it has no reference to its racer, whose request may be
+    large.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Lane:
     first_token: float | None = None
     ended: float | None = None
     beaten_by: "Lane | None" = None
+    wordless: bool = False
     error: ProviderError | None = None
     attempt: Attempt = field(factory=Attempt)
 
@@ -41,7 +45,14 @@ class Lane:
     @property
     def spoke(self) -> float | None:
         """When its first token came; None if none has, or the whole answer at once."""
-        return None if self.attempt.whole else self.first_token
+        if self.attempt.whole or self.wordless:
+            return None
+        return self.first_token
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What its dialect has put right."""
+        return self.attempt.notes
 
     @property
     def ttft(self) -> float | None:
@@ -68,6 +79,15 @@ class Lane:
     def cut_off(self, beaten_by: "Lane | None") -> None:
         """Note that its stream was closed; None: nobody has won."""
         self.outcome, self.beaten_by, self.ended = "cut off", beaten_by, now()
+
+    def set_aside(self) -> None:
+        """Note that its answer is whole and has no token: it loses against any."""
+        self.wordless = True
+        self.cut_off(None)
+
+    def win(self, decided: float) -> None:
+        """Note that it has won; *decided* is when that was."""
+        self.outcome, self.first_token, self.ended = "won", decided, None
 
     def loss(self) -> Loss | None:
         """Return why it is out; None if it has not failed."""

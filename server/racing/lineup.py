@@ -56,6 +56,11 @@ class Lineup(Generic[R, P]):
     skipped: tuple[Skipped, ...] = ()
     probes: tuple[Probe, ...] = ()
 
+    @property
+    def total_timeout(self) -> float:
+        """The seconds that all tries together may take: those of the most patient."""
+        return max(entrant.limits.total_timeout for entrant in self.entrants)
+
     def model_of(self, racer: str) -> str:
         """Return the model that the racer with this id is asked for."""
         for entrant in self.entrants:

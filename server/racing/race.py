@@ -79,11 +79,14 @@ class Race(Course, Generic[R, P]):
     _round: list[Lane] = field(factory=list, init=False)
     _open: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
     _undecided: list[RacerStream[P]] = field(factory=list, init=False)
+    # Those with a sound answer that has no token, the first of them first.
+    _aside: list[Winner[P]] = field(factory=list, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def run(self) -> Winner[P]:
         """
-        Return the first racer to yield a token; raise NobodyWon if none does.
+        Return the first racer to yield a token; where none does, the first with a sound
+        answer that has none. Raises NobodyWon if there is no such either.
 
         By then every other stream is closed, and if this raises or is cancelled, all
         are. It may be run again when the winner has failed: it is then among those who
@@ -95,6 +98,8 @@ class Race(Course, Generic[R, P]):
                 await self._one_by_one()
             else:
                 await self._side_by_side()
+            if self.winner is None and self._aside:
+                self._won_by(self._aside.pop(0))
         except BaseException:
             self.close()
             raise
@@ -118,6 +123,9 @@ class Race(Course, Generic[R, P]):
         self._open.clear()
         self._undecided.clear()
         self._waiting.clear()
+        for each in self._aside:
+            each.rest.close()
+        self._aside.clear()
 
     def _line_up(self) -> None:
         left = list(self.racers)
@@ -198,7 +206,7 @@ class Race(Course, Generic[R, P]):
             stream = racer.stream(self.request)
             lane.attempt = stream.attempt
             self._undecided.append(stream)
-            head = await until_token(stream)
+            head, spoke = await until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
             self.on_end(lane)
@@ -209,9 +217,19 @@ class Race(Course, Generic[R, P]):
             raise
         else:
             # No await from here on: whoever comes second finds a winner.
-            lane.outcome, lane.first_token = "won", now()
-            self.winner = Winner(lane, head, stream, self.on_end)
-            self.winning_lane = lane
             self._undecided.remove(stream)
-            for loser in self._undecided:
-                loser.cut_off()  # at once: a cancelled task acts in its next turn
+            arrived = Winner(lane, head, stream, self.on_end)
+            if spoke:
+                self._won_by(arrived)
+            else:
+                lane.set_aside()
+                self._aside.append(arrived)
+
+    def _won_by(self, winner: Winner[P]) -> None:
+        winner.lane.win(now())
+        self.winner, self.winning_lane = winner, winner.lane
+        for loser in self._undecided:
+            loser.cut_off()  # at once: a cancelled task acts in its next turn
+        for other in self._aside:
+            other.lane.beaten_by = winner.lane
+            self.on_end(other.lane)

@@ -1,13 +1,15 @@
 """What a race needs of a stream, and what its delivery to a client needs besides."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar
 
 from providers import Attempt
 
 P = TypeVar("P", bound="Arrival")
 P_co = TypeVar("P_co", bound="Arrival", covariant=True)
 R_contra = TypeVar("R_contra", contravariant=True)
+# Bytes of an answer, up to which it is kept while it has no token.
+KEPT = 256 * 1024
 Show = Callable[[Sequence[P_co]], bool]
 CatchUp = Callable[[], Awaitable[None]]
 
@@ -20,11 +22,17 @@ class Arrival(Protocol):
         """Whether it decides a race."""
         ...
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing of it is part of an answer."""
+        ...
+
 
 class RacerStream(Protocol[P_co]):
     """
     An answer on its way: each step yields what arrived together, or raises a
-    ProviderError. A stream that ends without a token raises one, too.
+    ProviderError. A stream that ends without a token is a sound answer that has none:
+    one that ended otherwise raises.
     """
 
     @property
@@ -43,7 +51,6 @@ class RacerStream(Protocol[P_co]):
         ...
 
 
-@runtime_checkable
 class Pushing(Protocol[P_co]):
     """A stream that can call whoever shows its answer, as soon as something arrives."""
 
@@ -78,7 +85,8 @@ async def deliver(stream: RacerStream[P], show: Show[P], catch_up: CatchUp) -> N
     It returns whether that is more than its client has read; *catch_up* waits until
     that is read. A stream that can push does, which costs less than to be pulled.
     """
-    if isinstance(stream, Pushing):
+    # To ask whether it is an instance of a protocol would cost more than its events.
+    if hasattr(stream, "pour"):
         await stream.pour(show, catch_up)
         return
     async for arrivals in stream:
@@ -86,19 +94,29 @@ async def deliver(stream: RacerStream[P], show: Show[P], catch_up: CatchUp) -> N
             await catch_up()
 
 
-async def until_token(stream: RacerStream[P]) -> Sequence[P]:
+async def until_token(stream: RacerStream[P]) -> tuple[Sequence[P], bool]:
     """
-    Read up to the first token; return what arrived with it, less what came before.
+    Read up to the first token; return what arrived up to then, and whether there is
+    a token: else it is all of an answer that has none.
 
-    A role or an empty delta is no token, and a stream of nothing else must not fill the
-    memory. Raises what the stream raises, and closes it then.
+    What says nothing is left out, and what came before the token is kept only while no
+    more than KEPT bytes have: a stream that goes on so must not fill the memory. Raises
+    what the stream raises, and closes it then.
     """
+    kept: list[P] = []
+    full = 0
     try:
-        while True:
-            arrivals = await stream.__anext__()
+        async for arrivals in stream:
+            if stream.attempt.received > KEPT:
+                del kept[full:]  # but for the last, which may be the end
+            else:
+                full = len(kept)
             for i, arrival in enumerate(arrivals):
                 if arrival.has_token:
-                    return arrivals[i:]
+                    return [*kept, *arrivals[i:]], True
+                if not arrival.says_nothing:
+                    kept.append(arrival)
     except BaseException:
         stream.close()
         raise
+    return kept, False

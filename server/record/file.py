@@ -1,10 +1,12 @@
 """The races as JSON lines in a file, which is rotated when it is full."""
 
 import logging
+import os
 import sys
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import structlog
 
@@ -50,6 +52,12 @@ class RaceFile:
 
 
 class _File(RotatingFileHandler):
+    def _open(self) -> Any:
+        """Open it for its user only, like all else that is kept."""
+        return open(
+            self.baseFilename, self.mode, encoding=self.encoding, opener=_for_its_user
+        )
+
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
         """Never rotate a pipe or a device: Python 3.13 asks even those how full."""
         return Path(self.baseFilename).is_file() and bool(
@@ -63,3 +71,7 @@ class _File(RotatingFileHandler):
         log.error(
             "a race can't be written to its file", file=self.baseFilename, why=why
         )
+
+
+def _for_its_user(path: str, flags: int) -> int:
+    return os.open(path, flags, mode=0o600)

@@ -28,6 +28,7 @@ class _Past:
     error: ProviderError | None
     hurried: bool = False
     answered_in: float | None = None
+    notes: Sequence[str] = ()
 
 
 @define

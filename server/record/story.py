@@ -107,8 +107,8 @@ class Story:
             "bytes": attempt.received,
             **self._delay(lane.id),
         }
-        if attempt.notes:
-            entry["notes"] = [*attempt.notes]
+        if lane.notes:
+            entry["notes"] = [*lane.notes]
         if lane.error is not None:
             entry |= {"phase": lane.error.phase, "status": lane.error.status}
         if lane.beaten_by is not None and lane.ended is not None:
@@ -136,6 +136,8 @@ def _reason(lane: Lane, ending: Ending) -> str | None:
         return lane.error.code
     if lane.outcome != "cut off":
         return None
+    if lane.wordless:
+        return "its answer had no word"
     if lane.beaten_by is not None:
         return f"{lane.beaten_by.id} was first"
     return "the client left" if ending.client_left else ending.code

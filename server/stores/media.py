@@ -1,12 +1,14 @@
 """Generated images, kept for a while under the SHA-256 of their bytes."""
 
-import os
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+
+from attrs import frozen
 
 from providers import Image
 from server.config.settings import MediaSettings
@@ -19,11 +21,22 @@ TYPES = {
     "gif": "image/gif",
     "avif": "image/avif",
 }
+# How the files begin that are not whole yet, and the seconds after which one is what
+# a process has left behind that was killed.
+PART = "part-"
+ABANDONED = 600.0
+# Hexadecimal digits of the folder of a key.
+OWNER = 32
+# What we have put there: others' files are left alone.
+OURS = re.compile(rf"([0-9a-f]{{{OWNER}}}/)?({NAME.pattern}|{PART}\w+)")
 
 
 class MediaStore:
     """
     A folder of images, bounded in bytes and in age; several processes may share it.
+
+    Each owner has a folder within it, "" the folder itself: while there is too much,
+    the oldest goes of whoever has the most.
 
     Its methods read and write files: not for the event loop.
     """
@@ -32,35 +45,99 @@ class MediaStore:
         self._folder = folder(settings, environ)
         self._max_bytes = settings.max_bytes
         self._max_age = settings.max_age
+        # Why the last image was not kept; "" if it was.
+        self.trouble = ""
 
-    def put(self, image: Image) -> str:
-        """Keep *image*; return its name, which says what it is and what is in it."""
-        name = f"{sha256(image.data).hexdigest()}.{image.extension}"
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Whoever reads the name finds the whole file, or none.
-        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as part:
-            part.write(image.data)
-        Path(part.name).replace(self._folder / name)
-        self._prune(keep=name)
+    def put(self, owner: str, image: Image) -> str:
+        """
+        Keep *image*; return its name, which says what it is and what is in it. Raises
+        OSError, and leaves nothing then.
+        """
+        try:
+            name = self._put(self._folder_of(owner), image)
+        except OSError as exc:
+            self.trouble = exc.strerror or str(exc)
+            raise
+        self.trouble = ""
         return name
 
     def find(self, name: str) -> Path | None:
         """Return the file of that name, if it is there and not too old."""
-        path = self._folder / name
-        if not NAME.fullmatch(name) or not path.is_file():
+        if not NAME.fullmatch(name):
             return None
-        too_old = time.time() - path.stat().st_mtime > self._max_age
-        return None if too_old else path
+        for path in (self._folder / name, *self._folder.glob(f"*/{name}")):
+            if path.is_file() and time.time() - path.stat().st_mtime <= self._max_age:
+                return path
+        return None
 
-    def _prune(self, keep: str) -> None:
+    def _put(self, own: Path, image: Image) -> str:
+        name = f"{sha256(image.data).hexdigest()}.{image.extension}"
+        own.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Whoever reads the name finds the whole file, or none.
+        with tempfile.NamedTemporaryFile(dir=own, prefix=PART, delete=False) as part:
+            path = Path(part.name)
+            try:
+                part.write(image.data)
+                part.flush()
+                path.replace(own / name)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+        self._prune(keep=own / name)
+        return name
+
+    def _folder_of(self, owner: str) -> Path:
+        if not owner:
+            return self._folder
+        return self._folder / sha256(owner.encode()).hexdigest()[:OWNER]
+
+    def _prune(self, keep: Path) -> None:
         """Remove what is too old, and the oldest while there is too much."""
-        now = time.time()
-        left = self._max_bytes
-        entries = [(e.stat(), e.path, e.name) for e in os.scandir(self._folder)]
-        for stat, path, name in sorted(entries, key=lambda e: -e[0].st_mtime):
-            left -= stat.st_size
-            if name != keep and (left < 0 or now - stat.st_mtime > self._max_age):
-                Path(path).unlink(missing_ok=True)
+        kept = []
+        for file in sorted(self._files(), key=lambda file: file.time):
+            if file.path != keep and file.age > self._life(file):
+                file.path.unlink(missing_ok=True)
+            else:
+                kept.append(file)
+        taken: Counter[Path] = Counter()
+        for file in kept:
+            taken[file.path.parent] += file.size
+        while taken.total() > self._max_bytes:
+            most = max(taken, key=lambda own: taken[own])
+            oldest = next((f for f in kept if f.path.parent == most), None)
+            if oldest is None or oldest.path == keep:
+                return
+            kept.remove(oldest)
+            taken[most] -= oldest.size
+            oldest.path.unlink(missing_ok=True)
+
+    def _life(self, file: "_File") -> float:
+        part = file.path.name.startswith(PART)
+        return min(self._max_age, ABANDONED) if part else self._max_age
+
+    def _files(self) -> list["_File"]:
+        """Return all files that are there, other processes' removals aside."""
+        found = []
+        for path in (*self._folder.iterdir(), *self._folder.glob("*/*")):
+            if not OURS.fullmatch(str(path.relative_to(self._folder))):
+                continue
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            found.append(_File(path, stat.st_size, stat.st_mtime))
+        return found
+
+
+@frozen
+class _File:
+    path: Path
+    size: int
+    time: float
+
+    @property
+    def age(self) -> float:
+        return time.time() - self.time
 
 
 def folder(settings: MediaSettings, environ: Mapping[str, str]) -> Path:

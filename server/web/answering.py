@@ -60,7 +60,10 @@ async def race_task(
     gateway = visit.gateway
     lineup = gateway.chooser.task_lineup(task, selection, visit.client)
     race = Race(lineup.entrants, task, lineup.schedule, gateway.health.add)
-    with LoggedRace(request, race, lineup), gateway.drain.scope(lineup.deadline):
+    with (
+        LoggedRace(request, race, lineup),
+        gateway.drain.scope(lineup.total_timeout, lineup.deadline),
+    ):
         winner = await decided(race, lineup)
         return _only(winner, kind), race_headers(race, winner)
 
@@ -81,7 +84,8 @@ async def race_count(
     race = Race(lineup.entrants, chat, lineup.schedule)
     visit.race = race
     try:
-        with visit.gateway.drain.scope(lineup.deadline):
+        scope = visit.gateway.drain.scope(lineup.total_timeout, lineup.deadline)
+        with scope:
             winner = await race.run()
             return _only(winner, TokenCount).input_tokens, race_headers(race, winner)
     except NobodyWon:
@@ -101,8 +105,9 @@ def _only(winner: Winner[Result], kind: type[T]) -> T:
 async def _whole(
     request: web.Request, race: ChatRace, lineup: ChatLineup, form: Rendering
 ) -> web.StreamResponse:
-    gateway = request[VISIT].gateway
-    with gateway.drain.scope(lineup.deadline):
+    visit = request[VISIT]
+    within = visit.time_left(lineup.total_timeout)
+    with visit.gateway.drain.scope(within, lineup.deadline):
         while True:
             winner = await decided(race, lineup)
             shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
@@ -116,9 +121,8 @@ async def _whole(
                 # Nothing has been shown yet, so the others may have another try.
                 winner.fail(exc)
                 continue
-            await form.keep()
             return web.Response(
-                body=body,
+                body=await form.keep(body),
                 headers=race_headers(race, winner),
                 content_type="application/json",
             )

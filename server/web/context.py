@@ -1,5 +1,7 @@
 """The typed keys under which the application and its requests carry things."""
 
+from time import perf_counter
+
 from aiohttp import web
 from attrs import define
 
@@ -16,8 +18,9 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 class Visit:
     """
     What is known of a request: its id, the gateway that it came to, whose it is, the
-    course of the race that it began, and the code and the words of the error that it
-    was answered with. One lookup for all of them costs less than one for each.
+    course of the race that it began, the code and the words of the error that it was
+    answered with, and when its first race began. One lookup for all of them costs less
+    than one for each.
     """
 
     id: str
@@ -25,6 +28,14 @@ class Visit:
     client: KeySettings | None = None
     race: Course | None = None
     error: tuple[str | None, str] | None = None
+    began: float | None = None
+
+    def time_left(self, total: float) -> float:
+        """Return the seconds that are left of *total*, which all its races share."""
+        now = perf_counter()
+        if self.began is None:
+            self.began = now
+        return total - (now - self.began)
 
 
 VISIT = web.RequestKey("visit", Visit)

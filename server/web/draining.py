@@ -5,7 +5,16 @@ from types import TracebackType
 
 from attrs import define, field
 
-from server.errors import DeadlineExceeded, GatewayError, ServerStopping
+from server.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    ServerStopping,
+    TotalTimeout,
+)
+
+# Seconds by which the end of a request is later than that of its only call, which says
+# more of what has become of it.
+LAST_WORD = 0.25
 
 
 class Drain:
@@ -18,12 +27,13 @@ class Drain:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def scope(self, deadline: float | None = None) -> "Scope":
+    def scope(self, total: float, deadline: float | None = None) -> "Scope":
         """
-        Return the context of one answer, which takes *deadline* seconds at most: it
-        raises DeadlineExceeded then, and ServerStopping when it is cut off.
+        Return the context of one answer. It raises DeadlineExceeded after the client's
+        own *deadline*, in seconds, TotalTimeout after *total*, however often providers
+        were asked by then, and ServerStopping when it is cut off.
         """
-        return Scope(self, deadline)
+        return Scope(self, total + LAST_WORD, deadline)
 
     def enter(self, scope: "Scope") -> None:
         if self._cut_off:
@@ -60,6 +70,7 @@ class Scope:
     """
 
     _drain: Drain
+    _total: float
     _deadline: float | None
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _error: GatewayError | None = field(default=None, init=False)
@@ -72,10 +83,15 @@ class Scope:
         if task is None:
             raise RuntimeError("an answer is made in a task")
         self._task, self._cancelling = task, task.cancelling()
-        if self._deadline is not None:
-            error = DeadlineExceeded(f"No answer within {self._deadline:g} s.")
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._deadline, self.end, error)
+        loop = asyncio.get_running_loop()
+        within = self._total if self._deadline is None else self._deadline
+        self._timer = loop.call_later(min(within, self._total), self._expire)
+
+    def _expire(self) -> None:
+        if self._deadline is not None and self._deadline <= self._total:
+            self.end(DeadlineExceeded(f"No answer within {self._deadline:g} s."))
+        else:
+            self.end(TotalTimeout("All tries together were not done in time."))
 
     def end(self, error: GatewayError) -> None:
         """Cancel what is being done, for *error* to be raised in its place."""

@@ -9,7 +9,7 @@ from aiohttp import web
 from attrs import define, field
 
 from providers import ChatRequest
-from server.errors import GatewayError, InternalError
+from server.errors import GatewayError, InternalError, NobodyWon
 from server.racing.entrants import R
 from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
@@ -40,6 +40,9 @@ class LoggedRace(Generic[R, P]):
             case GatewayError():
                 self._ending.code = error.cause
                 error.headers["Server-Timing"] = timing(self.race)
+                if isinstance(error, NobodyWon):
+                    skipped = self.lineup.skipped
+                    error.not_called = [(each.id, each.reason) for each in skipped]
             case asyncio.CancelledError() | ConnectionError():
                 self._ending.client_left = True
             case Exception():

@@ -65,15 +65,16 @@ class Streaming:
 
     async def _show(self) -> None:
         race, lineup, form = self.race, self.lineup, self.form
-        with self.request[VISIT].gateway.drain.scope(lineup.deadline):
+        with self.request[VISIT].gateway.drain.scope(
+            lineup.total_timeout, lineup.deadline
+        ):
             winner = await decided(race, lineup)
             response = self._open()
             if not response.prepared:
                 response.headers.update(race_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, shown, response)
-            end = shown.end()
-            await form.keep()
+            end = await form.keep(shown.end())
         await response.finish(end)
 
     def _last_frame(self, exc: Exception) -> bytes:

@@ -30,8 +30,9 @@ class AnswerRenderer(Protocol):
     def body(self) -> bytes: ...
 
 
-async def keep_nothing() -> None:
-    """Have nothing left to do."""
+async def keep_nothing(end: bytes) -> bytes:
+    """Keep nothing, so that there is nothing to say of it."""
+    return end
 
 
 @frozen
@@ -40,14 +41,15 @@ class Rendering:
     How one request is answered.
 
     *stream* and *answer* are given the chat, the winner's id, and the model that it was
-    asked for. *error_frame* ends a stream that has failed. *keep* is what is to be done
-    when an answer is whole, before its client has the end of it.
+    asked for. *error_frame* ends a stream that has failed. *keep* keeps an
+    answer that is whole: it is given its body, or the end of its stream, and returns
+    what the client gets in its place, which says so where it could not be kept.
     """
 
     stream: Callable[[ChatRequest, str, str], StreamRenderer]
     answer: Callable[[ChatRequest, str, str], AnswerRenderer]
     error_frame: Callable[[GatewayError], bytes]
-    keep: Callable[[], Awaitable[None]] = keep_nothing
+    keep: Callable[[bytes], Awaitable[bytes]] = keep_nothing
 
 
 @frozen(kw_only=True)

@@ -81,6 +81,12 @@ def take_selection(
 
     *path_providers*, from the URL, go before the body's.
     """
+    if "providers" in payload:
+        raise InvalidRequest(
+            "There is no field 'providers': name them in 'provider', as an array of ids"
+            " or a string with spaces between them.",
+            param="providers",
+        )
     named = _providers(payload.pop("provider", None))
     race = payload.pop("race", None)
     providers = named if path_providers is None else path_providers

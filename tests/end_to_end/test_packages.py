@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MakeUpstream, Serve
+from tests.conftest import MakeUpstream, Serve, StartServer
 from tests.rig.upstream import HEAD, delta, says
 
 MODULE = """
@@ -78,17 +78,40 @@ async def test_package_that_fails_in_a_stream(
     assert answer.headers["X-Request-Id"] in error["error"]["message"]
 
 
-async def test_package_that_is_broken_is_named(package: Path) -> None:
-    """The server does not start with less than was installed: it says what is wrong."""
-    (package / "acme.py").write_text("import nothing_of_that_name")
+BROKEN = {
+    "import nothing_of_that_name": "can't be imported: No module named",
+    "DIALECTS = ['acme']": "has a DIALECTS that is no dict",
+    "DIALECTS = {'a': 1, 'openai': 1}": "adds 'openai', which is there",
+}
+
+
+@pytest.mark.parametrize(("module", "why"), BROKEN.items())
+async def test_package_that_is_broken_is_named_and_left_out(
+    package: Path, module: str, why: str
+) -> None:
+    """All that works is there without it, and what is wrong with it is told."""
+    (package / "acme.py").write_text(module)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server", "check"),
         env={"PYTHONPATH": str(package)},
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
 
-    _, error = await process.communicate()
+    output, _ = await process.communicate()
 
-    assert process.returncode == 1
-    assert b"the package acme" in error
-    assert b"nothing_of_that_name" in error
+    assert process.returncode == 0
+    assert "Left out: the package acme" in output.decode()
+    assert why in output.decode()
+    assert "AcmeChat" not in output.decode()
+    assert "SmolLM2" in output.decode()
+
+
+async def test_a_server_goes_on_without_a_broken_package(
+    start_server: StartServer, package: Path
+) -> None:
+    """Its log names the package, and it serves."""
+    (package / "acme.py").write_text("import nothing_of_that_name")
+
+    server = await start_server("", environ={"PYTHONPATH": str(package)})
+
+    await server.logged("providers left out reason=.*the package acme")

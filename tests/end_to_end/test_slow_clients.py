@@ -131,7 +131,7 @@ async def test_time_is_up_whether_the_client_reads_or_not(
     async with not_reading(server, race=own) as me:
         async with asyncio.timeout(10):
             await counting.hung_up.get()
-        await me.to_the_end()
+        await me.until(rb"\r\n0\r\n\r\n$")  # the end of the answer
 
     *said, last = frames(unchunked(bytes(me.received).partition(b"\r\n\r\n")[2]))
     numbers = [int(number) for number in text(said).split()]

@@ -168,6 +168,17 @@ def framed(change: Callable[[bytes], bytes]) -> Write:
     return lambda asked: whole(map(change, asked.answer))
 
 
+def halved(asked: Asked) -> Script:
+    """Return a good stream whose emoji are cut in two, each half in a frame."""
+    frames = []
+    for word in asked.words:
+        before, emoji, after = word.partition("🙂")
+        if emoji:
+            frames.append(frame(chunk(content=before + "\ud83d")))
+        frames.append(frame(chunk(content="\ude42" + after if emoji else word)))
+    return whole([ROLE, *frames, STOP, DONE])
+
+
 def first_token(payload: Any) -> Write:
     """Return the writer of a stream that is good but for its first token's frame."""
     return lambda asked: whole([ROLE, frame(payload), *asked.answer[2:]])

@@ -48,6 +48,7 @@ class ScriptedStream:
     steps: Iterator[Step]
     phase: Phase = "connect"
     closed: bool = False
+    finished: bool = False
     attempt: Attempt = field(factory=Attempt)
 
     def __aiter__(self) -> "ScriptedStream":
@@ -63,7 +64,7 @@ class ScriptedStream:
                 await happened(asyncio.Event() if step is ... else step)
             else:
                 return self._heard(step if isinstance(step, list) else [step])
-        if self.phase != "stream":
+        if self.phase != "stream" and not self.finished:
             raise ProviderProtocolError("the answer ended without a token")
         raise StopAsyncIteration
 
@@ -76,6 +77,8 @@ class ScriptedStream:
     def _heard(self, chunks: list[Chunk]) -> list[Chunk]:
         if any(chunk.has_token for chunk in chunks):
             self.phase = "stream"
+        ends = (choice.finish_reason for chunk in chunks for choice in chunk.choices)
+        self.finished = self.finished or any(ends)
         return chunks
 
 

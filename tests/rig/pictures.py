@@ -1,5 +1,6 @@
 """Real images, made here."""
 
+import os
 from base64 import b64encode
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,15 @@ def picture(kind: str = "PNG", color: str = "red", side: int = 8) -> bytes:
     """Return an image of one colour, encoded as *kind*."""
     buffer = BytesIO()
     Image.new("RGB", (side, side), color).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def noise(side: int) -> bytes:
+    """Return an image that nothing compresses, about 3 x *side* x *side* bytes."""
+    buffer = BytesIO()
+    Image.frombytes("RGB", (side, side), os.urandom(3 * side * side)).save(
+        buffer, "PNG"
+    )
     return buffer.getvalue()
 
 

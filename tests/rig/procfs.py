@@ -28,6 +28,13 @@ def sockets(pid: int) -> int:
     return sum(link.startswith("socket:") for link in links)
 
 
+def resident(pid: int) -> int:
+    """Return a process's resident memory, in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    (kib,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kib)
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Say whether a process has a handler for a signal."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")

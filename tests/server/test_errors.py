@@ -91,6 +91,18 @@ def test_a_shared_refusal_has_the_upstreams_message() -> None:
     assert error.code == "context_length_exceeded"
 
 
+def test_a_chat_that_is_too_long() -> None:
+    """It has OpenAI's code, whatever its vendors call it, in the log as well."""
+    full = ProviderRefusedRequest(
+        "the request exceeds the available context size",
+        status=400,
+        upstream_code="exceed_context_size_error",
+    )
+
+    assert nobody_won(full, full).code == "context_length_exceeded"
+    assert nobody_won(full).cause == "context_length_exceeded"
+
+
 def test_what_is_logged_of_a_shared_refusal() -> None:
     """Its code may be any words of an upstream's; what is kept of it is our own."""
     assert nobody_won(refused(400, "said: my secret")).cause == "request_refused"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from attrs import define, field
+from attrs import define, evolve, field
 
 from providers.chat import (
     MESSAGES,
@@ -28,7 +28,11 @@ from providers.chat import (
     Usage,
 )
 from providers.dialects.base import Call, error_in, written
+from providers.dialects.endings import Endings
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.tolerant import HALVES, TolerantJSON, mended
+from providers.dialects.tool_calls import CallIds
 from providers.errors import (
     ProviderError,
     ProviderFailed,
@@ -37,6 +41,7 @@ from providers.errors import (
 )
 from providers.settings import ProviderSettings
 
+from .blocks import BlockOrder
 from .cleaning import is_own_host
 from .native import Passage, passed_body
 from .request import message_body
@@ -88,9 +93,12 @@ class Anthropic:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
-    finished: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
+    _json: TolerantJSON = field(init=False)
+    _order: BlockOrder = field(init=False)
+    _ends: Endings = field(init=False)
+    _ids: CallIds = field(init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
     _blocks: dict[int, _Block] = field(factory=dict, init=False)
@@ -98,6 +106,21 @@ class Anthropic:
     _thoughts: int = field(default=0, init=False)
     _counted: dict[str, Any] = field(factory=dict, init=False)
     _passage: Passage | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._json = TolerantJSON(self.notes)
+        self._order = BlockOrder(self.notes)
+        self._ends = Endings(self.notes)
+        self._ids = CallIds(self.notes)
+
+    @property
+    def finished(self) -> bool:
+        return self._ends.finished
+
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer is over, and its upstream has said why."""
+        return self._ends.sound and self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         headers = {**headers_of(self.settings), "Accept": "text/event-stream"}
@@ -120,6 +143,10 @@ class Anthropic:
                 raise ProviderProtocolError("the answer ends inside an event") from exc
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its stop_reason")
+        if not self.done:
+            for chunk in self._closing():
+                left = () if self._passage is None else self._passage.left()
+                yield evolve(chunk, native=left)
         self.done = True
 
     def list_models(self) -> Call:
@@ -135,15 +162,30 @@ class Anthropic:
         for data in events:
             if self.done:
                 break
-            event = orjson.loads(data)
-            made = self._event(event)
+            event = self._json.parse(data)
+            if isinstance(event, Mapping) and event.get("type") == "message_delta":
+                for left in self._json.rest():
+                    yield from self._ordered(left, b"")
+            yield from self._ordered(event, data)
+
+    def _ordered(self, event: Mapping[str, Any], data: bytes) -> Iterator[Chunk]:
+        """Read an event, after those that should have come before it."""
+        for each in self._order.ordered(event):
+            made = self._event(each)
             if self._passage is not None:
-                made = self._passage.carry(made, event, data)
+                same = each is event and data and not self._mended
+                raw = data if same else orjson.dumps(each)
+                made = self._passage.carry(made, each, raw)
             yield from made
+
+    @property
+    def _mended(self) -> bool:
+        """Whether an event's bytes may hold what its value does not."""
+        return HALVES in self.notes
 
     def _event(self, event: Mapping[str, Any]) -> list[Chunk]:
         """Read one event; pings, and types that the API may yet add, say nothing."""
-        if event.get("type") == "error" or event.get("error"):
+        if _failed(event):
             raise _error(event)
         chunks: list[Chunk] = []
         match event.get("type"):
@@ -161,6 +203,7 @@ class Anthropic:
                 self.done = True
                 ended = {"stop_reason": "end_turn"}
                 chunks = [] if self.finished else self._finish(ended, None)
+                chunks = [*chunks, *self._closing()]
         return chunks
 
     def _message(self, message: Mapping[str, Any]) -> list[Chunk]:
@@ -185,7 +228,10 @@ class Anthropic:
                 self._calls += 1
                 name = _text(start["name"])
                 call = ToolCallDelta(
-                    index=block.call, id=start["id"], type="function", name=name
+                    index=block.call,
+                    id=self._ids.unique(start.get("id")),
+                    type="function",
+                    name=name,
                 )
                 return self._say(Delta(tool_calls=(call,)))
         return []
@@ -210,7 +256,7 @@ class Anthropic:
         match start["type"]:
             case "tool_use" if not said:
                 # OpenAI's clients parse the arguments, so even none are an object.
-                arguments = orjson.dumps(start.get("input") or {})
+                arguments = orjson.dumps(mended(start.get("input") or {}))
                 return self._argue(block, arguments.decode())
             case "thinking" if block.signature:
                 signed = {"type": "thinking", "thinking": said}
@@ -221,17 +267,31 @@ class Anthropic:
 
     def _finish(self, delta: Mapping[str, Any], usage: Any) -> list[Chunk]:
         # Every count is a total that takes the place of the one before.
-        told = (usage or NOTHING).items()
-        self._counted |= {name: count for name, count in told if count is not None}
+        for name, count in (usage or NOTHING).items():
+            if count is not None and (count or name not in self._counted):
+                self._counted[name] = count
         reason = delta.get("stop_reason")
-        if not reason:
+        known = FINISH_REASONS.get(reason) if type(reason) is str else None
+        try:
+            ending = EndReason(known) if known else read_ending(reason)
+        except ProviderFailed:
+            self._ends.broken = True
+            raise
+        if ending is None:
             return []
-        self.finished = True
-        refusal = None
-        if reason == "refusal":
-            details = delta.get("stop_details") or NOTHING
-            refusal = _text(details.get("explanation")) or "The model refused."
-        return self._say(Delta(refusal=refusal), FINISH_REASONS.get(reason, "stop"))
+        self._ends.end(0, ending)
+        if reason != "refusal":
+            return []
+        details = delta.get("stop_details") or NOTHING
+        refusal = _text(details.get("explanation")) or "The model refused."
+        return self._say(Delta(refusal=refusal))
+
+    def _closing(self) -> list[Chunk]:
+        """Return the chunk that ends the answer."""
+        if self._counted:
+            self._ends.usage = _usage(self._counted)
+        last = self._ends.closing({})
+        return [] if last is None else [evolve(last, id=self._id, model=self._model)]
 
     def _think(self, block: _Block, thought: str | None) -> list[Chunk]:
         block.pieces.append(thought or "")
@@ -249,13 +309,13 @@ class Anthropic:
         self._thoughts += 1
         return self._say(Delta(extra={"thinking_blocks": [block]}))
 
-    def _say(self, delta: Delta, finish: FinishReason | None = None) -> list[Chunk]:
+    def _say(self, delta: Delta) -> list[Chunk]:
         """Return the chunk that says this; none for nothing."""
-        if delta == NO_DELTA and finish is None:
+        if delta == NO_DELTA:
             return []
-        choice = Choice(delta=delta, finish_reason=finish)
-        usage = _usage(self._counted) if finish and self._counted else None
-        return [Chunk(id=self._id, model=self._model, choices=(choice,), usage=usage)]
+        if self._ends.reasons:
+            self._ends.go_on(0, delta)
+        return [Chunk(id=self._id, model=self._model, choices=(Choice(delta=delta),))]
 
 
 def headers_of(settings: ProviderSettings) -> dict[str, str]:
@@ -286,6 +346,14 @@ def _usage(counted: Mapping[str, Any]) -> Usage:
         completion_tokens=completion,
         total_tokens=prompt + completion,
         extra=extra,
+    )
+
+
+def _failed(event: Mapping[str, Any]) -> bool:
+    """Whether an event is an error's, be it in a shape that is not the API's."""
+    kind = event.get("type")
+    return bool(
+        kind == "error" or event.get("error") or (kind is None and error_in(event))
     )
 
 

@@ -36,32 +36,35 @@ class Passage:
     """
     Puts an answer's events into its chunks.
 
-    What comes before the first token waits for it, since whatever has no token by then
-    is not kept, and might belong to a racer that loses.
+    What comes before the first token goes with it, or with the end if there is none.
     """
 
     _held: list[NativeEvent] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
     _spoke: bool = field(default=False, init=False)
+    _waiting: list[Chunk] = field(factory=list, init=False)
 
     def carry(
         self, chunks: list[Chunk], event: Mapping[str, Any], data: bytes
     ) -> list[Chunk]:
         """Return *chunks*, what *event* has been read as, with the event in them."""
-        at = 0
-        if not self._spoke:
-            tokens = (i for i, chunk in enumerate(chunks) if chunk.has_token)
-            at = next(tokens, -1)
-            self._hold(event, data)
-            if at < 0:
-                return chunks
-            self._spoke = True
-        else:
+        if self._spoke:
             self._held += _native(event, data)
-        held, self._held = tuple(self._held), []
+        else:
+            self._hold(event, data)
+            self._waiting += chunks
+            if not any(map(_goes_out, chunks)):
+                return []
+            self._spoke = True
+            chunks, self._waiting = self._waiting, []
         made = chunks or [Chunk()]
-        made[at] = evolve(made[at], native=held)
+        made[0] = evolve(made[0], native=self.left())
         return made
+
+    def left(self) -> tuple[NativeEvent, ...]:
+        """Return the events that have not gone out: of an answer without a token."""
+        held, self._held = tuple(self._held), []
+        return held
 
     def _hold(self, event: Mapping[str, Any], data: bytes) -> None:
         if event.get("type") == "ping":
@@ -71,6 +74,11 @@ class Passage:
         if self._size > MAX_EVENT_BYTES:
             text = f"what comes before the first token is over {MAX_EVENT_BYTES} bytes"
             raise EventTooLarge(text)
+
+
+def _goes_out(chunk: Chunk) -> bool:
+    """Whether it is a token, or the end of an answer that has none."""
+    return chunk.has_token or any(each.finish_reason for each in chunk.choices)
 
 
 def _native(event: Mapping[str, Any], data: bytes) -> list[NativeEvent]:

@@ -21,12 +21,15 @@ from providers.chat import (
     Choice,
     Chunk,
     Delta,
-    FinishReason,
     ToolCallDelta,
     Usage,
 )
 from providers.dialects.base import Call, error_in, written
+from providers.dialects.endings import Endings
+from providers.dialects.finish import EndReason, is_filter, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.tolerant import TolerantJSON
+from providers.dialects.tool_calls import CallIds
 from providers.errors import (
     ProviderError,
     ProviderFailed,
@@ -38,22 +41,6 @@ from providers.settings import ProviderSettings
 from .request import content_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-# Reasons to end that are the content's; all but these are an end as any other, be it
-# that the model has failed at a call or that the reason is a new one.
-FILTERED = frozenset(
-    (
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "LANGUAGE",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "IMAGE_RECITATION",
-        "MODEL_ARMOR",
-    )
-)
 
 
 @define
@@ -64,15 +51,26 @@ class Gemini:
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
-    _open: set[int] = field(factory=set, init=False)
-    _closed: set[int] = field(factory=set, init=False)
+    _json: TolerantJSON = field(init=False)
+    _ends: Endings = field(init=False)
+    _ids: CallIds = field(init=False)
     _calls: dict[int, int] = field(factory=dict, init=False)
     _spoke: bool = field(default=False, init=False)
     _mute: ProviderError | None = field(default=None, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._json = TolerantJSON(self.notes)
+        self._ends = Endings(self.notes)
+        self._ids = CallIds(self.notes)
+
     @property
     def finished(self) -> bool:
-        return bool(self._closed) and not self._open
+        return self._ends.finished
+
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer is over, and its upstream has said why."""
+        return self._ends.sound and self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         # Without `alt` the stream would be one array of JSON.
@@ -91,6 +89,7 @@ class Gemini:
                 raise ProviderProtocolError("the answer ends inside an event") from exc
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its finishReason")
+        yield from self._closing()
         if self._mute is not None and not self._spoke:
             raise self._mute
         self.done = True
@@ -109,66 +108,94 @@ class Gemini:
 
     def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
-            if data == b"[DONE]":
+            if data.startswith(b"[DONE]"):
                 continue  # the API has no such thing, proxies before it may
-            payload = orjson.loads(data)
+            payload = self._json.parse(data)
             # Errors may come in a list of one, and a stream without `alt` as one list.
             listed = payload if isinstance(payload, list) else [payload]
             for each in listed:
-                yield self._chunk(each)
+                yield from self._event(each)
+
+    def _event(self, payload: Mapping[str, Any]) -> Iterator[Chunk]:
+        chunk: Chunk | None = self._chunk(payload)
+        if chunk is not None and self._ends.reasons:
+            chunk = self._ends.without_end(chunk)
+        if chunk is not None:
+            yield chunk
+
+    def _closing(self) -> Iterator[Chunk]:
+        """Yield what was kept back for the answer's end."""
+        self._ends.over = True
+        for event in self._json.rest():
+            yield from self._event(event)
+        if (last := self._ends.closing({})) is not None:
+            yield last
 
     def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
         if error := error_in(payload):
+            # Beside candidates it is about them; alone, it takes no finish back.
+            self._ends.broken = "candidates" in payload
             raise error
         choices = [self._choice(each) for each in payload.get("candidates") or ()]
-        choices += self._blocked(payload.get("promptFeedback") or NOTHING)
+        self._block(payload.get("promptFeedback") or NOTHING)
         counts = payload.get("usageMetadata")
         return Chunk(
             id=payload.get("responseId") or None,
             model=payload.get("modelVersion") or None,
             choices=tuple(choices),
-            usage=_usage(counts) if counts else None,
+            usage=self._ends.count(_usage(counts)) if counts else None,
         )
 
-    def _blocked(self, feedback: Mapping[str, Any]) -> list[Choice]:
+    def _block(self, feedback: Mapping[str, Any]) -> None:
         """End an answer whose prompt is blocked, however late that is seen."""
         reason = feedback.get("blockReason")
         if not reason:
-            return []
+            return
         if not self._spoke:
             why = feedback.get("blockReasonMessage") or reason
             raise _filtered(f"the prompt was blocked: {why}", reason)
-        ended = sorted(self._open)
-        self._closed |= self._open
-        self._open.clear()
-        return [Choice(index=i, finish_reason="content_filter") for i in ended]
+        for index in sorted(self._ends.open):
+            self._ends.end(index, EndReason("content_filter"))
 
     def _choice(self, candidate: Mapping[str, Any]) -> Choice:
         index = candidate.get("index") or 0
-        parts = (candidate.get("content") or NOTHING).get("parts") or ()
-        delta = self._delta(parts, index)
+        content = candidate.get("content") or NOTHING
+        delta = self._delta(content.get("parts") or (), index)
         self._spoke = self._spoke or delta.has_token or bool(delta.extra)
-        reason = candidate.get("finishReason")
-        if reason:
-            self._open.discard(index)
-            self._closed.add(index)
-            self._mute = self._mute or _muted(reason, candidate.get("finishMessage"))
-        elif index not in self._closed:
-            self._open.add(index)
+        ends = self._ends
+        if index in ends.reasons:
+            ends.go_on(index, delta)
+        if ending := self._ending(candidate, index):
+            ends.end(index, ending)
+        elif index not in ends.reasons:
+            ends.open.add(index)
         logprobs = candidate.get("logprobsResult")
         return Choice(
             index=index,
             delta=delta,
-            finish_reason=self._finish(reason, index) if reason else None,
+            finish_reason=ending.reason if ending else None,
+            native_finish_reason=ending.native if ending else None,
             logprobs=_logprobs(logprobs) if logprobs else None,
         )
 
-    def _finish(self, reason: str, index: int) -> FinishReason:
-        if reason in FILTERED:
-            return "content_filter"
-        if reason == "MAX_TOKENS":
-            return "length"
-        return "tool_calls" if index in self._calls else "stop"
+    def _ending(self, candidate: Mapping[str, Any], index: int) -> EndReason | None:
+        """Read a finishReason; the API has none for calls."""
+        reason, why = candidate.get("finishReason"), candidate.get("finishMessage")
+        try:
+            ending = read_ending(reason)
+        except ProviderFailed as exc:
+            self._ends.broken = True
+            raise (exc if self._spoke else _muted(reason, why)) from None
+        if ending is None:
+            return None
+        if is_filter(reason):
+            self._mute = self._mute or _muted(reason, why)
+        if ending.reason in ("stop", "function_call", "tool_calls"):
+            called = index in self._calls
+            return (
+                EndReason("tool_calls") if called else EndReason("stop", ending.native)
+            )
+        return ending
 
     def _delta(self, parts: Sequence[Mapping[str, Any]], choice: int) -> Delta:
         said: list[str] = []
@@ -191,7 +218,7 @@ class Gemini:
     def _call(
         self, called: Mapping[str, Any], signature: str | None, choice: int
     ) -> ToolCallDelta:
-        """Read a call, which comes whole; one without an id gets its id further in."""
+        """Read a call, which comes whole, and may come without an id."""
         arguments = called.get("args") or {}
         if not isinstance(called["name"], str) or not isinstance(arguments, dict):
             raise TypeError("a functionCall has a name and an object of args")
@@ -200,7 +227,7 @@ class Gemini:
         signed = {"extra_content": {"google": {"thought_signature": signature}}}
         return ToolCallDelta(
             index=index,
-            id=called.get("id") or None,
+            id=self._ids.unique(called.get("id")),
             type="function",
             name=called["name"],
             arguments=orjson.dumps(arguments).decode(),
@@ -223,11 +250,11 @@ def _filtered(message: str, reason: str) -> ProviderError:
     return ProviderRefusedRequest(message, status=400, upstream_code=reason)
 
 
-def _muted(reason: str, message: str | None) -> ProviderError:
+def _muted(reason: Any, message: str | None) -> ProviderError:
     """Make the error for an answer that ends for *reason* with nothing said."""
     said = f": {message}" if message else ""
     text = f"it said nothing and gave the finishReason {reason}{said}"
-    if reason in FILTERED:
+    if is_filter(reason):
         return _filtered(text, reason)
     return ProviderFailed(text, upstream_code=reason)
 

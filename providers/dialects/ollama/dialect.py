@@ -6,7 +6,6 @@ and its documentation's page on errors.
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from attrs import define, field
@@ -17,19 +16,24 @@ from providers.chat import (
     Choice,
     Chunk,
     Delta,
-    FinishReason,
     ToolCallDelta,
     Usage,
 )
 from providers.dialects.base import Call, error_in, written
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import LineDecoder
 from providers.dialects.openai.dialect import authorization
+from providers.dialects.tolerant import TolerantJSON, mended, note
+from providers.dialects.tool_calls import CallIds
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 
 from .request import chat_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
+
+# The words for no answer: the model is there now, or gone.
+LOADED = ("load", "unload")
 
 
 @define
@@ -38,9 +42,16 @@ class Ollama:
 
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
+    sound_end: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     _lines: LineDecoder = field(factory=LineDecoder, init=False)
+    _json: TolerantJSON = field(init=False)
+    _ids: CallIds = field(init=False)
     _calls: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._json = TolerantJSON(self.notes)
+        self._ids = CallIds(self.notes)
 
     @property
     def finished(self) -> bool:
@@ -79,11 +90,16 @@ class Ollama:
         for line in lines:
             if self.done:
                 break  # nothing that follows the last line is part of the answer
-            yield self._chunk(orjson.loads(line))
+            payload = self._json.parse(line)
+            if payload.get("done") is True:
+                for event in self._json.rest():
+                    yield self._chunk(event)
+            yield self._chunk(payload)
 
     def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
         # Not error_in alone: a good line has a `message` too.
-        if payload.get("error") and (error := error_in(payload)):
+        failed = payload.get("error") or payload.get("message") is None
+        if failed and (error := error_in(payload)):
             raise error
         message = payload.get("message") or NOTHING
         delta = Delta(
@@ -91,10 +107,12 @@ class Ollama:
             reasoning_content=_text(message, "thinking"),
             tool_calls=tuple(self._call(c) for c in message.get("tool_calls") or ()),
         )
-        self.done = payload.get("done") is True
+        ending = self._ending(payload) if payload.get("done") is True else None
+        self.done = ending is not None
         choice = Choice(
             delta=delta,
-            finish_reason=self._finish_reason(payload) if self.done else None,
+            finish_reason=ending.reason if ending else None,
+            native_finish_reason=ending.native if ending else None,
             logprobs=_logprobs(payload.get("logprobs")),
         )
         return Chunk(
@@ -108,21 +126,28 @@ class Ollama:
         function = call["function"]
         arguments = function.get("arguments") or {}
         if not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()
+            arguments = orjson.dumps(mended(arguments)).decode()
         self._calls += 1
         return ToolCallDelta(
             index=self._calls - 1,
-            id=call.get("id") or f"call_{uuid4().hex[:24]}",
+            id=self._ids.unique(call.get("id")),
             type="function",
             name=str(function["name"]),
             arguments=arguments,
         )
 
-    def _finish_reason(self, payload: Mapping[str, Any]) -> FinishReason:
-        """Return OpenAI's word for the end, where Ollama has `stop` for most."""
-        if payload.get("done_reason") == "length":
-            return "length"
-        return "tool_calls" if self._calls else "stop"
+    def _ending(self, payload: Mapping[str, Any]) -> EndReason:
+        """Read the reason to end; Ollama has `stop` for calls as well."""
+        word = payload.get("done_reason")
+        self.sound_end = word not in LOADED
+        ending = (self.sound_end and read_ending(word)) or EndReason("stop")
+        if ending.native:
+            note(self.notes, f"finish reason '{ending.native}' read as stop")
+        return (
+            EndReason("tool_calls")
+            if self._calls and ending.reason == "stop"
+            else ending
+        )
 
 
 def _text(message: Mapping[str, Any], name: str) -> str | None:

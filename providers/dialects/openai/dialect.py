@@ -22,34 +22,37 @@ from providers.chat import (
     Chunk,
     Completion,
     Delta,
-    FinishReason,
     TextRun,
     ToolCallDelta,
-    Usage,
 )
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import UNREADABLE, Call, written
+from providers.dialects.endings import Endings
+from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
-from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.dialects.tolerant import TolerantJSON, note
+from providers.dialects.tool_calls import CallIds, CallPieces
+from providers.errors import ProviderError, ProviderProtocolError
 from providers.settings import ProviderSettings
 
 from .completion import as_completion
+from .reading import (
+    arguments_of,
+    call_index,
+    chunk_of,
+    content_of,
+    error_of,
+    index_of,
+    object_of,
+    rest_of,
+    said_in,
+    says,
+    text_of,
+    usage_of,
+    with_calls,
+)
 from .request import asked_of
 from .template import LESSONS, Template, learn
 
-FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-    "function_call": "function_call",
-    "max_tokens": "length",
-    "model_length": "length",
-    "tool_use": "tool_calls",
-    "safety": "content_filter",
-}
-KNOWN_IN_CHUNK = frozenset(
-    ("id", "object", "created", "model", "choices", "usage", "obfuscation", "provider")
-)
 KNOWN_IN_DELTA = frozenset(
     (
         "role",
@@ -63,10 +66,7 @@ KNOWN_IN_DELTA = frozenset(
     )
 )
 PLAIN = frozenset(("role", "content"))
-KNOWN_IN_USAGE = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 KNOWN_IN_CALL = frozenset(("index", "id", "type", "function"))
-# Seconds since 1970; more is no time of this century or the next.
-MAX_TIME = 2**33
 
 
 @define
@@ -77,15 +77,27 @@ class OpenAI:
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
-    _open: set[int] = field(factory=set, init=False)
-    _closed: set[int] = field(factory=set, init=False)
-    _calls: dict[tuple[int, str], int] = field(factory=dict, init=False)
+    _json: TolerantJSON = field(init=False)
+    _ends: Endings = field(init=False)
+    _ids: CallIds | None = field(default=None, init=False)  # once there is a call
+    _calls: dict[int, CallPieces] = field(factory=dict, init=False)
+    _spoke: bool = field(default=False, init=False)
     _template: Template | None = field(default=None, init=False)
     _lessons: int = field(default=LESSONS, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._json = TolerantJSON(self.notes)
+        self._ends = Endings(self.notes)
+
     @property
     def finished(self) -> bool:
-        return bool(self._closed) and not self._open
+        ends = self._ends  # asked after every read, and most find no reason yet
+        return bool(ends.reasons) and ends.finished
+
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer is over, and its upstream has said why."""
+        return self._ends.sound and self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         how: dict[str, Any] = {"stream": True}
@@ -100,28 +112,38 @@ class OpenAI:
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
         path, body = asked_of(self.settings, request, model, self.notes)
+        body.update(how)
         headers = _headers(self.settings.api_key, accepted)
-        return Call(path, written({**body, **how}), headers)
+        return Call(path, written(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._decoder.feed(received))
 
     def end(self) -> Iterator[Chunk | TextRun]:
-        yield from self._events(self._decoder.flush())
-        cut = self._open or (self._decoder.is_json and not self._closed)
-        if cut and not self.done:
-            raise ProviderProtocolError("the answer ended before its finish_reason")
+        try:
+            yield from self._events(self._decoder.flush())
+        except (ProviderError, *UNREADABLE):
+            if not self.finished:
+                raise
+        if not self.done:
+            ends = self._ends
+            if ends.open or (self._decoder.is_json and not ends.reasons):
+                raise ProviderProtocolError("the answer ended before its finish_reason")
+            if not self._decoder.is_json:
+                yield from self._closing()
         self.done = True
 
     def read_whole(self, body: bytes) -> Iterable[ChatPiece]:
         if not body.startswith(b"{"):  # it may be a stream all the same
             return [*self.receive(body), *self.end()]
-        payload = _payload(body)
+        payload = self._payload(body, whole=True)
         if (passed := as_completion(payload)) is not None:
-            return [Completion(passed, self._chunk)]
-        chunk = self._chunk(payload)
+            self.done = True
+            return [Completion(passed, self._whole)]
+        chunk = self._whole(payload)
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its finish_reason")
+        self.done = True
         return [chunk]
 
     def list_models(self) -> Call:
@@ -147,105 +169,166 @@ class OpenAI:
             data = events[at]
             at += 1
             if data.startswith(b"[DONE]"):
-                self.done, self._template = True, None
-                if self._open:
-                    yield self._close()
+                self._template = None
+                yield from self._closing()
+                self.done = True
             elif data:
-                payload = _payload(data)
-                chunk = self._chunk(payload)
+                yield from self._event(data)
+
+    def _event(self, data: bytes) -> Iterator[Chunk]:
+        whole = self._decoder.is_json
+        payload = self._payload(data, whole=whole)
+        if whole:
+            yield self._whole(payload)
+            return
+        chunk: Chunk | None = self._chunk(payload)
+        if chunk is not None and self._ends.reasons:
+            chunk = self._ends.without_end(chunk)
+        if chunk is not None:
+            yield chunk
+            self._learn(data, payload, chunk)  # the first token has gone by now
+
+    def _payload(self, data: bytes, *, whole: bool = False) -> Any:
+        payload = self._json.parse(data, whole=whole)
+        if error := error_of(payload):
+            # Beside choices it is about them; alone, it takes no finish_reason back.
+            self._ends.broken = "choices" in payload
+            raise error
+        return payload
+
+    def _closing(self) -> Iterator[Chunk]:
+        """Yield what was kept back for the answer's end."""
+        self._ends.over = True
+        for event in self._json.rest():
+            if (chunk := self._ends.without_end(self._chunk(event))) is not None:
                 yield chunk
-                self._learn(data, payload, chunk)  # the first token has gone by now
+        calls = {index: pieces.close() for index, pieces in self._calls.items()}
+        if (last := self._ends.closing(calls)) is not None:
+            yield last
 
-    def _close(self) -> Chunk:
-        """Finish what an upstream ended in good order, but without a finish_reason."""
-        ended = tuple(Choice(index=i, finish_reason="stop") for i in sorted(self._open))
-        self._closed |= self._open
-        self._open.clear()
-        return Chunk(choices=ended)
+    def _whole(self, payload: Mapping[str, Any]) -> Chunk:
+        """Read an answer that came in one piece, with its end."""
+        chunk = self._chunk(payload, whole=True)
+        for choice in chunk.choices:
+            calls = self._calls.get(choice.index)
+            if calls and (lacking := calls.close()):
+                choice.delta = with_calls(choice.delta, lacking)
+        return chunk
 
-    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
-        choices = tuple([self._choice(each) for each in payload.get("choices") or ()])
-        return _chunk(payload, choices)
+    def _chunk(self, payload: Mapping[str, Any], *, whole: bool = False) -> Chunk:
+        counted, choices = bool(payload.get("usage") or "x_groq" in payload), []
+        for each in payload.get("choices") or ():
+            choices.append(self._choice(each, whole=whole))
+            counted = counted or "usage" in each
+        chunk = chunk_of(payload, tuple(choices))
+        if counted:
+            chunk.usage = self._ends.count(usage_of(payload))
+        return chunk
 
     def _learn(self, data: bytes, payload: Any, chunk: Chunk) -> None:
-        if self._closed:
+        if self._ends.reasons or self._json.pending:
             self._template = None
         elif self._lessons and (template := learn(data, payload, chunk)):
             self._template, self._lessons = template, self._lessons - 1
 
-    def _choice(self, choice: Mapping[str, Any]) -> Choice:
+    def _choice(self, choice: Mapping[str, Any], *, whole: bool = False) -> Choice:
         index = choice.get("index")
         if type(index) is not int:
-            index = _index(index)
-        reason = choice.get("finish_reason")
-        if reason == "error":
-            raise ProviderFailed("the upstream ended with finish_reason 'error'")
-        if reason:
-            self._open.discard(index)
-            self._closed.add(index)
-        elif index not in self._closed:
-            self._open.add(index)
+            index = index_of(index)
+        delta = self._delta(self._said(choice, whole=whole), index, whole=whole)
+        ends, reason, ending = self._ends, choice.get("finish_reason"), None
+        if not whole and index in ends.reasons:
+            ends.go_on(index, delta)
+        if reason and (ending := self._ending(reason, choice)):
+            ends.end(index, ending)
+            ending = ends.reasons[index]
+            if (calls := self._calls.get(index)) and (starts := calls.release()):
+                delta = with_calls(delta, starts)
+        elif index not in ends.reasons:
+            ends.open.add(index)
         logprobs = choice.get("logprobs")
         return Choice(
             index=index,
-            delta=self._delta(choice.get("delta") or _said(choice), index),
-            finish_reason=FINISH_REASONS.get(reason, "stop") if reason else None,
-            logprobs=_object(logprobs) if logprobs else None,
+            delta=delta,
+            finish_reason=ending.reason if ending else None,
+            native_finish_reason=ending.native if ending else None,
+            logprobs=object_of(logprobs) if logprobs else None,
         )
 
-    def _delta(self, delta: Mapping[str, Any], choice: int) -> Delta:
+    def _ending(self, reason: Any, choice: Mapping[str, Any]) -> EndReason | None:
+        """Read a finish reason; raises ProviderError for one that tells of an error."""
+        try:
+            if choice.get("error") and (error := error_of({"error": choice["error"]})):
+                raise error
+            return read_ending(reason)
+        except ProviderError:
+            self._ends.broken = True
+            raise
+
+    def _said(self, choice: Mapping[str, Any], *, whole: bool) -> Mapping[str, Any]:
+        """
+        Return a choice's delta, or what stands for it: a message, where no delta is.
+
+        A message beside a delta, or after deltas, repeats what they have said.
+        """
+        delta: Mapping[str, Any] | None = choice.get("delta")
+        if delta:
+            self._spoke = self._spoke or says(delta)
+            return delta
+        said = said_in(choice)
+        if whole or not ("delta" in choice or self._spoke):
+            return said
+        if choice.get("message"):
+            note(self.notes, "whole message beside its pieces")
+        return NOTHING
+
+    def _delta(
+        self, delta: Mapping[str, Any], choice: int, *, whole: bool = False
+    ) -> Delta:
         if delta.keys() <= PLAIN:  # most are, and need no look at all else
             plain = delta.get("content")
             if plain is None or plain == "":
                 return NO_DELTA
             if type(plain) is str:
                 return Delta(content=plain)
-        content, thinking = _content(delta.get("content"))
+        content, thinking = content_of(delta.get("content"))
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
-        calls = delta.get("tool_calls") or ()
         return Delta(
             content=content,
-            reasoning_content=_text(reasoning),
-            refusal=_text(delta.get("refusal")),
-            tool_calls=tuple(self._call(call, choice) for call in calls),
-            audio=_object(delta.get("audio")),
-            function_call=_object(delta.get("function_call")),
-            extra=_rest(delta, KNOWN_IN_DELTA),
+            reasoning_content=text_of(reasoning),
+            refusal=text_of(delta.get("refusal")),
+            tool_calls=self._tool_calls(delta.get("tool_calls"), choice, whole=whole),
+            audio=object_of(delta.get("audio")),
+            function_call=object_of(delta.get("function_call")),
+            extra=rest_of(delta, KNOWN_IN_DELTA),
         )
 
-    def _call(self, call: Mapping[str, Any], choice: int) -> ToolCallDelta:
-        function = call.get("function") or NOTHING
-        return ToolCallDelta(
-            index=self._call_index(call, choice),
-            id=call.get("id") or None,
-            type=call.get("type"),
-            name=_text(function.get("name")),
-            arguments=_arguments(function.get("arguments")),
-            extra=_rest(call, KNOWN_IN_CALL),
-        )
-
-    def _call_index(self, call: Mapping[str, Any], choice: int) -> int:
-        """Number the calls of an upstream that does not: each new id is a new call."""
-        index = call.get("index")
-        if isinstance(index, int):
-            return index
-        mine = [key for key in self._calls if key[0] == choice]
-        if not call.get("id"):
-            return max(len(mine) - 1, 0)
-        return self._calls.setdefault((choice, call["id"]), len(mine))
+    def _tool_calls(
+        self, calls: Any, choice: int, *, whole: bool
+    ) -> tuple[ToolCallDelta, ...]:
+        if not calls:
+            return ()
+        pieces = self._calls.get(choice)
+        if pieces is None:
+            self._ids = self._ids or CallIds(self.notes)
+            pieces = self._calls[choice] = CallPieces(self._ids, self.notes)
+        out: list[ToolCallDelta] = []
+        for call in calls:
+            index = call_index(call.get("index"))
+            out += pieces.add(_piece(call), index, whole=whole)
+        return tuple(out)
 
 
-def _payload(data: bytes) -> Any:
-    payload = orjson.loads(data)
-    if error := error_in(payload):
-        raise error
-    return payload
-
-
-def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the message, or the text, that is in the place of a stream's delta."""
-    said: Mapping[str, Any] = choice.get("message") or NOTHING
-    return said or {"content": choice.get("text")}
+def _piece(call: Mapping[str, Any]) -> ToolCallDelta:
+    function = call.get("function") or NOTHING
+    return ToolCallDelta(
+        index=0,
+        id=text_of(call.get("id")),
+        type=text_of(call.get("type")),
+        name=text_of(function.get("name")),
+        arguments=arguments_of(function.get("arguments")),
+        extra=rest_of(call, KNOWN_IN_CALL),
+    )
 
 
 def authorization(settings: ProviderSettings) -> dict[str, str]:
@@ -260,87 +343,3 @@ def _bearer(key: str | None) -> dict[str, str]:
 @lru_cache(maxsize=100)
 def _headers(key: str | None, accepted: str) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "Accept": accepted} | _bearer(key)
-
-
-def _chunk(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
-    name, model = payload.get("id"), payload.get("model")
-    usage = payload.get("usage")
-    if not usage and "x_groq" in payload:
-        usage = (payload["x_groq"] or NOTHING).get("usage")
-    return Chunk(
-        # Nothing hangs on a name that is none.
-        id=name if name and type(name) is str else None,
-        created=_time(payload.get("created")),
-        model=model if model and type(model) is str else None,
-        choices=choices,
-        usage=_usage(usage) if usage else None,
-        extra=_rest(payload, KNOWN_IN_CHUNK),
-    )
-
-
-def _index(value: Any) -> int:
-    """Return a choice's number; some vendors, with one choice only, leave it out."""
-    if value is None or type(value) is int:
-        return value or 0
-    raise TypeError(f"an index expected, not {type(value).__name__}")
-
-
-def _time(value: Any) -> int | None:
-    """Return a time that JSON has room for, or None."""
-    if type(value) is int or type(value) is float:
-        return int(value) if 0 <= value < MAX_TIME else None
-    return None
-
-
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    prompt = usage.get("prompt_tokens") or 0
-    completion = usage.get("completion_tokens") or 0
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=usage.get("total_tokens") or prompt + completion,
-        extra=_rest(usage, KNOWN_IN_USAGE),
-    )
-
-
-def _rest(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, Any]:
-    if payload.keys() <= known:
-        return NOTHING
-    return {
-        name: value
-        for name, value in payload.items()
-        if name not in known and value is not None
-    }
-
-
-def _content(content: Any) -> tuple[str | None, str | None]:
-    """Split Mistral's list of parts into what is said and what is thought."""
-    if not isinstance(content, list):
-        return _text(content), None
-    said = "".join(part["text"] for part in content if part["type"] == "text")
-    thought = "".join(
-        piece["text"]
-        for part in content
-        if part["type"] == "thinking"
-        for piece in part["thinking"]
-    )
-    return said or None, thought or None
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    raise TypeError(f"text expected, not {type(value).__name__}")
-
-
-def _object(value: Any) -> Mapping[str, Any] | None:
-    if value is None or isinstance(value, Mapping):
-        return value
-    raise TypeError(f"an object expected, not {type(value).__name__}")
-
-
-def _arguments(value: Any) -> str | None:
-    """Return JSON text; some vendors send the object itself."""
-    if isinstance(value, Mapping):
-        return orjson.dumps(value).decode()
-    return _text(value)

@@ -12,6 +12,7 @@ from .vendor_rules import below, fit, fitting
 
 # What says nothing where there are no tools, and is refused by some there.
 WITH_TOOLS = ("tools", "parallel_tool_calls")
+OF_TOOLS = frozenset((*WITH_TOOLS, "tool_choice"))
 IDLE_CHOICES = (None, "auto", "none")
 # How `unsupported_fields` names a field of every tool, and of its function.
 IN_TOOLS = "tools."
@@ -35,14 +36,16 @@ def asked_of(
     body["model"] = model
     if settings.dropped_fields:
         _drop(body, settings.dropped_fields, notes)
-    _fit_tools(body, settings)
+    if not OF_TOOLS.isdisjoint(body):
+        _fit_tools(body, settings)
     if "messages" in body:
         body["messages"] = _messages(settings, request, model, notes)
     for ours, theirs in settings.rename_fields.items():
         if ours in body and asked is request.body:
             body[theirs] = body.pop(ours)
-    if settings.default_fields:
-        body = {**settings.default_fields, **body}
+    for name, value in settings.default_fields.items():
+        if body.get(name) is None:  # to say null is to say nothing
+            body[name] = value
     return path, body
 
 

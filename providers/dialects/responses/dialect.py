@@ -15,7 +15,7 @@ import orjson
 from attrs import define, field
 
 from providers.chat import RESPONSES, ChatRequest, Chunk, TextRun
-from providers.dialects.base import Call
+from providers.dialects.base import Call, written
 from providers.dialects.framing import AnswerDecoder
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
@@ -52,15 +52,20 @@ class Responses:
     def finished(self) -> bool:
         return self._answer.ended
 
+    @property
+    def sound_end(self) -> bool:
+        """Whether the answer's last event has come, which says why it ended."""
+        return self._answer.ended
+
     def encode(self, request: ChatRequest, model: str) -> Call:
         body = self._encoded(request, model)
         headers = self._headers(request, STREAM)
-        return Call("responses", orjson.dumps(body), headers)
+        return Call("responses", written(body), headers)
 
     def encode_whole(self, request: ChatRequest, model: str) -> Call:
         body = {**self._encoded(request, model), "stream": False}
         body.pop("stream_options", None)
-        return Call("responses", orjson.dumps(body), self._headers(request, JSON))
+        return Call("responses", written(body), self._headers(request, JSON))
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._body.feed(received))

@@ -1,5 +1,6 @@
 """API keys: who may come in, known by the SHA-256 of the key alone."""
 
+import asyncio
 from hashlib import sha256
 from hmac import compare_digest
 from itertools import chain
@@ -26,7 +27,11 @@ def require_api_key(gateway: Gateway) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         known = gateway.config.auth.keys
         if known and _is_guarded(request):
-            request[VISIT].client = _client(request, known)
+            request[VISIT].client = client = _client(request, known)
+            if client is None:
+                wrong = gateway.wrong_keys
+                await asyncio.sleep(wrong.delay(request.remote or ""))
+                raise _unknown(request)
         return await handler(request)
 
     return middleware
@@ -53,7 +58,8 @@ def _given(request: web.Request) -> list[str]:
     return [key for k in chain(bearers, *others) if (key := k.strip())]
 
 
-def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings:
+def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings | None:
+    """Return whose key comes with *request*: None if none of its keys is known."""
     given = _given(request)
     if not given:
         raise _refusal("No API key is given")
@@ -63,12 +69,12 @@ def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings
         for key in known:  # all of them: the time taken tells nothing
             if compare_digest(digest, key.sha256):
                 found = key
-    if found is None:
-        one = len(given) == 1
-        raise _refusal(
-            f"{'This API key is' if one else 'These API keys are'} not known"
-        )
     return found
+
+
+def _unknown(request: web.Request) -> InvalidAPIKey:
+    one = len(_given(request)) == 1
+    return _refusal(f"{'This API key is' if one else 'These API keys are'} not known")
 
 
 def _refusal(what: str) -> InvalidAPIKey:

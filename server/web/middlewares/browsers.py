@@ -4,10 +4,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from server.config.settings import ServerSettings, is_loopback
-from server.errors import HostNotAllowed, OriginNotAllowed
+from server.errors import HostNotAllowed
 from server.gateway import Gateway
 
-from .cors import allowed_origin, preflight_answer
+from .cors import allowed_origin, foreign_page, preflight_answer
 
 
 def check_browser(gateway: Gateway) -> Middleware:
@@ -55,10 +55,7 @@ def _check_origin(request: web.Request) -> None:
         and request.content_type != "application/json"
         and allowed_origin(request) is None
     ):
-        raise OriginNotAllowed(
-            "Pages of this origin may not use this server; add the origin to"
-            " server.cors_origins to let them."
-        )
+        raise foreign_page(request)
 
 
 def host_name(host: str) -> str:

@@ -10,9 +10,11 @@ from server.web.context import VISIT
 
 EXPOSED = (
     "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
-    " X-Should-Retry"
+    " X-Should-Retry, X-Stored"
 )
 METHODS = "GET, POST, DELETE, OPTIONS"
+# Characters of an origin that are repeated.
+LONGEST = 200
 PREFLIGHT_SECONDS = "600"
 
 
@@ -32,10 +34,7 @@ def preflight_answer(request: web.Request) -> web.Response | None:
     ):
         return None
     if allowed_origin(request) is None:
-        raise OriginNotAllowed(
-            "Pages of this origin may not use this server; add the origin to"
-            " server.cors_origins to let them."
-        )
+        raise foreign_page(request)
     wanted = request.headers.get("Access-Control-Request-Headers", "")
     headers = {
         "Access-Control-Allow-Methods": METHODS,
@@ -45,6 +44,15 @@ def preflight_answer(request: web.Request) -> web.Response | None:
     if request.headers.get("Access-Control-Request-Private-Network") == "true":
         headers["Access-Control-Allow-Private-Network"] = "true"
     return web.Response(status=204, headers=headers)
+
+
+def foreign_page(request: web.BaseRequest) -> OriginNotAllowed:
+    """Return the error for a page whose origin the configuration does not allow."""
+    origin = request.headers.get("Origin", "")[:LONGEST]
+    return OriginNotAllowed(
+        f"Pages of {origin!r} may not use this server; add that to"
+        " server.cors_origins to let them."
+    )
 
 
 def add_cors_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -4,6 +4,7 @@ ones nobody foresaw.
 """
 
 import asyncio
+from html import escape
 
 import structlog
 from aiohttp import web
@@ -21,6 +22,11 @@ from server.errors import (
 from server.web.base_urls import wrong_base_url
 from server.web.context import REFUSAL, VISIT, RefusedRequest
 from server.wire.formats import error_shape
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{status}</title>
+<body><h1>{status}</h1><p>{message}</p><p><a href="/">Interference</a></p></body></html>
+"""
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +66,23 @@ def error_response(request: web.BaseRequest, error: GatewayError) -> web.Respons
     # Not the error itself, whose traceback knows the request: a reference cycle.
     request[VISIT].error = error.cause, bounded(error.message)
     status, body = error_shape(request.path).answer(error, request[VISIT].id)
+    if _is_navigation(request):
+        page = PAGE.format(status=status, message=escape(bounded(error.message)))
+        return web.Response(
+            status=status, text=page, headers=error.headers, content_type="text/html"
+        )
     return web.Response(
         status=status,
         body=body,
         headers=error.headers,
         content_type="application/json",
+    )
+
+
+def _is_navigation(request: web.BaseRequest) -> bool:
+    """Say whether a person's browser wants a page, and not a script something else."""
+    return request.method == "GET" and request.headers.get("Accept", "").startswith(
+        "text/html"
     )
 
 

@@ -1,6 +1,7 @@
 """The access log: one line a request, after its answer's end, without what was said."""
 
 import re
+from http import HTTPStatus
 from time import perf_counter
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from .request_id import request_id
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
+# Asked every few seconds by machines: only what they find wrong is worth a line.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # What ends an error's first sentence in the log, and the longest one there.
 SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
 LONGEST = 300
@@ -35,7 +38,8 @@ def log_access(gateway: Gateway) -> Middleware:
             return response
         finally:
             seconds = perf_counter() - started
-            log.write(facts(request, visit, status, seconds))
+            probe = status == HTTPStatus.OK and request.path in PROBES
+            log.write(facts(request, visit, status, seconds), probe=probe)
 
     return middleware
 
@@ -54,6 +58,7 @@ def facts(
     if visit.client is not None:
         line["key"] = visit.client.name
     if visit.error is not None:
+        line["client"] = request.remote
         line["code"], message = visit.error
         line["error"] = _first_sentence(message)
     if visit.race is not None:

@@ -18,8 +18,16 @@ from .shared import (
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}
+NOT_KEPT = ("responses", "images")
 SCHEMAS: dict[str, Schema] = {
     "Status": record({"status": TEXT}),
+    "Readiness": record(
+        {
+            "status": {"type": "string", "enum": ["ok", "degraded"]},
+            "not_kept": record({"responses": TEXT, "images": TEXT}, NOT_KEPT),
+        },
+        optional=("not_kept",),
+    ),
     "Server": record(
         {
             "object": {"type": "string", "const": "server"},
@@ -86,6 +94,7 @@ BASES = (
 )
 SERVER = in_json(ref("Server"))
 STATUS = in_json(ref("Status"))
+READINESS = in_json(ref("Readiness"))
 PATHS: JSONObject = {
     "/": {
         "get": operation(
@@ -104,7 +113,11 @@ PATHS: JSONObject = {
         "get": operation(
             "isReady",
             "Can it serve?",
-            _200=answer("It can.", STATUS),
+            _200=answer(
+                "It can; `degraded`: but not keep responses or images, and `not_kept`"
+                " says why.",
+                READINESS,
+            ),
             _503=answer("It is stopping, or has no usable provider.", STATUS),
         )
     },

@@ -103,7 +103,7 @@ def query(name: str, description: str, schema: Schema) -> JSONObject:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-OF_STORE = (400, *OF_API, 404)
+OF_STORE = (400, *OF_API, 404, 503)
 ID = path_parameter("id", "A stored response's id.", "resp_0123456789abcdef")
 PATHS: JSONObject = {
     "/responses": {
@@ -124,7 +124,7 @@ PATHS: JSONObject = {
                     " `response.completed`, `response.incomplete`, or with"
                     " `response.failed` and an `error`.",
                     in_json(RESPONSE) | in_events(EVENT),
-                    OF_RACES,
+                    (*OF_RACES, "X-Stored"),
                 ),
                 **errors(OF_RACE),
             },
@@ -177,7 +177,7 @@ PATHS: JSONObject = {
             "security": KEYS,
             "responses": {
                 "200": answer("It is gone.", in_json(ref("DeletedResponse"))),
-                **errors((*OF_API, 404)),
+                **errors((*OF_API, 404, 503)),
             },
         },
     },

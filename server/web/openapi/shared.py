@@ -48,21 +48,22 @@ ERRORS = {
     403: "The key may not use this provider; or a web page of another origin, or a"
     " foreign host name, was refused.",
     404: "There is no such thing here: a provider, a model, or what the path names.",
+    408: "The body did not come on.",
     413: "The body is larger than `max_body_bytes`, or than an upstream takes.",
     415: "The body has a content encoding that is not known here.",
     422: "All racers have refused the request with this status.",
     429: "All racers have asked to be left alone for a while.",
     500: "The server failed. Its log has more, under the request's id.",
     502: "No racer has answered: `providers` has what became of each.",
-    503: "The server is stopping.",
+    503: "The server is stopping, or takes in too many large bodies.",
     504: "No racer has begun to answer in time, or the request's own deadline passed.",
     529: "All racers have too much to do, or the server is stopping.",
 }
 # What each of a family of routes may answer besides what it is asked for.
 OF_ALL = (403, 500)
 OF_API = (401, *OF_ALL)
-OF_RACE = (400, *OF_API, 404, 413, 415, 422, 429, 502, 503, 504)
-OF_MESSAGES = (400, *OF_API, 404, 413, 415, 429, 504, 529)
+OF_RACE = (400, *OF_API, 404, 408, 413, 415, 422, 429, 502, 503, 504)
+OF_MESSAGES = (400, *OF_API, 404, 408, 413, 415, 429, 504, 529)
 
 TEXT: Schema = {"type": "string"}
 HEADERS: JSONObject = {
@@ -83,6 +84,10 @@ HEADERS: JSONObject = {
         "description": "What became of each racer, and after how many milliseconds.",
         "schema": TEXT,
         "example": 'HuggingChat;dur=412.3;desc="won"',
+    },
+    "X-Stored": {
+        "description": "`false` where the answer could not be kept here.",
+        "schema": {"type": "string", "enum": ["false"]},
     },
     "X-Should-Retry": {
         "description": "`false` where another try can't help.",

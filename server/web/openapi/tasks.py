@@ -100,7 +100,7 @@ def image_operation(name: str, summary: str) -> JSONObject:
         "Images",
         summary,
         body(ref("ImageRequest"), example),
-        answer("The winner's images.", in_json(ref("Images")), OF_RACES),
+        answer("The winner's images.", in_json(ref("Images")), (*OF_RACES, "X-Stored")),
     )
 
 

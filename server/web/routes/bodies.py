@@ -2,13 +2,23 @@
 
 from aiohttp import StreamReader, hdrs, web
 
-from server.errors import BodyTooLarge, MalformedHTTP, UnsupportedEncoding
-from server.web.context import WAITS_TO_CONTINUE
+from server.errors import (
+    BodyTooLarge,
+    GatewayError,
+    MalformedHTTP,
+    RequestTooSlow,
+    UnsupportedEncoding,
+)
+from server.web.context import VISIT, WAITS_TO_CONTINUE
 from server.web.unpacking import ENCODINGS, unpacked
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Names of the same encodings that RFC 9110 (8.4.1) keeps for old clients' sake.
 OLD_NAMES = {"x-gzip": "gzip"}
+
+
+class BodyStalled(web.RequestPayloadError):
+    """A body that does not come on."""
 
 
 async def body_of(request: web.Request) -> bytes:
@@ -29,15 +39,11 @@ async def body_of(request: web.Request) -> bytes:
     try:
         return content.read_nowait()
     except web.RequestPayloadError as exc:
-        raise _broken() from exc
+        raise _broken(exc) from exc
 
 
 async def unpack_form(request: web.Request) -> None:
-    """Put a compressed body's content in its place, for aiohttp to read a form of."""
-    if hdrs.CONTENT_ENCODING not in request.headers:
-        _check_length(request)
-        await _ask_for_body(request)
-        return
+    """Put a body's content in its place, unpacked, for aiohttp to read a form of."""
     content = await _read(request)
     form = StreamReader(request.protocol, limit=len(content) + 1)
     form.feed_data(content)
@@ -50,14 +56,24 @@ async def _read(request: web.Request) -> bytes:
     _check_length(request)
     await _ask_for_body(request)
     try:
-        body = await request.read()
+        body = await _whole(request)
     except web.RequestPayloadError as exc:
-        raise _broken() from exc
-    except web.HTTPRequestEntityTooLarge as exc:
-        raise _too_large(request) from exc
+        raise _broken(exc) from exc
     if encoding is None:
         return body
     return await unpacked(body, encoding, request.client_max_size)
+
+
+async def _whole(request: web.Request) -> bytes:
+    """Return the body as it comes, within the bounds of one and of all together."""
+    body, largest = bytearray(), request.client_max_size
+    with request[VISIT].gateway.unread.reading(largest) as share:
+        while piece := await request.content.readany():
+            share.take(len(piece))
+            body += piece
+            if len(body) > largest:
+                raise _too_large(request)
+    return bytes(body)
 
 
 def _encoding(request: web.Request) -> str | None:
@@ -95,8 +111,11 @@ def _too_large(request: web.Request) -> BodyTooLarge:
     )
 
 
-def _broken() -> MalformedHTTP:
+def _broken(exc: web.RequestPayloadError) -> GatewayError:
+    # Where the next request begins, is lost.
+    headers: dict[str, str] = {hdrs.CONNECTION: "close"}
+    if isinstance(exc, BodyStalled):
+        return RequestTooSlow("The request body does not come on.", headers=headers)
     return MalformedHTTP(
-        "The chunks of the request body are malformed.",
-        headers={hdrs.CONNECTION: "close"},  # where the next request begins, is lost
+        "The chunks of the request body are malformed.", headers=headers
     )

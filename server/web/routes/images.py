@@ -2,6 +2,7 @@
 
 import asyncio
 
+import structlog
 from aiohttp import web
 
 from providers import Images
@@ -13,6 +14,8 @@ from server.wire.images import in_answer, parse, render
 
 from .bodies import body_of
 from .paths import providers_in_path
+
+log = structlog.get_logger(__name__)
 
 routes = web.RouteTableDef()
 media = web.RouteTableDef()
@@ -28,17 +31,32 @@ HEADERS = {
 @routes.post("/images/generate")
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
-    media_store = request[VISIT].gateway.media
     task, selection = parse(await body_of(request), providers_in_path(request))
     images, headers = await race_task(request, task, selection, Images)
     urls = None
     if not in_answer(task):
-        names = [
-            await asyncio.to_thread(media_store.put, image) for image in images.images
-        ]
-        urls = [str(request.url.origin() / "media" / name) for name in names]
+        urls = await _kept(request, images)
+        if urls is None:
+            headers["X-Stored"] = "false"
     body = render(images, headers["X-Provider"], urls)
     return web.Response(body=body, headers=headers, content_type="application/json")
+
+
+async def _kept(request: web.Request, images: Images) -> list[str] | None:
+    """
+    Keep the images, and return their URLs; None where that can't be done, and they are
+    to be in the answer itself, since they are paid for.
+    """
+    visit = request[VISIT]
+    store, owner = visit.gateway.media, visit.client.name if visit.client else ""
+    try:
+        names = [
+            await asyncio.to_thread(store.put, owner, image) for image in images.images
+        ]
+    except OSError as exc:
+        log.error("an image can't be kept", reason=exc.strerror)  # noqa: TRY400 - known
+        return None
+    return [str(request.url.origin() / "media" / name) for name in names]
 
 
 @media.get("/media/{name}")

@@ -1,7 +1,9 @@
 """The Responses API: raced like a chat, and kept here for the next request."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,16 +17,21 @@ from server.errors import (
     NobodyWon,
     PreviousResponseNotFound,
     ResponseNotFound,
+    StorageFailed,
 )
-from server.stores.responses import ResponseStore
+from server.racing.lineup import Selection
+from server.stores.responses import DEEPEST, ChainTooLong, ResponseStore
 from server.web.answering import race_chat, race_count
 from server.web.context import RESPONSES, VISIT
 from server.wire import formats
+from server.wire.format import Rendering
 from server.wire.messages.count import estimate
 from server.wire.responses import (
+    RaceableRequest,
     ResponseRendering,
     ResponseRequest,
     input_items,
+    not_kept,
     parse_count,
     raceable,
     shortened,
@@ -41,6 +48,8 @@ from .paths import providers_in_path
 log = structlog.get_logger(__name__)
 
 routes = web.RouteTableDef()
+# Whether the response was to be kept, and could not be.
+NOT_KEPT = web.RequestKey("not_kept", bool)
 
 
 @routes.post(formats.RESPONSES.path)
@@ -55,15 +64,23 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     raced = raceable(wanted, earlier, items)
     rendering = ResponseRendering(wanted, items)
 
-    async def keep() -> None:
-        if not wanted.kept:
-            return
-        try:
-            await store.put(owner, rendering.stored())
-        except sqlite3.Error:
-            log.exception("a response can't be stored")
+    form = rendering.form
+    if wanted.kept:
+        form = evolve(form, keep=partial(_keep, request, rendering))
+    answer = await _raced(request, raced, selection, form, wanted)
+    if NOT_KEPT in request and not answer.prepared:
+        answer.headers["X-Stored"] = "false"
+    return answer
 
-    form, chat = evolve(rendering.form, keep=keep), raced.chat
+
+async def _raced(
+    request: web.Request,
+    raced: RaceableRequest,
+    selection: Selection,
+    form: Rendering,
+    wanted: ResponseRequest,
+) -> web.StreamResponse:
+    chat = raced.chat
     while True:
         try:
             return await race_chat(request, chat, selection, form, raced.admitted)
@@ -98,6 +115,22 @@ async def count_input_tokens(request: web.Request) -> web.Response:
     return web.Response(body=body, headers=headers, content_type="application/json")
 
 
+async def _keep(
+    request: web.Request, rendering: ResponseRendering, end: bytes
+) -> bytes:
+    """Keep the response; return *end*, which says so if that can't be done."""
+    try:
+        kept = await _store(request).put(_owner(request), rendering.stored())
+    except sqlite3.Error as exc:
+        _store(request).trouble = str(exc)
+        log.error("a response can't be kept", reason=str(exc))  # noqa: TRY400 - known
+        kept = False
+    if kept:
+        return end
+    request[NOT_KEPT] = True
+    return not_kept(end)
+
+
 @routes.get("/responses/{id}")
 async def retrieve_response(request: web.Request) -> web.Response:
     if request.query.get("stream") == "true":
@@ -106,7 +139,8 @@ async def retrieve_response(request: web.Request) -> web.Response:
             param="stream",
         )
     name = request.match_info["id"]
-    stored = await _store(request).get(_owner(request), name)
+    with _told():
+        stored = await _store(request).get(_owner(request), name)
     if stored is None:
         raise _unknown(name)
     # Clients write lists in queries with brackets, or without.
@@ -118,20 +152,23 @@ async def retrieve_response(request: web.Request) -> web.Response:
 @routes.delete("/responses/{id}")
 async def delete_response(request: web.Request) -> web.Response:
     name = request.match_info["id"]
-    if not await _store(request).delete(_owner(request), name):
+    with _told():
+        deleted = await _store(request).delete(_owner(request), name)
+    if not deleted:
         raise _unknown(name)
-    deleted: DeletedResponse = {
+    payload: DeletedResponse = {
         "id": name,
         "object": "response.deleted",
         "deleted": True,
     }
-    return _json(deleted)
+    return _json(payload)
 
 
 @routes.get("/responses/{id}/input_items")
 async def list_input_items(request: web.Request) -> web.Response:
     name = request.match_info["id"]
-    items = await _store(request).input(_owner(request), name)
+    with _told():
+        items = await _store(request).input(_owner(request), name)
     if items is None:
         raise _unknown(name)
     return _json(input_items(items, request.query))
@@ -143,7 +180,15 @@ async def _earlier(
     previous = wanted.previous_response_id
     if previous is None:
         return []
-    history = await store.history(owner, previous)
+    try:
+        with _told():
+            history = await store.history(owner, previous)
+    except ChainTooLong as exc:
+        raise InvalidRequest(
+            f"More than {DEEPEST} responses go on from one another. Send the"
+            " conversation's items as 'input' instead.",
+            param="previous_response_id",
+        ) from exc
     if history is None:
         raise PreviousResponseNotFound(
             f"The response {previous!r}, or one that it goes on from, is not here, or"
@@ -164,7 +209,8 @@ async def _items(
     """
     names = wanted.references()
     ids = [*names, *wanted.reasoning_ids()]
-    stored = await store.items(owner, ids) if ids else {}
+    with _told():
+        stored = await store.items(owner, ids) if ids else {}
     for name in names:
         if name not in stored:
             raise ItemNotFound(
@@ -176,6 +222,18 @@ async def _items(
         stored.get(reference_in(item) or reasoning_in(item) or "", item)
         for item in wanted.items()
     ]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in an error object that what is stored can't be had."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        log.error("stored responses can't be had", reason=str(exc))  # noqa: TRY400 - known
+        raise StorageFailed(
+            "Stored responses can't be had at the moment.", headers={"Retry-After": "5"}
+        ) from exc
 
 
 def _store(request: web.Request) -> ResponseStore:

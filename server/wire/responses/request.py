@@ -17,6 +17,8 @@ from .tools import ResponseTool, chat_tools
 
 LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
+# Items of a conversation, its earlier responses' among them: to read them holds up all.
+MOST_ITEMS = 10_000
 # What is refused, and why.
 NOT_HERE = {
     "background": "an answer lasts as long as its connection here",
@@ -162,6 +164,7 @@ class ResponseRequest:
             for name, value in self.body.items()
             if name not in NO_CHAT_FIELDS and value is not None
         }
+        check_items(len(earlier) + len(items))
         body["messages"] = messages_of(self.instructions, earlier, items)
         body |= chat_tools(self.tools or (), self.tool_choice)
         body |= self._text() | self._sampling()
@@ -220,7 +223,18 @@ def parse(
     for name, why in NOT_HERE.items():
         if payload.get(name):
             raise InvalidRequest(f"{name!r} can't be done: {why}.", param=name)
+    if isinstance(given := payload.get("input"), list):
+        check_items(len(given))
     request = make({**payload, "body": payload}, ResponseRequest)
     if request.input is None and request.previous_response_id is None:
         raise InvalidRequest("'input' is missing.", param="input")
     return request, selection
+
+
+def check_items(count: int) -> None:
+    """Raise InvalidRequest if a conversation has too many items."""
+    if count > MOST_ITEMS:
+        raise InvalidRequest(
+            f"The conversation has {count} items, and may have {MOST_ITEMS}.",
+            param="input",
+        )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from attrs import define, field
 
@@ -82,6 +82,12 @@ class ResponseHead(TypedDict):
     truncation: str
     usage: ResponseUsage | None
     user: str | None
+    store: NotRequired[
+        Annotated[
+            Literal[False],
+            Keywords(description="There where it was to be kept, and could not be."),
+        ]
+    ]
     metadata: JSONMapping
     provider: Annotated[
         str | None,

@@ -61,6 +61,18 @@ class DeletedResponse(TypedDict):
     deleted: Literal[True]
 
 
+def not_kept(end: bytes) -> bytes:
+    """
+    Return a whole response, or the last events of a stream of one, saying that it could
+    not be kept.
+    """
+    before, found, data = end.rpartition(b"\ndata: ")
+    payload = orjson.loads(data if found else end)
+    payload.get("response", payload)["store"] = False
+    frame_end = b"\n\n" if found else b""
+    return before + found + orjson.dumps(payload) + frame_end
+
+
 def input_to_store(items: Sequence[JSONMapping]) -> list[JSONObject]:
     """Return items as the API lists them: with ids, and content in parts."""
     return [_normal(item) for item in items]

@@ -52,7 +52,12 @@ WAYS: dict[str, tuple[list[Step], Ending]] = {
     "in two parts": ([(A[:9], SILENT, ""), (A[9:], SPOKE, "a")], None),
     "JSON": ([(orjson.dumps(COMPLETION), SILENT, ""), (END, OVER, "whole")], None),
     "nothing": ([(END, OVER, "")], ProviderProtocolError),
-    "no token": ([(ROLE + STOP, SILENT, ""), (DONE, OVER, "")], ProviderProtocolError),
+    "no token": ([(ROLE + STOP, SILENT, ""), (DONE, OVER, "")], None),
+    "no token, late": ([(ROLE + STOP, SILENT, ""), (LATE, OVER, "")], None),
+    "no token, no reason": (
+        [(ROLE, SILENT, ""), (DONE, OVER, "")],
+        ProviderProtocolError,
+    ),
     "cut": ([(A, SPOKE, "a"), (END, OVER, "")], ProviderProtocolError),
     "late, silent": ([(ROLE, SILENT, ""), (LATE, OVER, "")], ProviderTimeout),
     "late, spoke": ([(A, SPOKE, "a"), (LATE, OVER, "")], ProviderTimeout),
@@ -147,7 +152,8 @@ def test_counts() -> None:
     answer.receive(STOP)
 
     assert any(isinstance(piece, TextRun) for piece in pieces)
-    assert (attempt.chunks, attempt.tokens) == (13, 11)
+    # The finish is told with the end of the answer.
+    assert (attempt.chunks, attempt.tokens) == (12, 11)
 
 
 def test_errors_keep_no_frames() -> None:

@@ -24,7 +24,6 @@ from tests.rig.chat_calls import (
     COMPLETION,
     KEY,
     OVERLOADED,
-    STOP,
     A,
     failure,
     soon,
@@ -102,7 +101,7 @@ FAILURES: dict[str, Failure] = {
     "unfinished": ([HEAD, A, END], {}, ProviderProtocolError, "stream", "before its"),
     "empty": ([HEAD, END], {}, ProviderProtocolError, "first_token", "without a token"),
     "no token": (
-        [HEAD, ROLE, STOP, DONE, END],
+        [HEAD, ROLE, DONE, END],
         {},
         ProviderProtocolError,
         "first_token",

@@ -215,14 +215,6 @@ FAILURES: dict[str, tuple[list[Step], type[ProviderError], Phase, str]] = {
         "first_token",
         "before its finish_reason",
     ),
-    "no text": (
-        answers(
-            200, {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
-        ),
-        ProviderProtocolError,
-        "first_token",
-        "without a token",
-    ),
     "nothing": (answers(200, raw=b" "), ProviderProtocolError, "first_token", "ended"),
     "closed": ([], ProviderUnreachable, "headers", "hung up"),
     "cut": (

@@ -79,6 +79,7 @@ LLAMA: dict[str, Any] = {"id": "chatcmpl-1", "model": "smollm2"}
 # What each sample of an answer in good order says.
 ANSWERS: dict[str, list[Chunk]] = {
     "text.sse": [chunk("Grüß"), chunk(" dich 👋"), STOP],
+    "no_such_block.sse": [HI, evolve(STOP, usage=counted(5, 1))],
     "text_in_start.sse": [HI, chunk(" you"), STOP],
     "llamacpp.sse": [
         evolve(HI, **LLAMA),
@@ -146,11 +147,13 @@ ANSWERS: dict[str, list[Chunk]] = {
         STOP,
     ],
     "refusal.sse": [
-        chunk(refusal="I can't help with that.", finish="content_filter"),
+        chunk(refusal="I can't help with that."),
+        chunk(finish="content_filter"),
     ],
     "refusal_unexplained.sse": [
         HI,
-        chunk(refusal="The model refused.", finish="content_filter"),
+        chunk(refusal="The model refused."),
+        chunk(finish="content_filter"),
     ],
     "usage.sse": [
         HI,
@@ -195,7 +198,6 @@ FAILURES: dict[str, Failure] = {
     "message_cut.json": (ProviderProtocolError, "inside an event"),
     "page.html": (ProviderProtocolError, "a page of HTML"),
     "invalid_json.sse": (UNREADABLE, None),
-    "no_such_block.sse": (UNREADABLE, None),
     "text_not_text.sse": (UNREADABLE, None),
     "arguments_not_text.sse": (UNREADABLE, None),
 }
@@ -296,7 +298,7 @@ def test_done_and_finished() -> None:
 )
 def test_stop_reasons(theirs: str, ours: str) -> None:
     """Each end of a message is one of OpenAI's, also one that is not known yet."""
-    (found,) = read(ended(theirs))
+    *_, found = read(ended(theirs))
 
     assert found.choices[0].finish_reason == ours
 

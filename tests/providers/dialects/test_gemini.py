@@ -156,7 +156,6 @@ ANSWERS: dict[str, list[Chunk]] = {
     "safety_later.sse": [HI, chunk(finish="content_filter")],
     "blocked_later.sse": [HI, chunk(finish="content_filter")],
     "rated_prompt.sse": [HI_STOP],
-    "malformed_call_later.sse": [HI, STOP],
     "image.sse": [chunk("See:"), chunk(extra={"images": [PNG]}), STOP],
     "logprobs.sse": [Chunk(choices=(evolve(HI_STOP.choices[0], logprobs=LOGPROBS),))],
     "unknown.sse": [Chunk(), HI, STOP],
@@ -191,10 +190,9 @@ FAILURES: dict[str, Failure] = {
     "blocked_for.sse": (ProviderRefusedRequest, "blocked: It breaks the terms"),
     "safety.sse": (ProviderRefusedRequest, "said nothing .* finishReason SAFETY"),
     "recitation.sse": (ProviderRefusedRequest, "RECITATION: Too close to a source"),
+    "malformed_call_later.sse": (ProviderFailed, "MALFORMED_FUNCTION_CALL"),
     "malformed_call.sse": (ProviderFailed, "CALL: Malformed function call: add"),
     "no_signature.sse": (ProviderFailed, "finishReason MISSING_THOUGHT_SIGNATURE"),
-    "used_up.sse": (ProviderFailed, "said nothing .* finishReason MAX_TOKENS"),
-    "nothing.sse": (ProviderFailed, "said nothing .* finishReason STOP"),
     "truncated.sse": (ProviderProtocolError, "before its finishReason"),
     "truncated_candidate.sse": (ProviderProtocolError, "before its finishReason"),
     "truncated_event.sse": (ProviderProtocolError, "inside an event"),
@@ -216,6 +214,44 @@ def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
     assert dialect.finished
 
 
+def ending(chunks: list[Chunk]) -> list[Chunk]:
+    """Move the finish reasons to a last chunk, with the usage: they are told once."""
+    told: list[Chunk] = []
+    ends: list[Choice] = []
+    for each in chunks:
+        ends += [
+            Choice(index=c.index, finish_reason=c.finish_reason)
+            for c in each.choices
+            if c.finish_reason
+        ]
+        said = [evolve(c, finish_reason=None) for c in each.choices]
+        if ends:
+            said = [c for c in said if c.delta != EMPTY.choices[0].delta]
+        if said or not ends:
+            told.append(
+                evolve(each, choices=tuple(said), usage=None if ends else each.usage)
+            )
+    usages = [each.usage for each in chunks if each.usage]
+    frame = [each for each in chunks if any(c.finish_reason for c in each.choices)][-1]
+    ends.sort(key=lambda choice: choice.index)
+    last = evolve(frame, choices=tuple(ends), usage=usages[-1] if usages else None)
+    return [*told, last]
+
+
+def without_new_ids(chunk: Chunk) -> Chunk:
+    """Take the ids that the dialect has made, and Google's words, out of a chunk."""
+    for choice in chunk.choices:
+        choice.native_finish_reason = None
+        choice.delta = evolve(
+            choice.delta,
+            tool_calls=tuple(
+                evolve(call, id=None) if (call.id or "").startswith("call_") else call
+                for call in choice.delta.tool_calls
+            ),
+        )
+    return chunk
+
+
 def event(payload: Any) -> bytes:
     return b"data: " + json.dumps(payload).encode() + b"\n\n"
 
@@ -226,7 +262,8 @@ def frame(*parts: Any, **candidate: Any) -> bytes:
 
 def test_every_sample_is_used() -> None:
     """No sample lies about that no test reads."""
-    assert {path.name for path in SAMPLES.iterdir()} == {*ANSWERS, *FAILURES}
+    used = {*ANSWERS, *FAILURES, *WORDLESS}
+    assert {path.name for path in SAMPLES.iterdir()} == used
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
@@ -236,7 +273,7 @@ def test_answers(name: str, size: int, line_end: bytes) -> None:
     """An answer's chunks are what it says, byte by byte or all at once."""
     body = (SAMPLES / name).read_bytes().replace(b"\n", line_end)
 
-    assert list(read(body, size)) == ANSWERS[name]
+    assert [without_new_ids(c) for c in read(body, size)] == ending(ANSWERS[name])
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -246,6 +283,19 @@ def test_failures(name: str, failure: Failure, size: int) -> None:
     error, says = failure
     with pytest.raises(error, match=says):
         list(read((SAMPLES / name).read_bytes(), size))
+
+
+WORDLESS = {"used_up.sse": "length", "nothing.sse": "stop"}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("name", "reason"), WORDLESS.items())
+def test_wordless(name: str, reason: str, size: int) -> None:
+    """An answer without a word that ended by itself is one, with its reason."""
+    chunks = list(read((SAMPLES / name).read_bytes(), size))
+
+    assert not any(chunk.has_token for chunk in chunks)
+    assert chunks[-1].choices[0].finish_reason == reason
 
 
 @pytest.mark.parametrize("name", ["truncated.sse", "error_later.sse"])
@@ -298,11 +348,6 @@ STOPS: dict[str, FinishReason] = {
     ),
     **dict.fromkeys(
         (
-            "MALFORMED_FUNCTION_CALL",
-            "UNEXPECTED_TOOL_CALL",
-            "TOO_MANY_TOOL_CALLS",
-            "MISSING_THOUGHT_SIGNATURE",
-            "MALFORMED_RESPONSE",
             "NO_IMAGE",
             "IMAGE_OTHER",
             "OTHER",
@@ -317,17 +362,34 @@ STOPS: dict[str, FinishReason] = {
 @pytest.mark.parametrize(("theirs", "ours"), STOPS.items())
 def test_finish_reasons(theirs: str, ours: FinishReason) -> None:
     """Whatever Google's reason for an end is, clients see one of OpenAI's."""
-    (found,) = read(frame({"text": "Hi"}, finishReason=theirs))
+    *_, found = read(frame({"text": "Hi"}, finishReason=theirs))
 
     assert found.choices[0].finish_reason == ours
 
 
-@pytest.mark.parametrize("theirs", STOPS)
+BROKEN = (
+    "MALFORMED_FUNCTION_CALL",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "MALFORMED_RESPONSE",
+)
+
+
+@pytest.mark.parametrize("theirs", BROKEN)
+def test_broken_answers(theirs: str) -> None:
+    """A reason that says that a call came to nothing is an error, after text too."""
+    with pytest.raises(ProviderFailed, match=theirs):
+        list(read(frame({"text": "Hi"}, finishReason=theirs)))
+
+
+FILTERED = [theirs for theirs, ours in STOPS.items() if ours == "content_filter"]
+
+
+@pytest.mark.parametrize("theirs", [*FILTERED, *BROKEN])
 def test_silence(theirs: str) -> None:
-    """Who ends with nothing said is out, whatever the reason, and it is told."""
-    wanted = ProviderRefusedRequest
-    if STOPS[theirs] != "content_filter":
-        wanted = ProviderFailed  # type: ignore[assignment]
+    """Who says nothing because of a filter, or since it broke off, is out."""
+    wanted = ProviderFailed if theirs in BROKEN else ProviderRefusedRequest
     with pytest.raises(wanted, match=f"finishReason {theirs}"):
         list(read(frame({"text": ""}, finishReason=theirs)))
 
@@ -349,7 +411,7 @@ def test_silence(theirs: str) -> None:
 )
 def test_tokens(part: dict[str, Any], is_token: bool) -> None:
     """Only text, thoughts and calls that are not empty win a race."""
-    (found,) = Gemini(SETTINGS).receive(frame(part, finishReason="STOP"))
+    (found,) = Gemini(SETTINGS).receive(frame(part))
 
     assert found.has_token is is_token
 
@@ -410,7 +472,7 @@ def test_cut_after_the_end() -> None:
     """What breaks off after the finishReason takes nothing from the answer."""
     body = frame({"text": "Hi"}, finishReason="STOP") + b'data: {"usageMeta'
 
-    assert list(read(body)) == [HI_STOP]
+    assert list(read(body)) == [HI, STOP]
 
 
 @pytest.mark.parametrize("head", [b"", b"data: ", b'{"x": "'], ids=repr)
@@ -893,7 +955,7 @@ def test_odd_signatures(extra: Any) -> None:
 
 def test_signature_goes_around() -> None:
     """A signature that came with a call is one that can be sent with it."""
-    (_, answered, _) = read((SAMPLES / "tool_call.sse").read_bytes())
+    (_, answered, *_) = read((SAMPLES / "tool_call.sse").read_bytes())
     (delta,) = answered.choices[0].delta.tool_calls
     assert delta.name
     again = called("fc_1", delta.name, delta.arguments or "", **delta.extra)

@@ -116,7 +116,13 @@ ANSWERS: dict[str, list[Chunk]] = {
     "done_length.ndjson": [HI, chunk(finish="length")],
     "done_load.ndjson": [HI, STOP],
     "done_unload.ndjson": [HI, STOP],
-    "done_made_up.ndjson": [HI, STOP],
+    "done_made_up.ndjson": [
+        HI,
+        Chunk(
+            model="m",
+            choices=(evolve(STOP.choices[0], native_finish_reason="made_up"),),
+        ),
+    ],
     "done_without_reason.ndjson": [HI, STOP],
     "usage_without_prompt.ndjson": [chunk("Hi", finish="stop", usage=counted(0, 1))],
     "logprobs.ndjson": [

@@ -31,6 +31,7 @@ from providers import (
     engine_missing,
     vendors,
 )
+from providers.dialects.openai.request import asked_of
 from providers.errors import ProviderDenied
 from providers.local.engine import CHILD, threads_for
 from providers.local.files import NoModelFile, model_file
@@ -147,8 +148,40 @@ async def test_chat(engines: Engines, chat: Chat) -> None:
     assert await chat(engine)
     with pytest.raises(ProviderDenied):
         await chat(engine, api_key="another")
-    with pytest.raises(ProviderRefusedRequest, match="context size"):
+    with pytest.raises(ProviderRefusedRequest, match="context size") as caught:
         await chat(engine, say="hello " * 600)
+    assert caught.value.too_long
+    assert "512" in caught.value.message
+    assert "providers.SmolLM2.context" in caught.value.message
+
+
+async def test_each_answer_has_the_context(engines: Engines, chat: Chat) -> None:
+    """What is configured is each answer's, however many are written at a time."""
+    settings = evolve(SETTINGS, context=512, parallel=2)
+    engine = (await engines.adopt([settings], 0))["SmolLM2"]
+
+    assert await chat(engine, say="Say hi. " * 100)
+
+
+FIELDS = [
+    ({}, {"max_tokens": 512, "temperature": 0.2, "top_p": 0.9}),
+    ({"temperature": 0, "top_p": None}, {"temperature": 0, "top_p": 0.9}),
+    ({"max_tokens": 7}, {"max_tokens": 7}),
+    ({"max_completion_tokens": 7}, {"max_tokens": 7}),
+]
+
+
+@pytest.mark.parametrize(("said", "sent"), FIELDS)
+def test_defaults(said: dict[str, Any], sent: dict[str, Any]) -> None:
+    """The model is asked as its makers advise, and for an answer that has an end."""
+    hi = Message(role="user", content="Hi.")
+    request = ChatRequest(model="m", messages=(hi,), body={"messages": [], **said})
+    settings = EngineAddress(9, "").upstream(SETTINGS)
+
+    _, body = asked_of(settings, request, "m", [])
+
+    assert body.items() >= sent.items()
+    assert "max_completion_tokens" not in body
 
 
 async def test_restart(engines: Engines, log: Log, chat: Chat) -> None:

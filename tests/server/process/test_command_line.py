@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -159,14 +160,17 @@ def test_key_needs_a_name() -> None:
 
 
 def test_a_port_in_use(config_file: Path) -> None:
-    """A port that somebody else listens on is one sentence, and the status is 1."""
+    """Who listens on the port is told, with what to do, and the status is 1."""
     config_file.write_text(BARE)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run("--config", str(config_file), "--port", port)
 
-    sentence = f"can't listen on 127.0.0.1:{port}: Address already in use\n"
-    assert (done.returncode, done.stderr) == (1, sentence)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"can't listen on 127.0.0.1:{port}: Address already in use by process"
+        f" {os.getpid()}. Choose another port with --port, or stop who has it\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,3 +257,115 @@ async def test_replay(
     bad = run("replay", __file__)
     assert (bad.returncode, bad.stderr.count(":1: not a race")) == (1, 1)
     assert "as 'p90'" in run("replay", str(log), "--delay", "p0").stderr
+
+
+def test_version() -> None:
+    """What is installed tells its version."""
+    done = run("--version")
+
+    assert done.stdout == f"Interference, version {version('interference')}\n"
+
+
+def test_options_before_check(config_file: Path) -> None:
+    """They are checked and shown as if the server was started with them."""
+    config_file.write_text(BARE)
+
+    shown = run("--config", str(config_file), "--port", "8000", "check")
+    wrong = run("--port", "99999", "check", "--config", str(config_file))
+
+    assert "http://127.0.0.1:8000" in shown.stdout
+    assert wrong.returncode == 1
+    assert "server.port" in wrong.stderr
+
+
+def test_the_example_configuration(config_file: Path) -> None:
+    """It comes with the package, and is valid as it stands."""
+    done = run("config")
+    config_file.write_text(done.stdout)
+
+    assert done.stdout == Path("config.example.toml").read_text("utf-8")
+    assert run("check", "--config", str(config_file)).returncode == 0
+
+
+def test_a_key_that_is_written(config_file: Path) -> None:
+    """The file has the key's table at its end, stays as private, and is valid."""
+    config_file.write_text(OPEN)
+    config_file.chmod(0o640)
+
+    done = run("key", "frontend", "--write", "--config", str(config_file))
+
+    (key,) = load(config_file, {}).auth.keys
+    secret = done.stdout.splitlines()[0]
+    assert (key.name, key.sha256) == ("frontend", sha256(secret.encode()).hexdigest())
+    assert secret not in config_file.read_text()
+    assert config_file.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_key_that_makes_a_new_file(config_file: Path) -> None:
+    """Where there is no file, one is made that only its owner can read."""
+    done = run("key", "frontend", "--write", "--config", str(config_file))
+
+    assert done.returncode == 0
+    assert config_file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("auth = { keys = [] }", "the key has no place there"),
+        ("[server]\nport = 'x'", "server.port"),
+        (f"[[auth.keys]]\nname = 'frontend'\nsha256 = '{'a' * 64}'", "the same name"),
+    ],
+)
+def test_a_key_that_can_not_be_written(config_file: Path, text: str, why: str) -> None:
+    """A file that would not be valid with the key stays as it was."""
+    config_file.write_text(text)
+
+    done = run("key", "frontend", "--write", "--config", str(config_file))
+
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert config_file.read_text() == text
+    assert list(config_file.parent.iterdir()) == [config_file]
+
+
+def test_variables_in_a_file(config_file: Path) -> None:
+    """`.env` beside the configuration is read; what is set already goes before it."""
+    config_file.write_text("")
+    text = "GROQ_API_KEY='from a file'\nexport MISTRAL_API_KEY=$HOME\n"
+    config_file.with_name(".env").write_text(text)
+
+    done = run("check", "--config", str(config_file), GROQ_API_KEY="set")
+
+    found = rows(done.stdout)
+    assert found["Groq"][-1] == "GROQ_API_KEY from the environment"
+    assert found["Mistral"][-1] == "MISTRAL_API_KEY from .env"
+    config = load(config_file, {})
+    assert config.providers["Groq"].api_key == "from a file"
+    assert config.providers["Mistral"].api_key == "$HOME"
+
+
+def test_variables_that_can_not_be_read(config_file: Path) -> None:
+    """A `.env` that is no text is an error with its path."""
+    config_file.write_text("")
+    config_file.with_name(".env").write_bytes(b"A=\xff")
+
+    done = run("check", "--config", str(config_file))
+
+    assert done.returncode == 1
+    assert f"{config_file.with_name('.env')}: is not text" in done.stderr
+
+
+def test_without_its_packages(tmp_path: Path) -> None:
+    """Where nothing is installed, what to do about it is all that is said."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "server"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "make install" in done.stderr
+    assert "Traceback" not in done.stderr

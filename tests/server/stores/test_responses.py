@@ -11,6 +11,7 @@ import pytest
 from attrs import evolve
 
 from server.config.settings import ResponseSettings
+from server.stores import responses
 from server.stores.responses import ResponseStore, open_store
 from server.wire.responses import StoredResponse
 
@@ -91,7 +92,7 @@ async def test_the_unused_make_room() -> None:
 
 
 async def test_bytes_are_bounded() -> None:
-    """The oldest go while there is too much; what alone is too large goes, too."""
+    """The oldest go while there is too much; what alone is too large is not kept."""
     async with filled(max_bytes=1000) as store:
         for name in ("a", "b", "c"):
             await store.put("ann", stored(name, text="x" * 300))
@@ -99,9 +100,9 @@ async def test_bytes_are_bounded() -> None:
 
         assert await there(store, "a", "b", "c") == ["b", "c"]
 
-        await store.put("ann", stored("d", text="x" * 2000))
+        assert not await store.put("ann", stored("d", text="x" * 2000))
 
-        assert await there(store, "b", "c", "d") == []
+        assert await there(store, "b", "c", "d") == ["b", "c"]
 
 
 async def test_age_is_bounded() -> None:
@@ -163,3 +164,50 @@ async def test_file_is_shared(tmp_path: Path) -> None:
 
         assert await one.get("ann", "b19")
         assert await other.get("ann", "a19")
+
+
+async def test_nobody_loses_his_share_to_another() -> None:
+    """Who has the most makes room, for whomever; in number, and in bytes."""
+    async with filled("a1", max_entries=4) as store:
+        for name in ("b1", "b2", "b3", "b4", "b5"):
+            await store.put("bob", stored(name))
+
+        assert await there(store, "a1") == ["a1"]
+        assert await store.get("bob", "b2") is None
+        assert await store.get("bob", "b3")
+
+    async with filled("a1", max_bytes=2000) as store:
+        for name in ("b1", "b2", "b3"):
+            await store.put("bob", stored(name, text="x" * 700))
+
+        assert await there(store, "a1") == ["a1"]
+        assert await store.get("bob", "b1") is None
+
+
+async def test_file_of_a_server_before_shares(tmp_path: Path) -> None:
+    """What is in it counts, and is found."""
+    settings = evolve(SETTINGS, path=str(tmp_path / "r.sqlite"), max_entries=2)
+    async with open_store(settings) as store:
+        await store.put("ann", stored("a"))
+    with closing(sqlite3.connect(settings.path)) as connection:
+        connection.executescript(
+            "DROP TABLE shares; DROP TRIGGER response_put; DROP TRIGGER response_gone"
+        )
+
+    async with open_store(settings) as store:
+        await store.put("ann", stored("b"))
+        await store.put("ann", stored("c"))
+
+        assert await there(store, "a", "b", "c") == ["b", "c"]
+
+
+async def test_chain_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So deep a conversation is put together again, and no deeper."""
+    monkeypatch.setattr(responses, "DEEPEST", 3)
+    async with filled("a") as store:
+        for name, previous in ("b", "a"), ("c", "b"), ("d", "c"):
+            await store.put("ann", stored(name, previous))
+
+        assert len(await store.history("ann", "c") or ()) == 6
+        with pytest.raises(responses.ChainTooLong):
+            await store.history("ann", "d")

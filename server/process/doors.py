@@ -1,0 +1,49 @@
+"""How many connections there may be, from all clients and from each address."""
+
+from collections import Counter
+from time import monotonic
+
+import structlog
+from attrs import define, field
+
+from server.config.settings import ServerSettings, is_loopback
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two lines of the log about connections that were refused.
+BETWEEN_LINES = 1.0
+
+
+@define(eq=False)
+class Doors:
+    """Counts the open connections by the address that they come from."""
+
+    _open: Counter[str] = field(factory=Counter, init=False)
+    _all: int = field(default=0, init=False)
+    _refused: int = field(default=0, init=False)
+    _told: float = field(default=0.0, init=False)
+
+    def enter(self, address: str, settings: ServerSettings) -> str:
+        """Let a connection in and count it, or return why it can't be served."""
+        if self._all >= settings.max_connections:
+            return "The server has as many connections as it takes."
+        most = settings.max_connections_per_address
+        if most and self._open[address] >= most and not is_loopback(address):
+            return "There are too many connections from this address."
+        self._open[address] += 1
+        self._all += 1
+        return ""
+
+    def leave(self, address: str) -> None:
+        self._all -= 1
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+    def tell(self, why: str) -> None:
+        """Log that a connection was refused: one line for all of a second."""
+        self._refused += 1
+        now = monotonic()
+        if now - self._told >= BETWEEN_LINES:
+            log.warning("connections refused", why=why, count=self._refused)
+            self._refused, self._told = 0, now

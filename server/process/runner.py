@@ -1,0 +1,112 @@
+"""The server of clients' connections, and what runs an application on it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.web_protocol import ERROR
+
+from server.gateway import Gateway
+from server.logs import AccessLog
+from server.web.context import REFUSAL, WAITS_TO_CONTINUE, RefusedRequest
+
+from .connections import ClientConnection
+from .doors import Doors
+from .heads import HEADER, REQUEST_LINE, plain, refusal, salvaged, waits_to_continue
+
+# Seconds in which a client that was refused may notice, while it still sends.
+LINGER = 5.0
+# Seconds between two looks at who keeps us waiting, and a share of the time-outs.
+LOOK = 1.0
+SHARE = 4
+
+
+class ClientServer(web.Server):
+    """aiohttp's server, with our connections, for the requests of *server*'s app."""
+
+    def __init__(self, server: web.Server, gateway: Gateway, **options: Any) -> None:
+        super().__init__(
+            server.request_handler,
+            request_factory=self._make,
+            handler_cancellation=server.handler_cancellation,
+        )
+        self._options = options
+        self._made_by_app: Callable[..., web.BaseRequest] = server.request_factory
+        self._gateway = gateway
+        self._log = AccessLog(gateway.config.log)
+        self._doors = Doors()
+        self._look()
+
+    def __call__(self) -> ClientConnection:
+        return ClientConnection(
+            *(self._gateway, self._log, self._doors, self),
+            loop=self._loop,
+            **self._options,
+        )
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        self._next_look.cancel()
+        await super().shutdown(timeout)
+
+    def _look(self) -> None:
+        """See who keeps us waiting, now and then: a timer each would cost all."""
+        settings = self._gateway.config.server
+        timeouts = settings.header_timeout, settings.body_timeout
+        wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
+        self._next_look = self._loop.call_later(wait, self._look)
+        now = self._loop.time()
+        for connection in self.connections:
+            if isinstance(connection, ClientConnection):
+                connection.look(now, *timeouts)
+
+    def _make(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        made = self._made_by_app
+        if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
+            return made(message, payload, protocol, writer, task)
+        if message is ERROR and isinstance(protocol, ClientConnection):
+            message = salvaged(protocol.refused or b"")
+        refused = refusal(message)
+        kind = web.Request if refused is None else RefusedRequest
+        request = made(plain(message), payload, protocol, writer, task, _cls=kind)
+        if refused is not None:
+            request[REFUSAL] = refused
+        elif waits_to_continue(message):
+            request[WAITS_TO_CONTINUE] = True
+        return request
+
+
+class ClientRunner(web.AppRunner):
+    """Runs an application on our connections."""
+
+    __slots__ = ("_gateway", "_options")
+
+    def __init__(
+        self, app: web.Application, gateway: Gateway, *, keepalive: float, **more: Any
+    ) -> None:
+        # By default aiohttp lets a handler run on when its client has hung up, and the
+        # providers would go on being paid for.
+        super().__init__(app, handler_cancellation=True, **more)
+        self._gateway = gateway
+        self._options = {
+            "access_log": None,
+            "keepalive_timeout": keepalive,
+            "lingering_time": LINGER,
+            "max_field_size": HEADER,
+            "max_line_size": REQUEST_LINE,
+            # We do it ourselves, for whom we serve, and within bounds.
+            "auto_decompress": False,
+        }
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return ClientServer(server, self._gateway, **self._options)

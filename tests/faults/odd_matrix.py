@@ -1,0 +1,160 @@
+"""Plays each oddity on each surface, streamed and whole, alone and in a race."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from attrs import frozen
+
+from tests.rig.server_process import running
+from tests.rig.upstream import upstream
+
+from .oddities import Oddity, oddities
+from .surfaces import ASKED, COMPLETIONS, Asked, Told
+
+HANG = 30.0
+
+
+@frozen
+class OddCell:
+    """One oddity on one surface; *id* is its upstream's provider."""
+
+    id: str
+    oddity: Oddity
+    asked: Asked
+
+
+@frozen
+class OddFinding:
+    """What has become of a cell, and what is wrong with it."""
+
+    cell: OddCell
+    outcome: str
+    problems: Sequence[str]
+
+
+@frozen
+class OddMatrix:
+    """What was found, and what the records of the odd providers say."""
+
+    findings: list[OddFinding]
+    stats: dict[str, Any]
+    notes: dict[str, list[str]]
+
+
+async def play(folder: Path) -> OddMatrix:
+    """Play all oddities on one server, side by side."""
+    odd = oddities()
+    names = [f"Odd{number}" for number in range(len(odd))]
+    async with _opened(folder, odd, names) as url, aiohttp.ClientSession(url) as me:
+        free = asyncio.Semaphore(16)
+
+        async def one(cell: OddCell) -> OddFinding:
+            async with free, asyncio.timeout(HANG):
+                return await _ask(me, cell)
+
+        cells = [
+            OddCell(name, each, asked)
+            for name, each in zip(names, odd, strict=True)
+            for asked in ASKED
+        ]
+        findings = await asyncio.gather(*map(one, cells))
+        stats = {each["id"]: each["stats"] for each in await _data(me, "/v1/providers")}
+        noted: dict[str, list[str]] = {name: [] for name in names}
+        for race in await _data(me, "/v1/races?limit=1000"):
+            for racer in race["racers"]:
+                noted[racer["id"]] += racer.get("notes", ())
+        return OddMatrix(findings, stats, noted)
+
+
+async def _data(me: aiohttp.ClientSession, path: str) -> Any:
+    async with me.get(path) as answer:
+        return (await answer.json(loads=orjson.loads))["data"]
+
+
+@asynccontextmanager
+async def _opened(
+    folder: Path, odd: Sequence[Oddity], names: Sequence[str]
+) -> AsyncIterator[str]:
+    async with AsyncExitStack() as stack:
+        tables = []
+        for name, each in zip(names, odd, strict=True):
+            made = await stack.enter_async_context(upstream(each.steps))
+            tables.append(made.table(name).replace('"openai"', f'"{each.kind}"'))
+        server = await stack.enter_async_context(
+            running(folder / "config.toml", "\n".join(tables))
+        )
+        yield server.url
+
+
+async def _ask(me: aiohttp.ClientSession, cell: OddCell) -> OddFinding:
+    asked = cell.asked
+    async with me.post(asked.path, json=asked.request(cell.id)) as answer:
+        body = await answer.text()
+    try:
+        told = asked.read(answer.status, body)
+        problems = [*_problems(cell, told)]
+        outcome = _outcome(told)
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+        outcome, problems = "unreadable", [repr(exc)]
+    name = f"{cell.oddity.section} {cell.oddity.name}, {asked.name}"
+    return OddFinding(
+        cell, outcome, [f"{name}: {each} in {body[-600:]}" for each in problems]
+    )
+
+
+def _outcome(told: Told) -> str:
+    if told.status != 200:
+        return str(told.status)
+    if told.error:
+        return "interrupted"
+    said = "+".join(
+        name for name in ("thought", "text", "calls") if getattr(told, name)
+    )
+    return f"{said or 'nothing'}: {told.finishes[-1]}"
+
+
+def _problems(cell: OddCell, told: Told) -> Iterator[str]:
+    odd = cell.oddity
+    if odd.error is not None:
+        yield from _error_problems(odd, told)
+        return
+    if told.status != 200 or told.error or not told.ended:
+        yield f"no answer ({told.status} {told.error})"
+        return
+    text_only = cell.asked.path == COMPLETIONS
+    if told.text != odd.text:
+        yield f"the text {told.text!r}"
+    if odd.thought and not text_only and told.thought != odd.thought:
+        yield f"the thought {told.thought!r}"
+    if told.provider != cell.id:
+        yield f"an answer of {told.provider}"
+    if odd.tokens is not None and told.tokens != odd.tokens:
+        yield f"{told.tokens} tokens"
+    if not (text_only and odd.calls):
+        yield from _call_problems(odd, told)
+        if told.finishes != [odd.finish]:
+            yield f"the reasons {told.finishes}"
+
+
+def _error_problems(odd: Oddity, told: Told) -> Iterator[str]:
+    if not told.error or (odd.error or "") not in told.error:
+        yield f"the error {told.error!r}"
+    if told.ended or told.finishes:
+        yield "an end as of a whole answer"
+    if told.status == 500 or (odd.status and told.status != odd.status):
+        yield f"the status {told.status}"
+
+
+def _call_problems(odd: Oddity, told: Told) -> Iterator[str]:
+    calls = list(told.calls.values())
+    made = [(each.name, orjson.loads(each.arguments)) for each in calls]
+    if made != [(name, orjson.loads(said)) for name, said in odd.calls]:
+        yield f"the calls {made}"
+    ids = {each.id for each in calls}
+    if len(ids) != len(calls) or "" in ids:
+        yield f"the ids {ids}"
