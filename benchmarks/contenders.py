@@ -60,6 +60,15 @@ http {{
 """
 
 
+# The first lane once more, passed through to for clients of the Responses API.
+NATIVE = """
+[providers.Native]
+kind = "openai"
+responses = "native"
+base_url = "http://127.0.0.1:{port}/v1"
+"""
+
+
 @frozen
 class Contender:
     """
@@ -205,6 +214,7 @@ def configuration(
             f'[[auth.keys]]\nname = "bench"\nsha256 = "{key}"',
             *off,
             *lanes,
+            NATIVE.format(port=where.ports[0]),
             "",
         ]
     )

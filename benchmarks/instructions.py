@@ -28,10 +28,11 @@ UNDER = (
     *("valgrind", "--tool=callgrind", "--instr-atstart=no"),
 )
 SUMMARY = re.compile(r"^summary: (\d+)", re.MULTILINE)
-UNARY, BURST, ALONE = Order(4), Order(200), Order(MOST, "step")
+UNARY, BURST, LONG, ALONE = Order(4), Order(200), Order(1000), Order(MOST, "step")
 UNITS = {
     "unary": "small unary request, one at a time",
     "burst": "event of 200 in one write",
+    "native": "event more of a response that is passed on, in one write",
     "alone": "event alone",
 }
 # Seconds for one server, which is fifty times slower there.
@@ -97,21 +98,21 @@ async def step_by_step(folder: Path) -> AsyncIterator[tuple[Field, Book]]:
 
 async def count(contender: Contender, where: Field, book: Book) -> dict[str, float]:
     """Return the instructions that each of UNITS takes."""
-    files = where.folder / f"{contender.pid}.callgrind"
-    counter = Counter(contender, files)
+    counter = Counter(contender, where.folder / f"{contender.pid}.callgrind")
     await counter.control("--instr=on")
     connection = await connect(contender.target)
-    unary = contender.target.request(UNARY.model, stream=False)
-    burst = contender.target.request(BURST.model, stream=True)
-    alone = contender.target.request(ALONE.model, stream=True)
+    target = contender.target
+    unary = target.request(UNARY.model, stream=False)
+    burst = target.request(BURST.model, stream=True)
+    native = target.native(BURST.model)
+    alone = target.request(ALONE.model, stream=True)
 
-    async def ask_unary(times: int) -> None:
-        for _ in range(times):
-            await connection.ask(unary, UNARY.events)
+    def asking(request: bytes, words: int) -> Work:
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                await connection.ask(request, words)
 
-    async def ask_burst(times: int) -> None:
-        for _ in range(times):
-            await connection.ask(burst, BURST.events)
+        return ask
 
     async def step(times: int) -> None:
         for _ in range(times):
@@ -120,10 +121,15 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
             book.step()
             await arrived.wait()
 
+    long = target.native(LONG.model)
     found = {
-        "unary": await counter.per_unit(ask_unary, 50),
-        "burst": await counter.per_unit(ask_burst, 6) / BURST.events,
+        "unary": await counter.per_unit(asking(unary, UNARY.events), 50),
+        "burst": await counter.per_unit(asking(burst, BURST.events), 6) / BURST.events,
     }
+    # Less what a request costs, of which a response's has more to say.
+    few = await counter.per_unit(asking(native, BURST.events), 6)
+    many = await counter.per_unit(asking(long, LONG.events), 6)
+    found["native"] = (many - few) / (LONG.events - BURST.events)
     connection.ask(alone, ALONE.events)
     await book.asked_to_step.wait()
     book.asked_to_step.clear()

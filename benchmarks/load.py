@@ -15,6 +15,8 @@ from .wire import MOST, NUMBERS, WORD
 PROMPT = "Say something small."
 KEY = "sk-benchmark"
 OVER = b"data: [DONE]\n\n"
+# The start of a Responses stream's last event, which has no `[DONE]`.
+COMPLETED = b"event: response.completed\n"
 
 
 class WrongAnswer(Exception):
@@ -30,6 +32,12 @@ class Target:
     prefix: str = ""
     headers: Mapping[str, str] = {}
 
+    def native(self, model: str) -> bytes:
+        """Return a request for a streamed response, of who speaks that API itself."""
+        more = {"provider": "Native", "input": PROMPT, "store": False}
+        body = json.dumps({"model": self.prefix + model, "stream": True, **more})
+        return self._post("/v1/responses", body.encode())
+
     def request(
         self, model: str, *, stream: bool, prompt: str = PROMPT, **more: Any
     ) -> bytes:
@@ -42,6 +50,9 @@ class Target:
                 "messages": [{"role": "user", "content": prompt}],
             }
         ).encode()
+        return self._post(self.path, body)
+
+    def _post(self, path: str, body: bytes) -> bytes:
         headers = {
             "Host": f"127.0.0.1:{self.port}",
             "Authorization": f"Bearer {KEY}",
@@ -49,7 +60,7 @@ class Target:
             "Content-Length": len(body),
             **self.headers,
         }
-        lines = [f"POST {self.path} HTTP/1.1"]
+        lines = [f"POST {path} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "\r\n"]).encode() + body
 
@@ -96,7 +107,7 @@ class Answer:
         if found and not self.seen:
             self.first = perf_counter()
         self.seen += len(found)
-        self._over = body.endswith(OVER)
+        self._over = body.endswith(OVER) or COMPLETED in body
         if OVER in body and not self._over:
             raise WrongAnswer("something follows the end")
         return len(found)

@@ -17,7 +17,7 @@ UPSTREAM = web.AppKey("UPSTREAM", str)
 
 async def relay(request: web.Request) -> web.StreamResponse:
     body = await request.read()
-    url = request.app[UPSTREAM] + "/chat/completions"
+    url = request.app[UPSTREAM] + request.path.removeprefix("/v1")
     headers = {"Content-Type": "application/json"}
     async with request.app[SESSION].post(url, data=body, headers=headers) as answer:
         response = web.StreamResponse(status=answer.status)
@@ -36,6 +36,7 @@ async def main(upstream: str, port: int) -> None:
         app[SESSION] = session
         app[UPSTREAM] = upstream
         app.router.add_post("/v1/chat/completions", relay)
+        app.router.add_post("/v1/responses", relay)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()

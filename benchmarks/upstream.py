@@ -19,7 +19,18 @@ from typing import Any, cast
 import uvloop
 from attrs import define, field
 
-from .wire import EVENTS, HEAD, ORDER, ROLE, Order, burst, ending, json_answer, whole
+from .wire import (
+    EVENTS,
+    HEAD,
+    ORDER,
+    ROLE,
+    Order,
+    burst,
+    ending,
+    json_answer,
+    native,
+    whole,
+)
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 RACE = re.compile(rb'"user": ?"race-(\d+)"')
@@ -136,7 +147,9 @@ class Lane(asyncio.Protocol):
         if race is not None:
             self._call = Call(int(race[1]), self._number, now)
             self._book.raced.append(self._call)
-        if STREAM.search(data, end):
+        if data.startswith(b"POST /v1/responses"):
+            self._later(lambda: self._out.write(HEAD + native(order.events)))
+        elif STREAM.search(data, end):
             self._sent = 0
             self._end = ending(usage=b'"include_usage"' in data)
             self._stream()

@@ -83,6 +83,35 @@ def burst(events: int) -> bytes:
     return b"".join(EVENTS[:events])
 
 
+def _native(name: str, number: int, **more: Any) -> bytes:
+    payload = {"type": name, "sequence_number": number, **more}
+    data = json.dumps(payload, separators=(",", ":")).encode()
+    return chunked(b"event: %b\ndata: %b\n\n" % (name.encode(), data))
+
+
+@cache
+def native(events: int) -> bytes:
+    """Return a stream of OpenAI's Responses API that says so many words, to its end."""
+    place = {"item_id": "msg_0123456789", "output_index": 0, "content_index": 0}
+    said = {"logprobs": [], "obfuscation": "0123456789"}
+    words = [f"w{number.decode()} " for number in NUMBERS[:events]]
+    part = {"type": "output_text", "annotations": [], "text": ""}
+    item = {"type": "message", "id": "msg_0123456789", "role": "assistant"}
+    full = {**item, "content": [{**part, "text": "(benchmark)"}]}
+    response = {"id": "resp_0", "object": "response", "model": "bench-model-1"}
+    ended = {**response, "status": "completed", "output": [full]}
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("created", {"response": {**response, "output": []}}),
+        ("output_item.added", {"output_index": 0, "item": {**item, "content": []}}),
+        ("content_part.added", {**place, "part": part}),
+        *(("output_text.delta", {**place, "delta": word, **said}) for word in words),
+        ("output_item.done", {"output_index": 0, "item": full}),
+        ("completed", {"response": ended}),
+    ]
+    made = [_native(f"response.{n}", i, **more) for i, (n, more) in enumerate(rows)]
+    return b"".join(made) + b"0\r\n\r\n"
+
+
 @cache
 def whole(events: int) -> bytes:
     """Return the answer that is no stream."""

@@ -38,7 +38,8 @@ class Provider:
 
     *settings.kind* names the dialect; *limits* hold where a call has no tighter ones.
     *problem* answers why it can't be used for now, with "" while it can. What the
-    upstream's answers name is fetched through *public_session*.
+    upstream's answers name is fetched through *public_session*. *speaks_responses*:
+    clients of the Responses API can be passed through to it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Provider:
         self.problem = problem
         self.tasks = tasks_of(settings.kind)
         self._ways = Ways(settings)
+        self.speaks_responses = self._ways.has_responses
         self.upstream = Upstream(settings, session, public_session, problem)
 
     def params(self) -> list[str]:
@@ -130,9 +132,13 @@ class Provider:
         self, request: ChatRequest, model: str, limits: Limits
     ) -> WholeCall | ReroutedCall[WholeCall]:
         """Prepare to request a chat's answer in one piece; nothing is sent yet."""
-        call, route = OpenCall(self.upstream, limits), self._ways.route(request, model)
+        call = OpenCall(self.upstream, limits)
         if not self.speaks_responses:
-            return self._whole(route, call)
+            dialect = WHOLE_DIALECTS[self.settings.kind](self.settings)
+            encode = partial(dialect.encode_whole, request, model)
+            stream = partial(_streamed, self.dialect(), request, model)
+            return WholeCall(call, dialect, encode, stream)
+        route = self._ways.route(request, model)
         return ReroutedCall(call, route, partial(self._whole, route))
 
     def _whole(self, route: Route, call: OpenCall) -> WholeCall:
@@ -140,11 +146,6 @@ class Provider:
         dialect = WHOLE_DIALECTS[kind](self.settings)
         encode = partial(dialect.encode_whole, route.request, route.model)
         return WholeCall(call, dialect, encode, partial(self._streamed, route))
-
-    @property
-    def speaks_responses(self) -> bool:
-        """Whether clients of the Responses API can be passed through to it."""
-        return self._ways.has_responses
 
     @property
     def counts(self) -> bool:

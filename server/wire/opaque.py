@@ -2,10 +2,11 @@
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
+from providers import SEALED_HERE
 from server.json_types import JSON, JSONMapping, JSONObject
 
 # Signed reasoning, and the one field beside a tool call that has to come back.
@@ -39,3 +40,19 @@ def unsealed(text: JSON) -> tuple[list[JSON], JSONObject]:
     if not isinstance(blocks, list) or not isinstance(calls, dict):
         return [], {}
     return blocks, calls
+
+
+def redacted(blocks: list[JSON]) -> str:
+    """Return *blocks* as the data of `redacted_thinking`, which Anthropic's API has."""
+    return SEALED_HERE + (sealed(blocks, {}) or "")
+
+
+def sealed_in(blocks: Sequence[JSONMapping]) -> list[JSON]:
+    """Return what was sealed here for other vendors; nothing of Anthropic's own."""
+    found: list[JSON] = []
+    for block in blocks:
+        match block:
+            case {"type": "redacted_thinking", "data": str(data)}:
+                if data.startswith(SEALED_HERE):
+                    found += unsealed(data.removeprefix(SEALED_HERE))[0]
+    return found

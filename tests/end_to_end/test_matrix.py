@@ -16,7 +16,7 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Benc
         yield made
 
 
-@pytest.mark.parametrize("cell", every_cell(), ids=str)
+@pytest.mark.parametrize("cell", [*every_cell()], ids=str)
 async def test_cell(played: Bench, cell: Cell) -> None:
     """What the upstream says reaches the client in its own words, and back."""
     await CASES[cell.case](played, cell)

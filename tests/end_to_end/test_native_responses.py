@@ -1,11 +1,16 @@
 """Clients of the Responses API before upstreams that speak it themselves."""
 
+import asyncio
 import json
+import random
+from contextlib import suppress
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
+from providers import Engine, ProviderSettings, vendors
 from tests.conftest import MakeUpstream, Serve
 from tests.rig import dialects
 from tests.rig.client import CHAT, Client, hello
@@ -489,3 +494,97 @@ async def test_input_is_counted_or_estimated(
     assert 0 < guess.json["input_tokens"] < 40
     assert guess.headers["X-Token-Count"] == "estimate"
     assert not chat.requests
+
+
+async def test_first_token_wins_not_first_events(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """
+    A begins its response and an item at once, and says its first word a second later; B
+    speaks chat, after 200 ms: it wins all of a thousand races. And the other way round.
+    """
+    script = responses(Text("A"))
+    eager = await make_upstream([*script[:5], 1.0, *script[5:]])
+    steady = await make_upstream([0.2, *says("B")])
+    late = await make_upstream([HEAD, 1.0, *says("C")[1:]])
+    soon = await make_upstream([0.2, *responses(Text("D"))])
+    client = await serve(
+        eager.table("Eager", responses="native"),
+        steady.table("Steady"),
+        late.table("Late"),
+        soon.table("Soon", responses="native"),
+    )
+    won = []
+
+    async def one(names: list[str]) -> None:
+        order = " ".join(random.sample(names, 2))
+        answer = await client.request(
+            "POST", PATH, json=asked(provider=order, stream=True, store=False)
+        )
+        said = read(answer.body)[-1].response.output_text
+        won.append((answer.headers["X-Provider"], said))
+
+    for names in (["Eager", "Steady"], ["Late", "Soon"]) * 13:
+        await asyncio.gather(*(one(names) for _ in range(40)))
+
+    assert sorted(set(won)) == [("Soon", "D"), ("Steady", "B")]
+    assert len(won) == 1040
+
+
+async def test_llama_cpps_own_events(serve: Serve) -> None:
+    """
+    The same request to llama.cpp itself and through here: the same events, but for ids
+    and times, and numbers that it does not give.
+    """
+    engine = Engine(ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512))
+    running = asyncio.create_task(engine.keep_running())
+    await engine.settled.wait()
+    own = engine.upstream(engine.settings)
+    key = {"Authorization": f"Bearer {own.api_key}"}
+    table = [
+        "[providers.Up]",
+        'kind = "openai"',
+        f'base_url = "{own.base_url}"',
+        f'api_key = "{own.api_key}"',
+        'responses = "native"',
+        'headers = { Connection = "close" }',
+    ]
+    client = await serve("\n".join(table))
+    body: dict[str, Any] = {"model": "m", "stream": True, "input": "Say hello."}
+    body |= {"temperature": 0, "max_output_tokens": 24, "store": False}
+    try:
+        async with (
+            aiohttp.ClientSession(headers=key) as session,
+            session.post(f"{own.base_url}/responses", json=body) as answer,
+        ):
+            theirs = await answer.read()
+        passed = await client.request("POST", PATH, json={**body, "provider": "Up"})
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    assert likened(passed.body) == likened(theirs)
+    assert b"response.output_text.delta" in theirs
+
+
+# What differs from call to call, or is ours.
+DIFFERS = (
+    *("id", "item_id", "created_at", "completed_at", "sequence_number"),
+    "input_tokens_details",  # the second prompt is cached
+)
+OURS = ("provider", "store", "previous_response_id", "timings")
+
+
+def likened(body: bytes) -> list[Any]:
+    """Return a stream's events without what differs from call to call."""
+
+    def less(value: Any) -> Any:
+        if isinstance(value, list):
+            return [less(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        names = value.keys() - {*DIFFERS, *OURS}
+        return {name: less(value[name]) for name in sorted(names)}
+
+    return [(name, less(json.loads(data))) for name, data in events(body)]

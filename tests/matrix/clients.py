@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
@@ -39,7 +39,7 @@ class Seen:
 
 
 class ServedApi(Protocol):
-    path: ClassVar[str]
+    path: str
 
     def body(self, wish: Wish) -> dict[str, Any]: ...
 

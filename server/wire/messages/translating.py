@@ -7,10 +7,10 @@ from typing import Literal
 
 from attrs import define, field
 
-from providers import SEALED_HERE, Chunk, Delta, ToolCallDelta, Usage, word_id
+from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
 from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
-from server.wire.opaque import BLOCKS, sealed
+from server.wire.opaque import BLOCKS, redacted
 from server.wire.ordering import Ordering, is_whole_object
 
 from .count import BYTES_PER_TOKEN
@@ -118,7 +118,7 @@ class Translating:
         if delta.reasoning_content:
             self._add_text("thinking", delta.reasoning_content)
         if blocks := delta.extra.get(BLOCKS):
-            self._add_seal(SEALED_HERE + (sealed(blocks, {}) or ""))
+            self._add_seal(redacted(blocks))
         for text in (delta.content, delta.refusal, *_pictures(delta)):
             if text:
                 self._add_text("text", text)

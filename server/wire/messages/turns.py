@@ -7,10 +7,9 @@ import orjson
 from attrs import define, field, frozen
 from attrs.validators import in_, min_len
 
-from providers import SEALED_HERE
 from server.errors import InvalidRequest
-from server.json_types import JSON, JSONMapping, JSONObject
-from server.wire.opaque import BLOCKS, unsealed
+from server.json_types import JSONMapping, JSONObject
+from server.wire.opaque import BLOCKS, sealed_in
 from server.wire.reading import make
 
 Block: TypeAlias = JSONMapping
@@ -228,17 +227,6 @@ def _type(block: Block, at: str) -> str:
     if not isinstance(kind, str):
         raise InvalidRequest(f"'{at}.type' must be a string.", param=f"{at}.type")
     return kind
-
-
-def sealed_in(blocks: Blocks) -> list[JSON]:
-    """Return what was sealed here for other vendors; nothing of Anthropic's own."""
-    found: list[JSON] = []
-    for block in blocks:
-        match block:
-            case {"type": "redacted_thinking", "data": str(data)}:
-                if data.startswith(SEALED_HERE):
-                    found += unsealed(data.removeprefix(SEALED_HERE))[0]
-    return found
 
 
 def _text(text: str) -> JSONObject:

@@ -153,3 +153,23 @@ def test_blanks_cost_nothing() -> None:
     assert process_time() - started < 1
     with pytest.raises(EventTooLarge):
         decoder.feed(b" " * MAX_EVENT_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("sent", "data"),
+    [
+        (b"event: a\ndata: 1\n\nevent: a\ndata: 2\n\n", [b"1", b"2"]),
+        (b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n", [b"1", b"2"]),
+        (b"event: a\ndata: 1\ndata: 2\n\nevent: a\ndata: 3\n\n", [b"1\n2", b"3"]),
+        (b"event: a\ndata: 1\nid: 7\n\nevent: a\ndata: 3\n\n", [b"1", b"3"]),
+        (b"event: a\ndata: 1\n\n: ping\n\nevent: a\ndata: 2\n\n", [b"1", b"2"]),
+        (b"event: a\ndata: \n\nevent: a\ndata: 2\n\n", [b"2"]),
+        (b"event: a\n\nevent: a\ndata: 2\n\n", [b"2"]),
+        (b"event: a\nid: 1\ndata: 1\n\n", [b"1"]),
+        (b"event: a\ndata: 1\n\ndata: 2\n\nevent: a\ndata: 3\n\n", [b"1", b"2", b"3"]),
+    ],
+    ids=repr,
+)
+def test_named_events(sent: bytes, data: list[bytes]) -> None:
+    """Events with names are those of their data lines, in the usual form or not."""
+    assert [each for each in SSEDecoder().feed(sent) if each] == data
