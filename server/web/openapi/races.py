@@ -47,6 +47,10 @@ RACER: Schema = {
         "delay_ms": {**MS, "description": "How long a hedge waited for it."},
         "chunks": COUNT,
         "bytes": COUNT,
+        "notes": {
+            "description": "What was put right in its request or answer.",
+            **array(TEXT),
+        },
         "phase": TEXT,
         "status": {"type": ["integer", "null"]},
         "tokens_wasted_at_least": COUNT,
