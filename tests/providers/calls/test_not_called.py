@@ -8,7 +8,15 @@ from aiohttp.client_reqrep import ConnectionKey
 
 from providers.calls.call import mapped
 
-KEY = ConnectionKey("host", 80, False, True, None, None, None)  # type: ignore[call-arg]
+KEY = ConnectionKey(
+    host="host",
+    port=80,
+    is_ssl=False,
+    ssl=True,
+    proxy=None,
+    proxy_auth=None,
+    proxy_headers_hash=None,
+)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])

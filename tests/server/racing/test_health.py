@@ -16,9 +16,8 @@ from providers import (
     ProviderProtocolError,
     ProviderRefusedRequest,
     ProviderTimeout,
-    ProviderUnreachable,
 )
-from providers.errors import not_called
+from providers.errors import ProviderUnreachable, not_called
 from server.racing.health import (
     DEFAULT_DELAY,
     EXPLORED,
