@@ -93,6 +93,16 @@ def message(*events: dict[str, Any], reason: str | None = "end_turn") -> Sequenc
     return sse(start, *events, delta_, {"type": "message_stop"})
 
 
+def response(status: str, why: str | None = None) -> Sequence[Step]:
+    """Return the script of a response without output, as OpenAI's own API has it."""
+    fields: dict[str, Any] = {"id": "resp_1", "status": status, "output": []}
+    fields["incomplete_details"] = {"reason": why} if why else None
+    used = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    begun = {"type": "response.created", "response": {**fields, "status": "queued"}}
+    fields["usage"] = used
+    return sse(begun, {"type": f"response.{status}", "response": fields})
+
+
 def says(text: str, **more: Any) -> dict[str, Any]:
     said = {"type": "text_delta", "text": text}
     return {"type": "content_block_delta", "delta": said, **more}
@@ -570,6 +580,14 @@ def wordless() -> Iterable[Oddity]:
         ("MAX_TOKENS", "gemini", sse(gemini(finish="MAX_TOKENS")), "length", None),
         ("stop", "ollama", [HEAD, line(reason="stop"), END], "stop", None),
         ("length", "ollama", [HEAD, line(reason="length"), END], "length", None),
+        ("completed", "responses", response("completed"), "stop", 3),
+        (
+            "incomplete",
+            "responses",
+            response("incomplete", "max_output_tokens"),
+            "length",
+            3,
+        ),
     )
     for name, kind, steps, finish, tokens in sound:
         yield Oddity(
@@ -587,6 +605,7 @@ def wordless() -> Iterable[Oddity]:
         ("cut", "openai", [HEAD, role, None]),
         ("cut", "anthropic", [HEAD, None]),
         ("load", "ollama", [HEAD, line(reason="load"), END]),
+        ("failed", "responses", response("failed")),
     )
     for name, kind, steps in unsound:
         yield Oddity(
