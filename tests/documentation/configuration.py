@@ -32,6 +32,7 @@ ELSEWHERE = {"id", "messages"}
 # Keys that are tables, whose rows have names of the user's own.
 OWN_ROWS = {
     "models": "What clients say = what the provider is sent.",
+    "prices": "Dollars per million tokens, else known ones (extra `prices`).",
     "image_models": "Likewise, for images, where it chats as well.",
 }
 HEAD = """# Configuration

