@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench soak faults matrix clients clean other
+.PHONY: run install test check lint fmt cov guard bench docs soak faults matrix clients clean other
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -79,6 +79,10 @@ bench: $(VENV)/tools
 SECONDS := 1800
 soak: $(VENV)/tools
 	$(BIN)/python -m tests.soak $(SECONDS)
+
+# The pages of docs/ that are made from the code.
+docs: $(VENV)/tools
+	$(BIN)/python -m tests.documentation
 
 fmt: $(VENV)/tools
 	$(BIN)/ruff check --fix .

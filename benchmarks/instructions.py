@@ -16,7 +16,7 @@ from attrs import define, field
 
 from .bench import Bench
 from .contenders import RELAY, Contender, Field, relay, server
-from .load import connect
+from .load import Target, connect
 from .tables import Row, Table
 from .upstream import Book, listen
 from .wire import MOST, Order
@@ -104,7 +104,6 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
     target = contender.target
     unary = target.request(UNARY.model, stream=False)
     burst = target.request(BURST.model, stream=True)
-    native = target.native(BURST.model)
     alone = target.request(ALONE.model, stream=True)
 
     def asking(request: bytes, words: int) -> Work:
@@ -121,21 +120,31 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
             book.step()
             await arrived.wait()
 
-    long = target.native(LONG.model)
     found = {
         "unary": await counter.per_unit(asking(unary, UNARY.events), 50),
         "burst": await counter.per_unit(asking(burst, BURST.events), 6) / BURST.events,
+        "native": await _per_native_event(counter, target, asking),
     }
-    # Less what a request costs, of which a response's has more to say.
-    few = await counter.per_unit(asking(native, BURST.events), 6)
-    many = await counter.per_unit(asking(long, LONG.events), 6)
-    found["native"] = (many - few) / (LONG.events - BURST.events)
     connection.ask(alone, ALONE.events)
     await book.asked_to_step.wait()
     book.asked_to_step.clear()
     found["alone"] = await counter.per_unit(step, 200)
     connection.close()
     return found
+
+
+async def _per_native_event(
+    counter: Counter, target: Target, asking: Callable[[bytes, int], Work]
+) -> float:
+    """
+    Return what one more event of a response takes: less what its request does, of which
+    there is more to say than of a chat's.
+    """
+    few, many = [
+        await counter.per_unit(asking(target.native(order.model), order.events), 6)
+        for order in (BURST, LONG)
+    ]
+    return (many - few) / (LONG.events - BURST.events)
 
 
 async def counts(turns: int) -> dict[str, dict[str, list[float]]]:

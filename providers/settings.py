@@ -114,7 +114,8 @@ class ProviderSettings:
     request fields of OpenAI's API to the names that this vendor has for them;
     *stream_usage* is false for one that refuses `stream_options`; *completions* is true
     for one that completes text at /completions, which others are asked for in a chat.
-    *responses* is one of RESPONSES.
+    *responses* is one of RESPONSES. *prices* are dollars per million tokens of a model,
+    in and out.
 
     Of an embedded engine: *context* is how many tokens each conversation may have,
     answer included; *max_tokens*, *temperature* and *top_p* are for requests that do
@@ -137,6 +138,7 @@ class ProviderSettings:
     capabilities: tuple[str, ...] | None = field(default=None)
     models: Mapping[str, str] = field(factory=dict)
     image_models: Mapping[str, str] = field(factory=dict)
+    prices: Mapping[str, tuple[float, float]] = field(factory=dict)
     connect_timeout: float | None = own_seconds()
     first_token_timeout: float | None = own_seconds()
     idle_timeout: float | None = own_seconds()
@@ -158,6 +160,11 @@ class ProviderSettings:
     top_p: float = field(default=0.9, validator=[gt(0), le(1)])
     parallel: int = field(default=2, validator=ge(1))
     threads: int = field(default=0, validator=ge(0))
+
+    @prices.validator
+    def _priced(self, _: object, value: Mapping[str, tuple[float, float]]) -> None:
+        if any(price < 0 for pair in value.values() for price in pair):
+            raise ValueError("'prices' must not be below zero")
 
     @capabilities.validator
     def _known(self, _: object, value: tuple[str, ...] | None) -> None:

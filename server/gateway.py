@@ -11,6 +11,7 @@ import structlog
 from providers import ModelList, Provider, ProviderSettings
 
 from .config.settings import ENGINE, Config, KeySettings, LogSettings
+from .prices import Prices
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
@@ -58,6 +59,7 @@ class Gateway:
     ) -> None:
         self.health = Health()
         self.races = RaceLog()
+        self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
         self._races_file: RaceFile | None = None
@@ -102,6 +104,9 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            load = self.prices.load()
+            self._refreshing.append(asyncio.create_task(load, name="prices"))
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""

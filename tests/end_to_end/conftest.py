@@ -1,7 +1,6 @@
 """Servers for whoever tests with them: of the embedded model, of every dialect."""
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -106,8 +105,6 @@ def node() -> Path:
         NODE / "package-lock.json",
         NODE / "node_modules/.package-lock.json",
     )
-    if shutil.which("npm") is None:
-        pytest.fail("npm is missing: some clients are packages for Node 20")
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         run = subprocess.run(
             ["npm", "ci"],

@@ -40,13 +40,18 @@ def asked_of(
         _fit_tools(body, settings)
     if "messages" in body:
         body["messages"] = _messages(settings, request, model, notes)
-    for ours, theirs in settings.rename_fields.items():
-        if ours in body and asked is request.body:
-            body[theirs] = body.pop(ours)
+    if asked is request.body:
+        _rename(body, settings.rename_fields)
     for name, value in settings.default_fields.items():
         if body.get(name) is None:  # to say null is to say nothing
             body[name] = value
     return path, body
+
+
+def _rename(body: dict[str, Any], names: Mapping[str, str]) -> None:
+    for ours, theirs in names.items():
+        if ours in body:
+            body[theirs] = body.pop(ours)
 
 
 def _messages(

@@ -16,6 +16,7 @@ from .shared import (
     record,
 )
 
+PRICE: Schema = {"type": "number", "minimum": 0}
 MODEL = record(
     {
         "id": TEXT,
@@ -34,7 +35,15 @@ MODEL = record(
             "minItems": 1,
             **array(TEXT),
         },
-    }
+        "context_length": {"type": "integer", "minimum": 1},
+        "max_output_tokens": {"type": "integer", "minimum": 1},
+        "capabilities": array(TEXT),
+        "pricing": {
+            "description": "Dollars per million tokens.",
+            **record({"input": PRICE, "output": PRICE}),
+        },
+    },
+    optional=("context_length", "max_output_tokens", "capabilities", "pricing"),
 )
 PROVIDER: dict[str, Schema] = {
     "id": TEXT,

@@ -23,7 +23,7 @@ async def list_models(request: web.Request) -> web.Response:
     return _json(
         {
             "object": "list",
-            "data": [_payload(name, models[name]) for name in names],
+            "data": [_payload(request, name, models[name]) for name in names],
             "has_more": False,
             "first_id": names[0] if names else None,
             "last_id": names[-1] if names else None,
@@ -40,7 +40,7 @@ async def retrieve_model(request: web.Request) -> web.Response:
             f"There is no model {name!r}. GET /v1/models lists them.",
             param="model",
         )
-    return _json(_payload(name, models[name]))
+    return _json(_payload(request, name, models[name]))
 
 
 def _models(request: web.Request) -> dict[str, list[str]]:
@@ -48,7 +48,11 @@ def _models(request: web.Request) -> dict[str, list[str]]:
     return catalog.models(request[VISIT].client, providers_in_path(request))
 
 
-def _payload(name: str, providers: list[str]) -> dict[str, object]:
+def _payload(
+    request: web.Request, name: str, providers: list[str]
+) -> dict[str, object]:
+    gateway = request[VISIT].gateway
+    facts = gateway.prices.of(gateway.config.providers[providers[0]], name)
     return {
         "id": name,
         "object": "model",
@@ -58,6 +62,7 @@ def _payload(name: str, providers: list[str]) -> dict[str, object]:
         "display_name": name,
         "created_at": UNKNOWN,
         "providers": providers,
+        **facts,
     }
 
 

@@ -66,6 +66,7 @@ PROVIDER_DEFAULTS: dict[str, Any] = {
     "total_timeout": None,
     "dropped_fields": (),
     "default_fields": {},
+    "prices": {},
     "responses": "off",
     "messages": MessageRules(),
     "context": 4096,
@@ -132,6 +133,7 @@ PROVIDER_GIVEN: list[tuple[str, str, Any]] = [
     ("total_timeout = 4", "total_timeout", 4.0),
     ("dropped_fields = ['a']", "dropped_fields", ("a",)),
     ("default_fields = { a = 1 }", "default_fields", {"a": 1}),
+    ("prices = { m = [1, 2.5] }", "prices", {"m": (1.0, 2.5)}),
     ("responses = 'native'", "responses", "native"),
     (
         "messages = { roles = ['user'], strict_turns = true }",
@@ -468,6 +470,10 @@ WRONG = [
         "providers.Open.messages.strict_turns: must be true or false",
     ),
     (f"{OPEN}dropped_fields = 'a'", "providers.Open.dropped_fields: must be an array"),
+    (
+        f"{OPEN}prices = {{ m = [-1, 2] }}",
+        "providers.Open.prices: must not be below zero",
+    ),
     (f"{OPEN}default_fields = ['a']", "providers.Open.default_fields: must be an obje"),
     (f"{OPEN}models = {{ a = 1 }}", "providers.Open.models.a: must be a string"),
     (f"{OPEN}models = ['a']", "providers.Open.models: must be an object"),

@@ -47,19 +47,6 @@ def test_the_page_has_every_row() -> None:
         assert address == (f"`{shown}`" if shown else "—")
 
 
-def test_the_readme_knows_the_best_known() -> None:
-    """Its table names no vendor that is not there, and links to the page."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-
-    table = readme[readme.index("| id | key variable") :].split("\n\n")[0]
-    cells = [cell for line in table.splitlines()[2:] for cell in line.split("|")[1::2]]
-    ids = [name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)]
-
-    assert "(docs/providers.md)" in readme
-    assert len(ids) >= 12
-    assert set(ids) <= set(vendors())
-
-
 def test_there_are_many() -> None:
     """The rows that the page promises are there."""
     assert len(vendors()) >= 50

@@ -388,12 +388,12 @@ def test_an_embedded_model_comes_last(
 
 
 def test_an_image_without_a_model(make_chooser: MakeChooser) -> None:
-    """Whoever has a model for images is asked, though it takes no other name."""
+    """It takes the named provider's default, though that takes no unknown name."""
     space = "[providers.Space]\nkind = 'gradio'\nbase_url = 'https://huggingface.co'\n"
     models = "[providers.Space.models]\nflux = 'a/b#/infer'\n"
 
     lineup = make_chooser(space + models).task_lineup(
-        *image_request(b'{"prompt": "a city"}')
+        *image_request(b'{"prompt": "a city", "provider": "Space"}')
     )
 
     assert asked(lineup) == {"Space": "a/b#/infer"}
