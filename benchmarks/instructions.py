@@ -104,7 +104,6 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
     target = contender.target
     unary = target.request(UNARY.model, stream=False)
     burst = target.request(BURST.model, stream=True)
-    native = target.native(BURST.model)
     alone = target.request(ALONE.model, stream=True)
 
     def asking(request: bytes, words: int) -> Work:
@@ -121,14 +120,15 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
             book.step()
             await arrived.wait()
 
-    long = target.native(LONG.model)
     found = {
         "unary": await counter.per_unit(asking(unary, UNARY.events), 50),
         "burst": await counter.per_unit(asking(burst, BURST.events), 6) / BURST.events,
     }
     # Less what a request costs, of which a response's has more to say.
-    few = await counter.per_unit(asking(native, BURST.events), 6)
-    many = await counter.per_unit(asking(long, LONG.events), 6)
+    few, many = [
+        await counter.per_unit(asking(target.native(order.model), order.events), 6)
+        for order in (BURST, LONG)
+    ]
     found["native"] = (many - few) / (LONG.events - BURST.events)
     connection.ask(alone, ALONE.events)
     await book.asked_to_step.wait()
