@@ -130,7 +130,7 @@ class Answer:
             attempt.chunks += count
             if piece.has_token:
                 attempt.tokens += count
-            alike = alike and isinstance(piece, TextRun)
+            alike = alike and type(piece) is TextRun
         finished = self._dialect.finished
         if alike and self.spoke and not finished:
             return  # nearly all

@@ -63,15 +63,15 @@ class OpenCall:
             error = ProviderProtocolError("the request can't be sent to it")
             raise not_called(error) from exc
         self.exchange = exchange = self.upstream.exchange(self.attempt)
-        hurried = connect_within < self.limits.connect_timeout
-        late = f"no {'answer' if hurried else 'connection'} within {connect_within:g} s"
         try:
             await exchange.open(head, call.body, connect_within)
             await check_status(exchange, self.upstream.waits.error_body)
             if self.too_late:
                 raise TimeoutError  # it came, but too late: it has been thrown away
         except LOST as exc:
-            raise self.broken(exc, late) from exc
+            hurried = connect_within < self.limits.connect_timeout
+            what = "answer" if hurried else "connection"
+            raise self.broken(exc, f"no {what} within {connect_within:g} s") from exc
         self.answered = True
         return exchange
 

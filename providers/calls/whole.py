@@ -86,9 +86,8 @@ class WholeCall:
         self._call.upstream.check()
         request, limits = self._encode(), self._call.limits
         seconds = min(limits.first_token_timeout, limits.total_timeout)
-        late = f"no answer within {seconds:g} s"
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(seconds, self._call.give_up, late)
+        timer = loop.call_later(seconds, self._give_up, seconds)
         try:
             exchange = await self._call.open(request, limits.connect_timeout)
             return await self._all_of(exchange)
@@ -96,6 +95,9 @@ class WholeCall:
             raise self._call.broken(exc) from exc
         finally:
             timer.cancel()
+
+    def _give_up(self, seconds: float) -> None:
+        self._call.give_up(f"no answer within {seconds:g} s")
 
     async def _all_of(self, exchange: Exchange) -> bytes:
         parts: list[bytes] = []

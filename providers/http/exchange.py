@@ -76,7 +76,9 @@ class Exchange(asyncio.Protocol):
             if self._inbox.over:  # with the connection before
                 self._inbox = Inbox(b"", MOST_AT_ONCE)
             self._send(connection, head, body)
-            await self._head()
+            while not self._answer.status:
+                self._inbox.check()
+                await self._inbox.wait()
 
         try:
             await self._attempt.send(send, self._line.stale)
@@ -123,7 +125,8 @@ class Exchange(asyncio.Protocol):
         """Hang up, if the answer is not over yet."""
         self._inbox.clear()
         self._closed = True
-        self._finish(aiohttp.ClientConnectionError("closed"))
+        if not self._inbox.over:
+            self._finish(aiohttp.ClientConnectionError("closed"))
 
     # What the transport calls.
 
@@ -170,11 +173,6 @@ class Exchange(asyncio.Protocol):
         transport.set_protocol(self)
         transport.writelines((head, body))
         self._answer = AnswerParser()
-
-    async def _head(self) -> None:
-        while not self._answer.status:
-            self._inbox.check()
-            await self._inbox.wait()
 
     def _pause_reading(self) -> None:
         if not self._paused and self._transport is not None:

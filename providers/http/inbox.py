@@ -54,7 +54,8 @@ class Inbox(Generic[S]):
 
     def put(self, items: S) -> bool:
         """Bring some items; return whether that is enough for now."""
-        if self._push is None or self.full or self.kept:
+        push = self._push
+        if push is None or self.full or self.kept:
             self.kept = self.kept + items if self.kept else items
             self.wake()
             return True
@@ -62,7 +63,7 @@ class Inbox(Generic[S]):
             self.kept = items
             self._pump()
         else:
-            self.full = self._push(items)
+            self.full = push(items)
         if self.full:
             self.wake()
         return self.full

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -33,9 +33,9 @@ class Line:
     stale: float
     _opening: set[asyncio.Task[None]] = field(factory=set, init=False)
 
-    async def connect(self, seconds: float, traces: list[Trace]) -> Connection:
+    def connect(self, seconds: float, traces: list[Trace]) -> Awaitable[Connection]:
         """Take a connection from the pool, or make one within so many seconds."""
-        return await self.connector.connect(self.origin, traces, _within(seconds))
+        return self.connector.connect(self.origin, traces, _within(seconds))
 
     def open_spare(self) -> None:
         """

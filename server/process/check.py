@@ -1,7 +1,7 @@
 """What `python -m server check` shows: each provider, on or off, why, and how fast."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field, frozen
 from rich import box
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from providers import ChatRequest, Engines, Message, open_session
+from providers import ChatRequest, Engines, Message, ProviderError, open_session
 from server.config.settings import Config
 from server.errors import NobodyWon
 from server.gateway import Gateway
@@ -27,14 +27,16 @@ QUESTION = "Answer with one word: hello."
 @frozen
 class Finding:
     """
-    What a call to one provider has shown: its models, its time to first token, or its
-    trouble, which is no failure of one that is listed only while it answers.
+    What a call to one provider has shown: its models, its time to first token, what had
+    to be put right in its answer, or its trouble, which is no failure of one that is
+    listed only while it answers.
     """
 
     models: int
     ttft: float | None = None
     trouble: str = ""
     failed: bool = False
+    notes: Sequence[str] = ()
 
 
 @define
@@ -74,14 +76,19 @@ class _Examiner:
             body=body,
         )
         race = Race([entrant], request, Fallback(1))
+        failed = not entrant.provider.settings.probe
         try:
             winner = await race.run()
+            async for _ in winner.rest:
+                pass  # what is odd about an answer often shows at its end
         except NobodyWon as exc:
-            failed = not entrant.provider.settings.probe
             return Finding(models, trouble=exc.losses[0].error.message, failed=failed)
+        except ProviderError as exc:
+            return Finding(models, trouble=exc.message, failed=failed)
         finally:
             race.close()
-        return Finding(models, winner.lane.ttft)
+        lane = winner.lane
+        return Finding(models, lane.ttft, notes=tuple(lane.notes))
 
 
 async def examine(config: Config, advance: Callable[[], None]) -> Mapping[str, Finding]:
@@ -173,4 +180,5 @@ def _row(
     if finding.trouble and not why:
         state = "[yellow]on[/]"
     row = [escape(name), state, settings.kind, str(finding.models or "-"), speed]
-    return [*row, escape(why or finding.trouble or config.origins.get(name, ""))]
+    last = ", ".join(finding.notes) or config.origins.get(name, "")
+    return [*row, escape(why or finding.trouble or last)]

@@ -110,6 +110,8 @@ class BatchStream:
         for name in ("connected", "headers"):
             times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
             setattr(self.attempt, name, min(times, default=None))
+        noted = (note for attempt in self._attempts for note in attempt.notes)
+        self.attempt.notes = [*dict.fromkeys(noted)]
 
     def _read(self, number: int, stream: RacerStream[ChatPiece]) -> None:
         task = asyncio.ensure_future(stream.__anext__())

@@ -119,7 +119,9 @@ class Record:
         if start.error is not None and start.error.ours:
             return
         self.requests += 1
-        self._count(start.notes)
+        for each in start.notes:
+            if each in self._notes or len(self._notes) < NOTES:
+                self._notes[each] += 1
         if start.outcome == "won":
             self.wins += 1
         elif start.outcome == "cut off":
@@ -141,11 +143,6 @@ class Record:
         if seen or late:
             for times in (self._times, pace.times):
                 times.add(start.seconds * 1000, seen=seen)
-
-    def _count(self, notes: Sequence[str]) -> None:
-        for each in notes:
-            if each in self._notes or len(self._notes) < NOTES:
-                self._notes[each] += 1
 
     def _of_model(self, model: str) -> Pace:
         pace = self._by_model.pop(model, None) or Pace()
@@ -200,9 +197,9 @@ class Record:
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
     def payload(self) -> dict[str, object]:
-        """Return what is told of it; `notes` only if there are any."""
         left = self.rest.until - perf_counter()
         resting = left > 0
+        # Most need nothing put right.
         noted = {"notes": dict(self._notes)} if self._notes else {}
         return {
             "status": "resting" if resting else "ready",

@@ -113,7 +113,7 @@ async def until_token(stream: RacerStream[P]) -> tuple[Sequence[P], bool]:
                 full = len(kept)
             for i, arrival in enumerate(arrivals):
                 if arrival.has_token:
-                    return [*kept, *arrivals[i:]], True
+                    return arrivals[i:] if not kept else [*kept, *arrivals[i:]], True
                 if not arrival.says_nothing:
                     kept.append(arrival)
     except BaseException:

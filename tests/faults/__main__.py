@@ -3,6 +3,7 @@ Plays the matrix, and prints it: what a client is told, fault by fault.
 
 Run it with `make faults`. A column is a shape of race, as `Cell` names them; where an
 answer that is not streamed comes to something else than a stream, it stands behind it.
+The second table has what upstreams get wrong and are understood in, surface by surface.
 The exit status is 1 if a cell is wrong, or if anything is left behind.
 """
 
@@ -20,6 +21,8 @@ from rich.table import Table
 
 from .judging import SHAPES, Finding
 from .matrix import matrix
+from .odd_matrix import OddFinding, play
+from .surfaces import BODIES
 from .table import http_errors, named
 
 # Wide enough for every row where no terminal says how wide it is.
@@ -35,14 +38,19 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         async with matrix(Path(folder)) as played:
             await played.play([*named(), *http_errors()])
+        (Path(folder) / "odd").mkdir()
+        odd = (await play(Path(folder) / "odd")).findings
     findings = played.findings
     console.print(table(findings))
+    console.print(odd_table(odd))
     wrong = [problem for each in findings for problem in each.problems]
+    wrong += [problem for each in odd for problem in each.problems]
     for problem in [*wrong, *played.left]:
         console.print(f"[red]wrong:[/] {escape(problem)}")
     seconds = perf_counter() - started
     console.print(
-        f"{len(findings)} cells in {seconds:.0f} s, {len(wrong) or 'nothing'} wrong,"
+        f"{len(findings) + len(odd)} cells in {seconds:.0f} s,"
+        f" {len(wrong) or 'nothing'} wrong,"
         f" {len(played.left) or 'nothing'} left behind."
     )
     return 1 if wrong or played.left else 0
@@ -55,6 +63,24 @@ def table(findings: Iterable[Finding]) -> Table:
         made.add_column(shape, no_wrap=shape == SHAPES[0])
     for name, outcomes in rows(findings):
         pairs = zip(outcomes[::2], outcomes[1::2], strict=True)  # not all have them all
+        made.add_row(escape(name), *(_told(*pair) for pair in pairs))
+    return made
+
+
+def odd_table(findings: Iterable[OddFinding]) -> Table:
+    """Return what becomes of each oddity on each surface, streamed and whole."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("oddity")
+    for path in BODIES:
+        made.add_column(path.removeprefix("/v1/"))
+    by_id: dict[str, list[OddFinding]] = {}
+    for each in findings:
+        by_id.setdefault(each.cell.id, []).append(each)
+    for cells in by_id.values():
+        odd = cells[0].cell.oddity
+        outcomes = [f"{'wrong: ' * bool(c.problems)}{c.outcome}" for c in cells]
+        pairs = zip(outcomes[::2], outcomes[1::2], strict=True)
+        name = f"{odd.section}. {odd.name} ({odd.kind})"
         made.add_row(escape(name), *(_told(*pair) for pair in pairs))
     return made
 

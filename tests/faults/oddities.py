@@ -1,7 +1,7 @@
 """The oddities of upstreams: what each sends, and what a client is to be told of it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -21,14 +21,14 @@ class Oddity:
     """
     One odd way to answer, in a dialect.
 
-    A client is told *text*, *thought*, *calls* (name and arguments, in order) and one
-    of *finish*, or an error with the word *error* in it. *tokens*: the completion's, if
-    its upstream counts. *note*: what the race's story says of it. *status*: the error's.
+    A client is told *text*, *thought*, *calls* (name and arguments, in order) and
+    *finish*, or an error with the word *error* in it, and *status* if that is known.
+    *tokens* are the completion's, *note* is what the race's story says of it.
     """
 
     section: int
     name: str
-    steps: list[Step]
+    steps: Sequence[Step]
     kind: str = "openai"
     text: str = ""
     thought: str = ""
@@ -40,12 +40,12 @@ class Oddity:
     note: str = ""
 
 
-def sse(*payloads: Any) -> list[Step]:
+def sse(*payloads: Any) -> Sequence[Step]:
     """Return the script of a stream with these events, and an end without [DONE]."""
     return [HEAD, *(p if isinstance(p, bytes) else event(p) for p in payloads), END]
 
 
-def stream(*steps: Step | Any) -> list[Step]:
+def stream(*steps: Step | Any) -> Sequence[Step]:
     """Return the script of a stream of deltas, which ends well."""
     return [HEAD, *steps, DONE, END]
 
@@ -67,7 +67,7 @@ def choice(**fields: Any) -> bytes:
 
 def completion(
     message: dict[str, Any], finish: str = "stop", **more: Any
-) -> list[Step]:
+) -> Sequence[Step]:
     choices = [{"index": 0, "message": message, "finish_reason": finish}]
     return answers(200, {"choices": choices, **more})
 
@@ -85,12 +85,22 @@ def line(text: str = "", reason: str | None = None, **more: Any) -> bytes:
     return chunked(json.dumps({"message": message, **done}).encode() + b"\n")
 
 
-def message(*events: dict[str, Any], reason: str | None = "end_turn") -> list[Step]:
+def message(*events: dict[str, Any], reason: str | None = "end_turn") -> Sequence[Step]:
     """Return the script of a message of Anthropic's, with these events in it."""
     start = {"type": "message_start", "message": {"id": "msg_1", "content": []}}
     ended = {"stop_reason": reason, "stop_sequence": None}
     delta_ = {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 2}}
     return sse(start, *events, delta_, {"type": "message_stop"})
+
+
+def response(status: str, why: str | None = None) -> Sequence[Step]:
+    """Return the script of a response without output, as OpenAI's own API has it."""
+    fields: dict[str, Any] = {"id": "resp_1", "status": status, "output": []}
+    fields["incomplete_details"] = {"reason": why} if why else None
+    used = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+    begun = {"type": "response.created", "response": {**fields, "status": "queued"}}
+    fields["usage"] = used
+    return sse(begun, {"type": f"response.{status}", "response": fields})
 
 
 def says(text: str, **more: Any) -> dict[str, Any]:
@@ -104,9 +114,9 @@ TWO = (("look_up", A), ("weather", B))
 
 def calls() -> Iterable[Oddity]:
     """Section 1: tool calls that are numbered badly."""
-    k1 = {"index": 0, "id": "k1", "name": "look_up"}
-    k2 = {"index": 0, "id": "k2", "name": "weather"}
-    scripts: dict[str, tuple[list[Step], tuple[tuple[str, str], ...]]] = {
+    k1: dict[str, Any] = {"index": 0, "id": "k1", "name": "look_up"}
+    k2: dict[str, Any] = {"index": 0, "id": "k2", "name": "weather"}
+    scripts: dict[str, tuple[Sequence[Step], tuple[tuple[str, str], ...]]] = {
         "one index for two": (stream(call(A, **k1), call(B, **k2), CALLED), TWO),
         "one index, in pieces": (
             stream(call(**k1), call(A, index=0), call(**k2), call(B, index=0), CALLED),
@@ -353,7 +363,7 @@ def texts() -> Iterable[Oddity]:
         calls=(("f", f'{{"a":"{EMOJI}"}}'),),
         finish="tool_calls",
     )
-    deep = '{"choices":[{"index":0,"delta":{"content":"a","x":%s}}]}' % DEEP
+    deep = '{"choices":[{"index":0,"delta":{"content":"a","x":' + DEEP + "}}]}"
     yield Oddity(
         section=9, name="deep first", steps=stream(raw(deep), STOP), error="deep"
     )
@@ -514,12 +524,13 @@ def reasons() -> Iterable[Oddity]:
         )
     no_json = chunked(b"event: error\ndata: upstream connect error\n\n")
     in_place = chunked(b'error: {"message": "upstream connect error"}\n\n')
-    for name, steps in {
+    scripts: dict[str, Sequence[Step]] = {
         "no JSON in an error's event": [HEAD, no_json, END],
         "the same, later": [HEAD, delta(content="Hi"), PAUSE, no_json, END],
         "error: for data:": [HEAD, in_place, END],
         "error: for data:, later": [HEAD, delta(content="Hi"), PAUSE, in_place, END],
-    }.items():
+    }
+    for name, steps in scripts.items():
         yield Oddity(section=12, name=name, steps=steps, error="upstream connect error")
 
 
@@ -530,7 +541,7 @@ def wordless() -> Iterable[Oddity]:
     used = event({"choices": [], "usage": USAGE})
     nothing: dict[str, Any] = {"role": "assistant", "content": ""}
     note = "an answer without a word"
-    for name, kind, steps, finish, tokens in (
+    sound: tuple[tuple[str, str, Sequence[Step], str, int | None], ...] = (
         ("stop", "openai", stream(role, STOP, used), "stop", 3),
         ("length", "openai", stream(role, delta("length"), used), "length", 3),
         ("no [DONE]", "openai", [HEAD, role, STOP, END], "stop", None),
@@ -569,7 +580,16 @@ def wordless() -> Iterable[Oddity]:
         ("MAX_TOKENS", "gemini", sse(gemini(finish="MAX_TOKENS")), "length", None),
         ("stop", "ollama", [HEAD, line(reason="stop"), END], "stop", None),
         ("length", "ollama", [HEAD, line(reason="length"), END], "length", None),
-    ):
+        ("completed", "responses", response("completed"), "stop", 3),
+        (
+            "incomplete",
+            "responses",
+            response("incomplete", "max_output_tokens"),
+            "length",
+            3,
+        ),
+    )
+    for name, kind, steps, finish, tokens in sound:
         yield Oddity(
             section=15,
             name=f"wordless: {name}",
@@ -579,13 +599,15 @@ def wordless() -> Iterable[Oddity]:
             tokens=tokens,
             note=note,
         )
-    for name, kind, steps in (
+    unsound: tuple[tuple[str, str, Sequence[Step]], ...] = (
         ("[DONE] alone", "openai", stream(role)),
         ("no reason", "openai", [HEAD, role, END]),
         ("cut", "openai", [HEAD, role, None]),
         ("cut", "anthropic", [HEAD, None]),
         ("load", "ollama", [HEAD, line(reason="load"), END]),
-    ):
+        ("failed", "responses", response("failed")),
+    )
+    for name, kind, steps in unsound:
         yield Oddity(
             section=15, name=f"unsound: {name}", kind=kind, steps=steps, error=""
         )

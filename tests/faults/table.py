@@ -142,7 +142,7 @@ def silences() -> list[Fault]:
         fails("empty stream", lambda _: [HEAD, END]),
         fails("empty body", lambda _: measured(b"")),
         fails("no content", lambda _: [b"HTTP/1.1 204 No Content\r\n\r\n", b""]),
-        fails("role only", lambda _: whole([ROLE, STOP, DONE])),
+        fails("role only", lambda _: whole([ROLE, DONE])),
         slow(fails("role, then silence", lambda _: stream([ROLE], ...))),
         fails("role, then closed", lambda _: stream([ROLE], b"")),
         slow(fails("empty deltas only", lambda _: chain([HEAD], ticking(empty)))),

@@ -3,7 +3,6 @@
 import asyncio
 from hashlib import sha256
 from hmac import compare_digest
-from itertools import chain
 
 from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION
@@ -46,16 +45,15 @@ def _is_guarded(request: web.Request) -> bool:
 
 def _given(request: web.Request) -> list[str]:
     """Return each key that comes with *request*, the likeliest first."""
-    headers = request.headers
-    bearers = [
-        token
-        for scheme, _, token in (
-            value.strip().partition(" ") for value in headers.getall(AUTHORIZATION, ())
-        )
-        if scheme.lower() == "bearer"
-    ]
-    others = (headers.getall(name, ()) for name in KEY_HEADERS)
-    return [key for k in chain(bearers, *others) if (key := k.strip())]
+    headers, given = request.headers, []
+    for value in headers.getall(AUTHORIZATION, ()):
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            given.append(token.strip())
+    for name in KEY_HEADERS:
+        if name in headers:
+            given += [key.strip() for key in headers.getall(name)]
+    return [key for key in given if key]
 
 
 def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings | None:

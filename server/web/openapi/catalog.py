@@ -57,7 +57,13 @@ STATS = record(
             "type": ["number", "null"],
             "description": "Seconds since 1970.",
         },
-    }
+        "notes": {
+            "type": "object",
+            "description": "How often what had to be put right for it.",
+            "additionalProperties": COUNT,
+        },
+    },
+    optional=("notes",),
 )
 LISTS = dict.fromkeys(("models", "image_models", "vision_models"), array(TEXT))
 SCHEMAS: dict[str, Schema] = {

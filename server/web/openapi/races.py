@@ -47,7 +47,10 @@ RACER: Schema = {
         "delay_ms": {**MS, "description": "How long a hedge waited for it."},
         "chunks": COUNT,
         "bytes": COUNT,
-        "notes": {**array(TEXT), "description": "What was put right on the way."},
+        "notes": {
+            "description": "What was put right in its request or answer.",
+            **array(TEXT),
+        },
         "phase": TEXT,
         "status": {"type": ["integer", "null"]},
         "tokens_wasted_at_least": COUNT,

@@ -42,7 +42,7 @@ class ChatCompletionAnswer:
         for piece in pieces:
             if isinstance(piece, Completion):
                 self._passed = piece
-                break
+                return
             chunk = as_chunk(piece)
             if not self.identity.id:
                 self.identity.learn(chunk)

@@ -17,7 +17,16 @@ from providers import (
     ProviderRefusedRequest,
     ProviderTimeout,
 )
-from server.racing.health import DEFAULT_DELAY, EXPLORED, MODELS, UNSEEN, Health, Record
+from providers.errors import ProviderUnreachable, not_called
+from server.racing.health import (
+    DEFAULT_DELAY,
+    EXPLORED,
+    MODELS,
+    NOTES,
+    UNSEEN,
+    Health,
+    Record,
+)
 from server.racing.lanes import Lane
 from server.racing.race import Race
 from server.racing.strategies import Parallel
@@ -470,3 +479,26 @@ def test_no_first_token_was_seen() -> None:
 
     assert counts(health.of("A")) == (2, 2, 0, 0)
     assert health.of("A").ttft_ms() == {"p50": 10.0, "p90": 10.0, "p99": 10.0}
+
+
+def test_who_was_not_called_is_not_charged() -> None:
+    """A call that was never made, for a reason of ours or the client's, is not told."""
+    health = Health()
+    error = not_called(ProviderUnreachable("too many files"))
+    add(health, *[lane("A", error=error)] * 20)
+
+    assert health.of("A").payload() == Record().payload()
+    assert health.of("A").rest.available(NOW)
+
+
+def test_notes_are_counted() -> None:
+    """It is counted how often what was put right for a provider, within bounds."""
+    health = Health()
+    for number in range(2 * NOTES):
+        noted = lane("A", 0.1)
+        noted.attempt.notes = ["call index reused", f"a vendor's word {number}"]
+        add(health, noted)
+
+    notes: Any = health.of("A").payload()["notes"]
+    assert notes["call index reused"] == 2 * NOTES
+    assert len(notes) == NOTES

@@ -25,6 +25,7 @@ from server.errors import NobodyWon
 from server.racing.lanes import Lane
 from server.racing.race import Race, Winner
 from server.racing.strategies import Parallel
+from server.racing.streams import KEPT, until_token
 from tests.rig.chi_square import CRITICAL, chi_square
 from tests.rig.fakes import (
     HELLO,
@@ -581,3 +582,88 @@ async def test_who_was_not_asked_has_no_lane() -> None:
 
     assert not third.streams
     assert outcomes(race) == {"failing": "failed", "speaker": "won"}
+
+
+EMPTY = Chunk(choices=(Choice(finish_reason="length"),), usage=Usage(total_tokens=9))
+MUTE: list[Step] = [ROLE, EMPTY]
+FAILING: list[Step] = [ProviderBusy("no")]
+
+
+@pytest.mark.parametrize("parallel", [0, 1])
+@pytest.mark.parametrize("order", ["mute speaker", "speaker mute", "mute no speaker"])
+async def test_wordless_loses(order: str, parallel: int) -> None:
+    """A sound answer without a token loses against any that has one, however late."""
+    scripts: dict[str, list[Step]] = {
+        "mute": MUTE,
+        "speaker": [ROLE, ROLE, says("a")],
+        "no": FAILING,
+    }
+    racers = [ScriptedRacer(name, scripts[name]) for name in order.split()]
+    race = racing(*racers, parallel=parallel)
+
+    winner = await race.run()
+
+    assert winner.id == "speaker"
+    assert outcomes(race).get("mute") in {"cut off", None}
+    winner.close()
+    assert all(racer.closed for racer in racers if racer.started)
+
+
+@pytest.mark.parametrize("parallel", [0, 1])
+async def test_wordless_wins_where_nobody_has_a_token(parallel: int) -> None:
+    """
+    Where nobody has a token, the first sound answer is the answer, with its end; it has
+    no time to first token, and who comes second is cut off.
+    """
+    ended: list[Lane] = []
+    racers = [
+        ScriptedRacer("no", FAILING),
+        ScriptedRacer("mute", MUTE),
+        ScriptedRacer("later", [ROLE, *MUTE]),
+    ]
+    race = Race(racers, HELLO, Parallel(parallel or 3), ended.append)
+
+    winner = await race.run()
+    chunks = await heard(winner)
+    winner.close()
+
+    assert chunks == [EMPTY]
+    assert outcomes(race) == {"no": "failed", "mute": "won", "later": "cut off"}
+    assert winner.lane.ttft is None
+    assert sorted(lane.id for lane in ended) == ["later", "mute", "no"]
+    assert all(racer.closed for racer in racers[1:])
+
+
+async def test_wordless_is_given_up() -> None:
+    """When the client leaves, who was set aside is counted as nothing."""
+    ended: list[Lane] = []
+    racers = [ScriptedRacer("mute", MUTE), ScriptedRacer("slow", [...])]
+    race = Race(racers, HELLO, Parallel(2), ended.append)
+    running = await started(race, *racers)
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert not ended
+    assert all(racer.closed for racer in racers)
+
+
+async def test_what_comes_before_the_token_is_bounded() -> None:
+    """A stream that goes on without a token does not fill the memory."""
+    racer = ScriptedRacer("a", [adds(extra={"n": n}) for n in range(9)] + [says("a")])
+    stream = racer.stream(HELLO)
+    stream.attempt.received = KEPT + 1
+
+    kept, spoke = await until_token(stream)
+
+    assert spoke
+    assert kept == [says("a")]
+
+
+async def test_the_end_is_kept_whatever_came_before() -> None:
+    """The end of an answer without a token has its reason and its usage."""
+    racer = ScriptedRacer("a", [*[adds(extra={"n": n}) for n in range(9)], EMPTY])
+    stream = racer.stream(HELLO)
+    stream.attempt.received = KEPT + 1
+
+    assert await until_token(stream) == ([EMPTY], False)
