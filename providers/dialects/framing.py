@@ -196,14 +196,16 @@ def _events(whole: bytes) -> list[bytes]:
         # Most events of a stream have the same name, and each has two lines.
         before = whole[: whole.find(b"\n") + 1] + b"data: "
         named = (b"\n\n" + whole).split(b"\n\n" + before)
-        if not named[0] and whole.count(b"\n") == 3 * (len(named) - 1) - 2:
+        alike = not named[0] and b"error" not in before
+        if alike and whole.count(b"\n") == 3 * (len(named) - 1) - 2:
             return named[1:]
     return [data for event in whole.split(b"\n\n") if (data := _data(event))]
 
 
 def _data(event: bytes) -> bytes:
     head, found, rest = event.partition(b"\ndata: ")
-    if found and head.startswith(b"event: ") and b"\n" not in head + rest:
+    named = found and head.startswith(b"event: ") and b"error" not in head
+    if named and b"\n" not in head + rest:
         return rest
     bare = event.strip()
     if bare.startswith((b"{", b"[")):
