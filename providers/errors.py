@@ -69,6 +69,12 @@ class ProviderUnreachable(ProviderError):
     code = "unreachable"
 
 
+class ServerExhausted(ProviderUnreachable):
+    """It was never called: this server has no file descriptor left for it."""
+
+    blames_request = True
+
+
 class ProviderTimeout(ProviderError):
     """It was too slow: to connect, to its first token, or between two events."""
 

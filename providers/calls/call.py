@@ -1,6 +1,7 @@
 """What all kinds of calls do alike: open, check the status, say what broke them."""
 
 import asyncio
+import errno
 
 import aiohttp
 
@@ -11,6 +12,7 @@ from providers.errors import (
     ProviderProtocolError,
     ProviderTimeout,
     ProviderUnreachable,
+    ServerExhausted,
 )
 from providers.http.attempt import Attempt
 from providers.http.exchange import Exchange
@@ -22,6 +24,7 @@ from .answer import unreadable
 
 # What a call may raise besides ProviderError, and what of it is its connection's fault.
 BREAKS = (aiohttp.ClientError, OSError, *UNREADABLE)
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
 LOST = (aiohttp.ClientError, OSError)
 
 
@@ -104,6 +107,8 @@ def mapped(exc: Exception, late: str) -> ProviderError:
     """Return what one of BREAKS is for a race; *late* is the text of a time-out."""
     if isinstance(exc, TimeoutError):
         return ProviderTimeout(late)
+    if isinstance(exc, OSError) and exc.errno in NO_DESCRIPTOR:
+        return ServerExhausted("this server has no file descriptors left")
     if isinstance(exc, aiohttp.ClientError | OSError):  # some are ValueErrors, too
         return ProviderUnreachable(what_broke(exc))
     return unreadable(exc)
