@@ -129,7 +129,7 @@ async def test_half_sent_bodies_are_bounded_together(
             await stack.enter_async_context(raw_client(server.url)) for _ in range(20)
         ]
         await asyncio.gather(*map(send, clients))
-        await server.logged("status=503 .*code=server_busy", times=16)
+        await server.logged("status=503 .*code=server_busy", times=18)
         async with raw_client(server.url) as small:
             await small.ask(hello("One"))
             await small.until(rb"HTTP/1.1 200 OK")
