@@ -5,9 +5,10 @@ Messages are for clients: they carry no secret, no address of ours, no prompt.
 
 import errno
 import re
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeVar
+
+from .masking import Secrets
 
 MAX_MESSAGE = 1000
 E = TypeVar("E", bound="ProviderError")
@@ -54,15 +55,14 @@ class ProviderError(Exception):
     def __str__(self) -> str:
         return self.message
 
-    def clean(self, secrets: Iterable[str]) -> None:
+    def clean(self, secrets: Secrets) -> None:
         """
         Take *secrets* out of all that it says: upstreams do echo keys. Its length is
         bounded only then, so that no part of a secret is left over.
         """
-        for secret in secrets:
-            self.message = self.message.replace(secret, "***")
-            if self.upstream_code is not None:
-                self.upstream_code = self.upstream_code.replace(secret, "***")
+        self.message = secrets.masked(self.message)
+        if self.upstream_code is not None:
+            self.upstream_code = secrets.masked(self.upstream_code)
         self.message = self.message[:MAX_MESSAGE]
         self.args = (self.message,)
 

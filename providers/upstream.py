@@ -21,12 +21,13 @@ from .http.addresses import is_public, proxy_from_environment
 from .http.attempt import Attempt
 from .http.exchange import Exchange
 from .http.line import Line, request_head
+from .masking import Secrets
 from .settings import Limits, ProviderSettings
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_REDIRECTS = 4
-# A shorter configured value is a word (`Connection: close`), not a secret.
-SHORTEST_SECRET = 8
+# How the fields of a query are named that hold one.
+SECRET_NAME = re.compile(r"key|token|secret|sig|pass|code", re.IGNORECASE)
 E = TypeVar("E", bound=ProviderError)
 Form = Callable[[], aiohttp.FormData]
 
@@ -69,7 +70,9 @@ class Upstream:
         self._problem = problem
         self._session = session
         self._public_session = public_session
-        self._base_url = URL(settings.base_url.rstrip("/") + "/")
+        base, _, query = settings.base_url.partition("?")
+        self._base_url = URL(base.rstrip("/") + "/")
+        self._query = URL(f"?{query}").query
         self._proxy = proxy_from_environment(self._base_url)
         self._secrets = _secrets(settings)
         # An embedded engine's room is for its user to change: how, its error says.
@@ -182,7 +185,11 @@ class Upstream:
         raise ProviderProtocolError("its answer names a file that may not be fetched")
 
     def url(self, path: str) -> URL:
-        return self._base_url.join(URL(path))
+        """Return where *path* is; the base URL's query goes along to every place."""
+        url = self._base_url.join(URL(path))
+        if self._query and url.origin() == self._base_url.origin():
+            return url.with_query({**self._query, **url.query})
+        return url
 
     def cleaned(self, error: E) -> E:
         """
@@ -203,15 +210,15 @@ def _login(proxy: URL) -> str:
     return aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
 
 
-def _secrets(settings: ProviderSettings) -> list[str]:
+def _secrets(settings: ProviderSettings) -> Secrets:
     """Return what must not be repeated: the key, and each word of a header's value."""
     words = [
         word
         for value in settings.headers.values()
         for word in re.split(r"[\s=;,]", value)
     ]
-    secrets = {settings.api_key or "", *settings.headers.values(), *words}
-    # The longest first, so that no part of it goes before it.
-    return sorted(
-        (s for s in secrets if len(s) >= SHORTEST_SECRET), key=len, reverse=True
+    query = URL(settings.base_url or "/").query
+    keys = [value for name, value in query.items() if SECRET_NAME.search(name)]
+    return Secrets.of(
+        (settings.api_key or "", *settings.headers.values(), *words, *keys)
     )

@@ -113,17 +113,19 @@ class ClientConnection(web.RequestHandler):
             self._doors.leave(self._address)
             self._address = None
 
-    def look(self, now: float, header_timeout: float, body_timeout: float) -> None:
-        """Refuse a head, or a body, that has not come within these seconds."""
-        if self.refused is not None:
-            return
+    def look(self, now: float, header_timeout: float, body_timeout: float) -> bool:
+        """Refuse a head or a body that has not come in these seconds; say if so."""
+        if self.refused is not None or self._force_close:
+            return False
         if self._body is not None:
-            self._look_at_body(self._body, now, body_timeout)
-        elif self._awaited is not None and now - self._awaited > header_timeout:
-            if self._head:
-                self._refuse(HeadStalled(), b"")
-            else:
-                self.force_close()
+            return self._look_at_body(self._body, now, body_timeout)
+        if self._awaited is None or now - self._awaited <= header_timeout:
+            return False
+        if self._head:
+            self._refuse(HeadStalled(), b"")
+        else:
+            self.force_close()
+        return True
 
     def log_exception(self, *args: Any, **more: Any) -> None:
         """Log nothing of a body that breaks off after its request's answer."""
@@ -152,16 +154,18 @@ class ClientConnection(web.RequestHandler):
         self._log.write(facts(request, visit, response.status, 0.0))
         return response
 
-    def _look_at_body(self, body: StreamReader, now: float, timeout: float) -> None:
-        come = body.total_bytes
+    def _look_at_body(self, body: StreamReader, now: float, timeout: float) -> bool:
+        come, late = body.total_bytes, False
         if body.is_eof():
             self._body = self._seen = None
         elif self._seen is None or self._reading_paused:
             self._seen = now, come
         elif now - self._seen[0] > timeout:
-            if come - self._seen[1] < timeout * PROGRESS:
-                self._break_off(body, BodyStalled("the body does not come on"))
+            late = come - self._seen[1] < timeout * PROGRESS
             self._seen = now, come
+        if late:
+            self._break_off(body, BodyStalled("the body does not come on"))
+        return late
 
     def _turn_away(self, transport: asyncio.Transport, why: str) -> None:
         self._doors.tell(why)

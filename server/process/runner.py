@@ -22,6 +22,8 @@ LINGER = 5.0
 # Seconds between two looks at who keeps us waiting, and a share of the time-outs.
 LOOK = 1.0
 SHARE = 4
+# Connections that are refused in one look, and seconds to the next if there are more.
+REFUSED, SOON = 100, 0.02
 
 
 class ClientServer(web.Server):
@@ -55,12 +57,15 @@ class ClientServer(web.Server):
         """See who keeps us waiting, now and then: a timer each would cost all."""
         settings = self._gateway.config.server
         timeouts = settings.header_timeout, settings.body_timeout
-        wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
-        self._next_look = self._loop.call_later(wait, self._look)
-        now = self._loop.time()
+        now, refused = self._loop.time(), 0
         for connection in self.connections:
             if isinstance(connection, ClientConnection):
-                connection.look(now, *timeouts)
+                refused += connection.look(now, *timeouts)
+                if refused == REFUSED:
+                    break
+        wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
+        wait = SOON if refused == REFUSED else wait
+        self._next_look = self._loop.call_later(wait, self._look)
 
     def _make(
         self,

@@ -9,7 +9,7 @@ from server.errors import ServerBusy
 
 # So many of the largest bodies may be on their way in at a time; any number of small
 # ones is.
-LARGEST = 4
+LARGEST = 2
 
 
 @define(eq=False)

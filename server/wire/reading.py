@@ -16,6 +16,8 @@ T = TypeVar("T")
 # Levels of arrays and objects in a body. What we write may have 254; a translation puts
 # a request's fields a little deeper than they came.
 DEEPEST = 240
+# Objects in one body: a long conversation has some ten thousand.
+MOST_OBJECTS = 100_000
 # An escape: a pair of surrogates, half of one, or any other, a backslash's among them.
 SURROGATES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -29,7 +31,10 @@ _STRICT = Structure(forbid_extra_keys=True)
 
 
 def read_object(body: bytes) -> JSONObject:
-    """Return the JSON object in *body*; raises InvalidJSON."""
+    """Return the JSON object in *body*; raises InvalidRequest."""
+    objects = body.count(b"{")
+    if objects > MOST_OBJECTS:
+        _check_size(body)
     try:
         payload = _read(body)
     except orjson.JSONDecodeError as exc:
@@ -37,9 +42,19 @@ def read_object(body: bytes) -> JSONObject:
         raise InvalidJSON(f"The request body {what}. Send a JSON object.") from exc
     if not isinstance(payload, dict):
         raise InvalidJSON("The request body must be a JSON object.")
-    if body.count(b"[") + body.count(b"{") > DEEPEST:
+    if body.count(b"[") + objects > DEEPEST:
         _check_depth(payload)
     return payload
+
+
+def _check_size(body: bytes) -> None:
+    """Raise InvalidRequest for what would take long to read, and much memory."""
+    # Those within texts don't count: there, a quote is escaped.
+    if body.count(b'{"') + body.count(b'{ "') > MOST_OBJECTS:
+        raise InvalidRequest(
+            f"The request body has more than {MOST_OBJECTS} objects: no provider could"
+            " make use of them."
+        )
 
 
 def _check_depth(payload: JSON) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from contextlib import AsyncExitStack, suppress
 from time import perf_counter
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.rig.client import CHAT, hello
+from tests.rig.client import CHAT, client, hello
 from tests.rig.procfs import resident
 from tests.rig.raw_client import RawClient, raw_client
 from tests.rig.upstream import says
@@ -128,7 +129,7 @@ async def test_half_sent_bodies_are_bounded_together(
             await stack.enter_async_context(raw_client(server.url)) for _ in range(20)
         ]
         await asyncio.gather(*map(send, clients))
-        await server.logged("status=503 .*code=server_busy", times=16)
+        await server.logged("status=503 .*code=server_busy", times=18)
         async with raw_client(server.url) as small:
             await small.ask(hello("One"))
             await small.until(rb"HTTP/1.1 200 OK")
@@ -189,3 +190,27 @@ async def test_address_that_sends_wrong_keys_is_slowed_down(
 
     assert quick < 1 < slow
     assert perf_counter() - began < 0.5
+
+
+async def test_lack_of_descriptors_is_nobodys_failure(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """Who can't be called for it is none the worse, and the log is not filled by it."""
+    upstream = await make_upstream([0.3, *says("Hi")])
+    few = ("sh", "-c", 'ulimit -n 48; exec "$0" -m server "$@"', sys.executable)
+    server = await start_server(upstream.table("One"), command=few)
+
+    async with client(server.url) as asked, AsyncExitStack() as stack:
+        asks = [await stack.enter_async_context(client(server.url)) for _ in range(6)]
+        for each in (asked, *asks):
+            await each.get("/healthz")
+        for _ in range(100):
+            await stack.enter_async_context(raw_client(server.url))
+        told = await asyncio.gather(*(each.chat("One") for each in asks))
+
+    # One connection to it was there already.
+    failed = [each.error["providers"][0] for each in told if each.status != 200]
+    assert len(failed) > 3
+    assert all("descriptors" in each["message"] for each in failed)
+    assert not any("provider rests" in line for line in server.log)
+    assert len(server.log) < 20

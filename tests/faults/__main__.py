@@ -1,5 +1,6 @@
 """
-Plays the matrix, and prints it: what a client is told, fault by fault.
+Plays the matrix, and prints it: what a client is told, fault by fault; then the faults
+that come from elsewhere than from a provider, and what they cost a healthy client.
 
 Run it with `make faults`. A column is a shape of race, as `Cell` names them; where an
 answer that is not streamed comes to something else than a stream, it stands behind it.
@@ -19,9 +20,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .elsewhere import Trial, attacked, play
 from .judging import SHAPES, Finding
 from .matrix import matrix
-from .odd_matrix import OddFinding, play
+from .odd_matrix import OddFinding
+from .odd_matrix import play as play_oddities
 from .surfaces import BODIES
 from .table import http_errors, named
 
@@ -39,12 +42,16 @@ async def main() -> int:
         async with matrix(Path(folder)) as played:
             await played.play([*named(), *http_errors()])
         (Path(folder) / "odd").mkdir()
-        odd = (await play(Path(folder) / "odd")).findings
+        odd = (await play_oddities(Path(folder) / "odd")).findings
+        async with attacked(Path(folder)) as server:
+            trials = await play(server)
     findings = played.findings
     console.print(table(findings))
     console.print(odd_table(odd))
+    console.print(from_elsewhere(trials))
     wrong = [problem for each in findings for problem in each.problems]
     wrong += [problem for each in odd for problem in each.problems]
+    wrong += [problem for trial in trials for problem in trial.wrong]
     for problem in [*wrong, *played.left]:
         console.print(f"[red]wrong:[/] {escape(problem)}")
     seconds = perf_counter() - started
@@ -82,6 +89,18 @@ def odd_table(findings: Iterable[OddFinding]) -> Table:
         pairs = zip(outcomes[::2], outcomes[1::2], strict=True)
         name = f"{odd.section}. {odd.name} ({odd.kind})"
         made.add_row(escape(name), *(_told(*pair) for pair in pairs))
+    return made
+
+
+def from_elsewhere(trials: Iterable[Trial]) -> Table:
+    """Return what was tried from elsewhere, and what it cost a healthy client."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("from elsewhere", "outcome", "longest gap", "/healthz", "memory"):
+        made.add_column(title)
+    for trial in trials:
+        waits = (f"{seconds * 1000:.0f} ms" for seconds in (trial.gap, trial.probe))
+        grown = f"{trial.grown / 1024:+.0f} MiB"
+        made.add_row(escape(trial.name), escape(trial.outcome), *waits, grown)
     return made
 
 

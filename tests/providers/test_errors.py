@@ -12,6 +12,7 @@ from providers import ProviderBusy, ProviderError, ProviderRefusedRequest
 from providers.dialects import read_error
 from providers.errors import ProviderDenied, ProviderFailed
 from providers.http.reading import retry_after
+from providers.masking import Secrets
 
 ERROR = {"message": "No", "type": "a_type", "param": None, "code": "a_code"}
 
@@ -48,7 +49,7 @@ def test_read_error(
     """An error is of its status's class, and has the upstream's own words."""
     text = body if isinstance(body, str) else json.dumps(body)
     found = read_error(status, text.encode("utf-8", "surrogatepass"))
-    found.clean(())
+    found.clean(Secrets(()))
 
     assert type(found) is error
     assert message in found.message

@@ -45,6 +45,17 @@ BAD = chunked(b"data: {oops\n\n")
 TICKING: list[Step] = [chunked(b": hm\n\n"), 0.02] * 200
 
 
+async def test_query_of_the_base_url_goes_along(
+    make_upstream: MakeUpstream, connect: Connect
+) -> None:
+    """Azure's `api-version` is in every call, behind the path that is asked for."""
+    upstream = await make_upstream(says("a"))
+    await read(connect(upstream.url + "?api-version=2024-10-21&x=a%2Bb", api_key=KEY))
+    (request,) = upstream.requests
+
+    assert request.path == "/v1/chat/completions?api-version=2024-10-21&x=a%2Bb"
+
+
 async def test_what_is_sent(make_upstream: MakeUpstream, connect: Connect) -> None:
     """One POST goes to the base URL's path, with the key and the configured headers."""
     upstream = await make_upstream(says("a"))

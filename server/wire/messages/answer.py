@@ -154,7 +154,12 @@ class MessagesAnswer:
         """Return the message; raises ProviderProtocolError if it is a broken one."""
         for event in self.events.end():
             self._message.add(event)
-        return orjson.dumps(self._message.payload())
+        payload = self._message.payload()
+        try:
+            return orjson.dumps(payload)
+        except orjson.JSONEncodeError as exc:
+            # A call's input was a text, and is read for nobody else.
+            raise ProviderProtocolError("a tool call's input is too deep") from exc
 
 
 def _frame(event: Event) -> bytes:
