@@ -47,6 +47,10 @@ RACER: Schema = {
         "delay_ms": {**MS, "description": "How long a hedge waited for it."},
         "chunks": COUNT,
         "bytes": COUNT,
+        "dropped": {
+            "description": "What of the request it was not sent.",
+            **array(TEXT),
+        },
         "notes": {**array(TEXT), "description": "What was put right on the way."},
         "phase": TEXT,
         "status": {"type": ["integer", "null"]},
