@@ -15,6 +15,7 @@ from .chat import (
     Completion,
     Delta,
     FinishReason,
+    HostedTools,
     Message,
     NativeEvent,
     NativeRequest,
@@ -26,6 +27,7 @@ from .chat import (
 )
 from .dialects import Result, is_gradio_model, kinds, tasks_of
 from .dialects.call_ids import word_id
+from .dialects.tools import function_of, hosted_tools
 from .errors import (
     Phase,
     ProviderBusy,
@@ -75,6 +77,7 @@ __all__ = [
     "EngineAddress",
     "Engines",
     "FinishReason",
+    "HostedTools",
     "Image",
     "ImageRequest",
     "Images",
@@ -102,6 +105,8 @@ __all__ = [
     "Usage",
     "chunks_of",
     "engine_missing",
+    "function_of",
+    "hosted_tools",
     "is_gradio_model",
     "kinds",
     "load_packages",

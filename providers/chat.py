@@ -89,9 +89,19 @@ class Function:
 
 
 @frozen(kw_only=True)
+class FreeTool:
+    """A custom tool, called with any text; *format* says which texts there are."""
+
+    name: str = field(validator=min_len(1))
+    description: str | None = None
+    format: Mapping[str, Any] | None = None
+
+
+@frozen(kw_only=True)
 class Tool:
     type: str
     function: Function | None = None
+    custom: FreeTool | None = None
     cache_control: Mapping[str, Any] | None = None
 
 
@@ -125,6 +135,21 @@ class NativeRequest:
     body: Mapping[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     only: str = ""
+
+
+@frozen(kw_only=True)
+class HostedTools:
+    """
+    Declared tools that the servers of the client's own API would run, and nobody else.
+
+    A dialect of another API leaves them out, and says so by their *names*, such as
+    "tools.web_search". *needed* says without what an answer would be made up, such as
+    "tools of the type 'web_search'": a dialect refuses the request then. It is "" if
+    there is no such thing.
+    """
+
+    names: tuple[str, ...] = ()
+    needed: str = ""
 
 
 @frozen
@@ -178,6 +203,7 @@ class ChatRequest:
     metadata: Mapping[str, Any] | None = None
     body: Mapping[str, Any] = field(factory=dict, repr=False)
     native: NativeRequest | None = field(default=None, metadata=NOT_READ)
+    hosted: HostedTools = field(factory=HostedTools, metadata=NOT_READ)
     _encoded: list[orjson.Fragment] = field(
         factory=list, init=False, eq=False, repr=False, metadata=NOT_READ
     )
@@ -216,7 +242,7 @@ class ChatRequest:
 CHAT_FIELDS = tuple(
     each.name
     for each in fields(ChatRequest)
-    if each.name not in ("body", "native", "_encoded")
+    if each.name not in ("body", "native", "hosted", "_encoded")
 )
 NEEDED_BY = {
     "tools": "tools",
@@ -242,7 +268,13 @@ class ToolCallDelta:
         """Whether it adds to a call, be it of a function or of a custom tool."""
         if self.name or self.arguments:
             return True
-        return _says(self.extra.get("custom"), ("name", "input"))
+        return _says(self.custom, ("name", "input"))
+
+    @property
+    def custom(self) -> Mapping[str, Any] | None:
+        """What it adds to a custom tool's call, the `name` or `input`; or None."""
+        custom: Mapping[str, Any] | None = self.extra.get("custom")
+        return custom
 
 
 # What follows is made for every event, and nobody changes it; attrs' frozen records

@@ -29,6 +29,7 @@ class ChatCall:
     ) -> None:
         self.attempt = call.attempt
         self.attempt.notes = dialect.notes
+        self.attempt.dropped = dialect.dropped
         self._call = call
         self._request: Call | None = request
         self._answer = Answer(dialect, call.attempt, early=shown)

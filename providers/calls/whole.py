@@ -40,6 +40,7 @@ class WholeCall:
         self.attempt = call.attempt
         self.attempt.whole = True
         self.attempt.notes = dialect.notes
+        self.attempt.dropped = dialect.dropped
         self._call = call
         self._dialect = dialect
         self._encode = encode

@@ -68,6 +68,8 @@ class Dialect(Protocol):
     done: bool
     # What was put right, in the request or in the answer; for the race's story.
     notes: list[str]
+    # What of the request was not sent, as clients are told: "tools.web_search".
+    dropped: list[str]
 
     @property
     def finished(self) -> bool:

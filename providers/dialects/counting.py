@@ -15,10 +15,13 @@ from providers.tasks import TokenCount
 from .anthropic import dialect as anthropic
 from .anthropic.native import passed_body
 from .anthropic.request import message_body
+from .anthropic.turns import API
 from .base import Call, written
 from .gemini import dialect as gemini
+from .gemini.request import API as GEMINI
 from .gemini.request import content_body
 from .talk import Ask, Talk
+from .tools import functions_only
 
 JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 # Fields of a message that its count does not depend on, and that are refused with it.
@@ -43,6 +46,7 @@ def count_messages(
         body = passed_body(settings, native, model, [])
         headers |= native.headers
     else:
+        request = functions_only(request, API, [])
         body = message_body(settings, request, model, [])
     counted = {name: body[name] for name in body if name not in NOT_COUNTED}
     return (
@@ -53,6 +57,7 @@ def count_messages(
 def count_content(settings: ProviderSettings, request: ChatRequest, model: str) -> Talk:
     """Count with Google's Gemini API."""
     path = gemini.path_of(model)
+    request = functions_only(request, GEMINI, [])
     whole = {"model": path, **content_body(request, model)}
     headers = gemini.key_of(settings) | JSON
     body = {"generateContentRequest": whole}

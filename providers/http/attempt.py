@@ -21,7 +21,8 @@ class Attempt:
     *tokens* those of the chunks that had content: there are at least so many. *ended*
     is when the answer was there to its end. *whole*: the answer was requested in one
     piece, so that nobody knows when its first token was written. *notes* say what has
-    been put right so far, for the race's story: the dialect's own list.
+    been put right so far, for the race's story: the dialect's own list. *dropped* names
+    what of the request its upstream was not sent, such as "tools.web_search".
     """
 
     connected: float | None = None
@@ -33,6 +34,7 @@ class Attempt:
     chunks: int = 0
     tokens: int = 0
     notes: list[str] = field(factory=list)
+    dropped: list[str] = field(factory=list)
     _sent_at: float = 0.0
 
     async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:

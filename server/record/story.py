@@ -107,6 +107,8 @@ class Story:
             "bytes": attempt.received,
             **self._delay(lane.id),
         }
+        if attempt.dropped:
+            entry["dropped"] = attempt.dropped
         if lane.notes:
             entry["notes"] = [*lane.notes]
         if lane.error is not None:

@@ -95,7 +95,11 @@ async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
 
 
 def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
-    return {"X-Provider": winner.id, "Server-Timing": timing(race)}
+    """Return the headers of an answer that tell of its race, and of its winner."""
+    headers = {"X-Provider": winner.id, "Server-Timing": timing(race)}
+    if dropped := winner.lane.attempt.dropped:
+        headers["X-Dropped"] = ", ".join(dropped)
+    return headers
 
 
 def timing(race: Course) -> str:

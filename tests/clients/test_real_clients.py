@@ -10,7 +10,6 @@ from .driving import TARGETS, OneTurn, drive
 from .installing import installed
 from .nginx import found
 from .sessions import sessions
-from .test_recorded import AWAITED_CLIENTS, awaited
 
 RACE, PLAIN_NGINX = (
     next(t for t in TARGETS if t.name == name)
@@ -24,7 +23,7 @@ needs_nginx = pytest.mark.skipif(found() is None, reason="nginx is not installed
 
 def cases(beginnings: tuple[str, ...]) -> Any:
     chosen = [each for each in CLIENTS if each.name.startswith(beginnings)]
-    return awaited(chosen, [each.name for each in chosen], AWAITED_CLIENTS)
+    return [pytest.param(each, id=each.name) for each in chosen]
 
 
 @needs_clients

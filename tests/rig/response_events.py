@@ -11,15 +11,21 @@ from pydantic import TypeAdapter
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 ENDS = ("response.completed", "response.incomplete", "response.failed")
-# What we say besides what the API has: who won, and an error that packages raise.
-OURS = {"response.provider", "provider", "error"}
+# What we say besides what the API has: who won, and an error that packages raise. The
+# API has a custom call's status, the package's type has not.
+STATUSES = {"item.status", "output.status", "response.output.status"}
+OURS = {"response.provider", "provider", "error"} | STATUSES
 DELTAS = {
     "response.output_text.delta": "text",
     "response.refusal.delta": "refusal",
     "response.reasoning_text.delta": "text",
     "response.reasoning_summary_text.delta": "text",
     "response.function_call_arguments.delta": "arguments",
+    "response.custom_tool_call_input.delta": "input",
 }
+# What grows in the items of calls, and what there is no event of.
+GROWN = {"function_call": "arguments", "custom_tool_call": "input"}
+COMMANDS = ("local_shell_call", "shell_call", "apply_patch_call")
 
 
 def read(sent: bytes) -> list[Any]:
@@ -115,10 +121,10 @@ class _Order:
     def _item_added(self, item: Any) -> None:
         assert self.item is None
         assert item.status == "in_progress"
-        for name in ("content", "summary", "arguments"):
+        for name in ("content", "summary", "arguments", "input"):
             assert not getattr(item, name, None)
         self.item, self.parts, self.ended = item, [], False
-        self.grown = "" if item.type == "function_call" else None
+        self.grown = "" if item.type in GROWN else None
 
     def _check_index(self, event: Any) -> None:
         """Fail unless the event speaks of the last part, or of one that it begins."""
@@ -143,9 +149,13 @@ class _Order:
     def _item_done(self, item: Any) -> None:
         assert item.id == self.item.id
         assert item.status in ("completed", "incomplete")
-        if item.type == "function_call":
+        for name in ("type", "call_id", "name", "namespace", "action", "operation"):
+            assert getattr(item, name, None) == getattr(self.item, name, None)
+        if item.type in GROWN:
             assert self.ended
-            assert item.arguments == self.grown
+            assert getattr(item, GROWN[item.type]) == self.grown
+        elif item.type in COMMANDS:
+            assert self.grown is None
         else:
             assert self.grown is None
             shown = [*getattr(item, "summary", ()), *(item.content or ())]

@@ -33,6 +33,7 @@ from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import HALVES, TolerantJSON, mended
 from providers.dialects.tool_calls import CallIds
+from providers.dialects.tools import functions_only
 from providers.errors import (
     ProviderError,
     ProviderFailed,
@@ -45,6 +46,7 @@ from .blocks import BlockOrder
 from .cleaning import is_own_host
 from .native import Passage, passed_body
 from .request import message_body
+from .turns import API
 
 # The last version that lets models have a temperature which know one.
 HEADERS = {"Content-Type": "application/json", "anthropic-version": "2023-06-01"}
@@ -94,6 +96,7 @@ class Anthropic:
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
+    dropped: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = field(init=False)
     _order: BlockOrder = field(init=False)
@@ -129,6 +132,7 @@ class Anthropic:
             headers |= native.headers
             body = passed_body(self.settings, native, model, self.notes)
         else:
+            request = functions_only(request, API, self.dropped)
             body = message_body(self.settings, request, model, self.notes)
         return Call("messages", written(body), headers)
 

@@ -30,6 +30,7 @@ from providers.dialects.finish import EndReason, is_filter, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import TolerantJSON
 from providers.dialects.tool_calls import CallIds
+from providers.dialects.tools import functions_only
 from providers.errors import (
     ProviderError,
     ProviderFailed,
@@ -38,7 +39,7 @@ from providers.errors import (
 )
 from providers.settings import ProviderSettings
 
-from .request import content_body
+from .request import API, content_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 
@@ -50,6 +51,7 @@ class Gemini:
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
+    dropped: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = field(init=False)
     _ends: Endings = field(init=False)
@@ -75,6 +77,7 @@ class Gemini:
     def encode(self, request: ChatRequest, model: str) -> Call:
         # Without `alt` the stream would be one array of JSON.
         path = f"{path_of(model)}:streamGenerateContent?alt=sse"
+        request = functions_only(request, API, self.dropped)
         body = written(content_body(request, model))
         return Call(path, body, HEADERS | key_of(self.settings))
 

@@ -25,10 +25,11 @@ from providers.dialects.framing import LineDecoder
 from providers.dialects.openai.dialect import authorization
 from providers.dialects.tolerant import TolerantJSON, mended, note
 from providers.dialects.tool_calls import CallIds
+from providers.dialects.tools import functions_only
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 
-from .request import chat_body
+from .request import API, chat_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "application/x-ndjson"}
 
@@ -44,6 +45,7 @@ class Ollama:
     done: bool = field(default=False, init=False)
     sound_end: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
+    dropped: list[str] = field(factory=list, init=False)
     _lines: LineDecoder = field(factory=LineDecoder, init=False)
     _json: TolerantJSON = field(init=False)
     _ids: CallIds = field(init=False)
@@ -58,7 +60,7 @@ class Ollama:
         return self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        body = chat_body(request, model)
+        body = chat_body(functions_only(request, API, self.dropped), model)
         return Call("chat", written(body), HEADERS | authorization(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:

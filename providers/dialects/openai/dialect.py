@@ -31,6 +31,7 @@ from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import TolerantJSON, note
 from providers.dialects.tool_calls import CallIds, CallPieces
+from providers.dialects.tools import leave_out
 from providers.errors import ProviderError, ProviderProtocolError
 from providers.settings import ProviderSettings
 
@@ -50,7 +51,7 @@ from .reading import (
     usage_of,
     with_calls,
 )
-from .request import asked_of
+from .request import API, asked_of
 from .template import LESSONS, Template, learn
 
 KNOWN_IN_DELTA = frozenset(
@@ -76,6 +77,7 @@ class OpenAI:
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
+    dropped: list[str] = field(factory=list, init=False)
     _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = field(init=False)
     _ends: Endings = field(init=False)
@@ -111,6 +113,7 @@ class OpenAI:
     def _call_for(
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
+        leave_out(request.hosted, API, self.dropped)
         path, body = asked_of(self.settings, request, model, self.notes)
         body.update(how)
         headers = _headers(self.settings.api_key, accepted)

@@ -10,6 +10,7 @@ from providers.settings import ProviderSettings
 from .calls import less
 from .vendor_rules import below, fit, fitting
 
+API = "OpenAI's chat completions API"
 # What says nothing where there are no tools, and is refused by some there.
 WITH_TOOLS = ("tools", "parallel_tool_calls")
 OF_TOOLS = frozenset((*WITH_TOOLS, "tool_choice"))
@@ -27,7 +28,7 @@ def asked_of(
 
     Raises ProviderRefusedRequest for what would be missed.
     """
-    check_translated(request, "OpenAI's chat completions API")
+    check_translated(request, API)
     path, asked = "chat/completions", request.body
     if request.native is not None and _completes(settings, request.native):
         path, asked = "completions", request.native.body

@@ -17,11 +17,13 @@ from attrs import define, field
 from providers.chat import RESPONSES, ChatRequest, Chunk, TextRun
 from providers.dialects.base import Call, written
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.tools import without_hosted
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 
 from .alike import TEXT, AlikeEvents, learn
 from .answer import AnswerReader
+from .conversation import API
 from .native import EventPassage, passed_body
 from .request import response_body
 from .whole import is_response, last_event, unrolled
@@ -38,6 +40,7 @@ class Responses:
     settings: ProviderSettings
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
+    dropped: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _answer: AnswerReader = field(init=False)
     _passage: EventPassage | None = field(default=None, init=False)
@@ -93,6 +96,8 @@ class Responses:
     def _encoded(self, request: ChatRequest, model: str) -> dict[str, Any]:
         if _passes(request):
             self._passage = EventPassage()
+        else:
+            request = without_hosted(request, API, self.dropped)
         return body_of(request, model, self.settings)
 
     def _headers(self, request: ChatRequest, accepted: str) -> dict[str, str]:

@@ -9,8 +9,8 @@ from server.errors import OriginNotAllowed
 from server.web.context import VISIT
 
 EXPOSED = (
-    "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Token-Count, Retry-After,"
-    " X-Should-Retry, X-Stored"
+    "X-Request-ID, Request-ID, X-Provider, Server-Timing, X-Dropped, X-Token-Count,"
+    " Retry-After, X-Should-Retry, X-Stored"
 )
 METHODS = "GET, POST, DELETE, OPTIONS"
 # Characters of an origin that are repeated.

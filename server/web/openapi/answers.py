@@ -26,8 +26,8 @@ from server.wire.messages.count import TokenCountPayload
 from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
 from server.wire.responses.events import ResponsesEvent
-from server.wire.responses.items import ItemPayload
 from server.wire.responses.passing import PassedEvent, PassedPayload
+from server.wire.responses.payloads import ItemPayload
 from server.wire.responses.response import ResponsePayload
 from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 

@@ -1,9 +1,7 @@
 """Anthropic's Messages in the document."""
 
 from server.json_types import JSONObject
-from server.wire.messages.request import CountRequest, MessageRequest
-from server.wire.messages.tools import CustomTool
-from server.wire.messages.turns import (
+from server.wire.messages.blocks import (
     DocumentBlock,
     ImageBlock,
     TextBlock,
@@ -11,6 +9,8 @@ from server.wire.messages.turns import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from server.wire.messages.request import CountRequest, MessageRequest
+from server.wire.messages.tools import CustomTool
 
 from .chat import EXAMPLE
 from .records import Schema, nullable, ref, schema_of

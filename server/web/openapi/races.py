@@ -51,6 +51,10 @@ RACER: Schema = {
             "description": "What was put right in its request or answer.",
             **array(TEXT),
         },
+        "dropped": {
+            "description": "What of the request it was not sent.",
+            **array(TEXT),
+        },
         "phase": TEXT,
         "status": {"type": ["integer", "null"]},
         "tokens_wasted_at_least": COUNT,

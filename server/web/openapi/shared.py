@@ -85,6 +85,13 @@ HEADERS: JSONObject = {
         "schema": TEXT,
         "example": 'HuggingChat;dur=412.3;desc="won"',
     },
+    "X-Dropped": {
+        "description": "What of the request the winner was not sent, since it has no"
+        " such thing: the types of tools. A stream that was begun before there was a"
+        " winner does not have it; the race's story does.",
+        "schema": TEXT,
+        "example": "tools.web_search, tools.image_generation",
+    },
     "X-Stored": {
         "description": "`false` where the answer could not be kept here.",
         "schema": {"type": "string", "enum": ["false"]},
@@ -103,7 +110,7 @@ HEADERS: JSONObject = {
         "schema": {"type": "string", "enum": ["estimate"]},
     },
 }
-OF_RACES = ("X-Request-ID", "X-Provider", "Server-Timing")
+OF_RACES = ("X-Request-ID", "X-Provider", "Server-Timing", "X-Dropped")
 OF_ERRORS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     429: ("Retry-After", "X-Should-Retry", "Server-Timing"),

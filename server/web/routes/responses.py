@@ -1,10 +1,11 @@
 """The Responses API: raced like a chat, and kept here for the next request."""
 
+import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -45,6 +46,9 @@ from .bodies import body_of
 from .messages import ESTIMATED
 from .paths import providers_in_path
 
+T = TypeVar("T")
+# Bytes of a body whose items take a while: there may be thousands in it.
+LARGE = 256 * 1024
 log = structlog.get_logger(__name__)
 
 routes = web.RouteTableDef()
@@ -55,13 +59,15 @@ NOT_KEPT = web.RequestKey("not_kept", bool)
 @routes.post(formats.RESPONSES.path)
 async def create_response(request: web.Request) -> web.StreamResponse:
     store, owner = _store(request), _owner(request)
+    sent = await body_of(request)
+    large = len(sent) > LARGE
     path = providers_in_path(request)
-    wanted, selection = formats.RESPONSES.parse(
-        await body_of(request), path, request.headers
+    wanted, selection = await _computed(
+        partial(formats.RESPONSES.parse, sent, path, request.headers), large=large
     )
     earlier = await _earlier(store, owner, wanted)
     items = await _items(store, owner, wanted)
-    raced = raceable(wanted, earlier, items)
+    raced = await _computed(partial(raceable, wanted, earlier, items), large=large)
     rendering = ResponseRendering(wanted, items)
 
     form = rendering.form
@@ -198,6 +204,11 @@ async def _earlier(
     return history
 
 
+async def _computed(work: Callable[[], T], *, large: bool) -> T:
+    """Do *work*; beside the event loop, if it is for a *large* request."""
+    return await asyncio.to_thread(work) if large else work()
+
+
 async def _items(
     store: ResponseStore, owner: str, wanted: ResponseRequest
 ) -> list[Any]:
@@ -207,11 +218,12 @@ async def _items(
     Clients send reasoning back without what an upstream wants with it, unless they
     have asked for it; it is stored all the same.
     """
-    names = wanted.references()
-    ids = [*names, *wanted.reasoning_ids()]
+    ids = wanted.stored_ids()
+    if not ids:
+        return wanted.items()
     with _told():
-        stored = await store.items(owner, ids) if ids else {}
-    for name in names:
+        stored = await store.items(owner, ids)
+    for name in wanted.references():
         if name not in stored:
             raise ItemNotFound(
                 f"The item {name!r} is not here, or no longer: its response may have"

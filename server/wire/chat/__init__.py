@@ -5,6 +5,7 @@ from server.wire.errors import error_frame
 from server.wire.format import Rendering
 
 from .answer import ChatCompletionAnswer
+from .custom_calls import custom_calls
 from .payloads import Identity
 from .request import parse
 from .stream import ChatCompletionStream
@@ -19,11 +20,12 @@ __all__ = [
 
 
 def _stream(chat: ChatRequest, provider: str, model: str) -> ChatCompletionStream:
-    return ChatCompletionStream(Identity(provider, model), chat.include_usage)
+    identity = Identity(provider, model)
+    return ChatCompletionStream(identity, chat.include_usage, custom_calls(chat))
 
 
-def _answer(_: ChatRequest, provider: str, model: str) -> ChatCompletionAnswer:
-    return ChatCompletionAnswer(Identity(provider, model))
+def _answer(chat: ChatRequest, provider: str, model: str) -> ChatCompletionAnswer:
+    return ChatCompletionAnswer(Identity(provider, model), custom_calls(chat))
 
 
 RENDERING = Rendering(_stream, _answer, error_frame)

@@ -18,9 +18,12 @@ from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.bound import AnswerSize
 from server.wire.pieces import as_chunk
 from server.wire.reasoning import DETAILS, joined_details
+from server.wire.usage import as_count, without_nulls
 
+from .custom_calls import CustomCalls
 from .payloads import Identity, call_payload, usage_payload
 
+TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
 # What a piece of a tool call takes at least, even if it says nothing.
 CALL_SIZE = 100
 
@@ -30,6 +33,7 @@ class ChatCompletionAnswer:
     """Chunks to one chat completion."""
 
     identity: Identity
+    _customs: CustomCalls = field(factory=lambda: CustomCalls(frozenset()))
     _choices: dict[int, "GrowingChoice"] = field(factory=dict, init=False)
     _usage: Usage | None = field(default=None, init=False)
     _extra: JSONObject = field(factory=dict, init=False)
@@ -48,7 +52,7 @@ class ChatCompletionAnswer:
                 self.identity.learn(chunk)
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
-            for choice in chunk.choices:
+            for choice in map(self._customs.shown, chunk.choices):
                 known = self._choices.get(choice.index)
                 if known is None:
                     known = self._choices[choice.index] = GrowingChoice()
@@ -57,9 +61,7 @@ class ChatCompletionAnswer:
 
     def body(self) -> bytes:
         if self._passed is not None:
-            return orjson.dumps(
-                {**self._passed.payload, "provider": self.identity.provider}
-            )
+            return orjson.dumps(self._passed_on(self._passed.payload))
         payload = self.identity.payload("chat.completion")
         payload["choices"] = [
             choice.payload(index) for index, choice in sorted(self._choices.items())
@@ -67,6 +69,13 @@ class ChatCompletionAnswer:
         if self._usage is not None:
             payload["usage"] = usage_payload(self._usage)
         return orjson.dumps({**payload, **self._extra})
+
+    def _passed_on(self, payload: JSONMapping) -> JSONObject:
+        usage = without_nulls(payload["usage"])
+        totals = {name: as_count(usage.get(name)) for name in TOTALS}
+        totals["total_tokens"] = totals["total_tokens"] or sum(totals.values())
+        named = {"provider": self.identity.provider}
+        return {**payload, **named, "usage": {**usage, **totals}}
 
 
 @define(eq=False)
@@ -111,15 +120,20 @@ class GrowingChoice:
         return size + sum(len(str(value)) for value in rest if value)
 
     def _add_call(self, call: ToolCallDelta) -> int:
-        known = self.calls.get(call.index, call)
+        known, text = self.calls.get(call.index, call), call.arguments or ""
+        kind, name, extra = call.type or known.type, call.name, {**call.extra}
+        if custom := extra.pop("custom", None):
+            kind, name = "custom", custom.get("name")
+            text = custom.get("input") or ""
         self.calls[call.index] = evolve(
             known,
             id=known.id or call.id,
-            name=known.name or call.name,
-            extra={**known.extra, **call.extra},
+            type=kind,
+            name=known.name or name,
+            extra={**known.extra, **extra},
         )
-        self.arguments.setdefault(call.index, []).append(call.arguments or "")
-        return CALL_SIZE + len(call.arguments or "")
+        self.arguments.setdefault(call.index, []).append(text)
+        return CALL_SIZE + len(text)
 
     def payload(self, index: int) -> JSONObject:
         message: JSONObject = {

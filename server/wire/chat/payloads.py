@@ -16,6 +16,7 @@ from server.json_types import (
     UpstreamModel,
     Winner,
 )
+from server.wire.usage import as_count, without_nulls
 
 
 class UsagePayload(TypedDict):
@@ -44,12 +45,23 @@ class ToolCallPayload(TypedDict):
     function: FunctionPayload
 
 
+class CustomPayload(TypedDict):
+    name: str
+    input: str
+
+
+class CustomCallPayload(TypedDict):
+    id: str
+    type: Literal["custom"]
+    custom: CustomPayload
+
+
 class ChatMessage(TypedDict):
     role: Literal["assistant"]
     content: str | None
     refusal: str | None
     reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[ToolCallPayload]]
+    tool_calls: NotRequired[list[ToolCallPayload | CustomCallPayload]]
     audio: NotRequired[JSONObject]
     function_call: NotRequired[JSONObject]
 
@@ -72,11 +84,17 @@ class FunctionDelta(TypedDict):
     arguments: str
 
 
+class CustomDelta(TypedDict):
+    name: NotRequired[str]
+    input: str
+
+
 class ToolCallDeltaPayload(TypedDict):
     index: Count
     id: NotRequired[str]
     type: NotRequired[str]
-    function: FunctionDelta
+    function: NotRequired[FunctionDelta]
+    custom: NotRequired[CustomDelta]
 
 
 class DeltaPayload(TypedDict):
@@ -134,6 +152,13 @@ class Identity:
 
 def call_payload(call: ToolCallDelta, arguments: str) -> JSONObject:
     """Return a whole tool call, with what else its upstream says of it."""
+    if call.type == "custom":
+        made: CustomCallPayload = {
+            "id": call.id or new_call_id(),
+            "type": "custom",
+            "custom": {"name": call.name or "", "input": arguments},
+        }
+        return {**call.extra, **made}
     payload: ToolCallPayload = {
         "id": call.id or new_call_id(),
         "type": call.type or "function",
@@ -149,8 +174,9 @@ def new_call_id() -> str:
 def usage_payload(usage: Usage) -> JSONObject:
     """Return the counts of tokens, with the upstream's details."""
     payload: UsagePayload = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
+        "prompt_tokens": as_count(usage.prompt_tokens),
+        "completion_tokens": as_count(usage.completion_tokens),
+        "total_tokens": as_count(usage.total_tokens),
     }
-    return {**payload, **usage.extra}
+    extra: JSONObject = without_nulls(usage.extra)
+    return {**payload, **extra}

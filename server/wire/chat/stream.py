@@ -18,6 +18,7 @@ from server.json_types import JSONObject
 from server.wire.frames import DONE, PLACEHOLDER, TEXT_MARK, cut, data_frame
 from server.wire.pieces import as_chunk
 
+from .custom_calls import CustomCalls
 from .payloads import Identity, new_call_id, usage_payload
 
 
@@ -46,6 +47,7 @@ class ChatCompletionStream:
 
     identity: Identity
     include_usage: bool
+    _customs: CustomCalls = field(factory=lambda: CustomCalls(frozenset()))
     _begun: set[int] = field(factory=set, init=False)
     _finished: set[int] = field(factory=set, init=False)
     # The choice and the index of each tool call whose id, or name, has been sent.
@@ -95,7 +97,8 @@ class ChatCompletionStream:
         self.identity.learn(chunk)
         if chunk.usage is not None:
             self._usage = chunk.usage
-        choices = [one for c in chunk.choices if (one := self._choice(c))]
+        shown = map(self._customs.shown, chunk.choices)
+        choices = [one for c in shown if (one := self._choice(c))]
         if not choices:
             return b""
         payload = self.identity.payload("chat.completion.chunk")
@@ -132,14 +135,17 @@ class ChatCompletionStream:
         """
         key = (choice, call.index)
         payload: JSONObject = {**call.extra, "index": call.index}
-        function = {"arguments": call.arguments or ""}
-        if (call.id or call.name) and key not in self._calls_with_id:
-            payload |= {"id": call.id or new_call_id(), "type": call.type or "function"}
+        kind, name, piece = "function", call.name, {"arguments": call.arguments or ""}
+        if (custom := call.custom) is not None:
+            kind, name = "custom", custom.get("name")
+            piece = {"input": custom.get("input") or ""}
+        if (call.id or name) and key not in self._calls_with_id:
+            payload |= {"id": call.id or new_call_id(), "type": call.type or kind}
             self._calls_with_id.add(key)
-        if call.name and key not in self._calls_with_name:
-            function = {"name": call.name, **function}
+        if name and key not in self._calls_with_name:
+            piece = {"name": name, **piece}
             self._calls_with_name.add(key)
-        return {**payload, "function": function}
+        return {**payload, kind: piece}
 
 
 def delta_payload(delta: Delta) -> JSONObject:

@@ -7,6 +7,7 @@ from attrs import define, field
 
 from providers import Chunk, NativeEvent
 from server.json_types import JSONMapping, JSONObject
+from server.wire.usage import without_nulls
 
 from .events import message_start
 
@@ -53,15 +54,17 @@ class Passing:
         default = message_start(self.provider, self.model)
         passed = {**default, **(message or {}), "provider": self.provider}
         # Anthropic's own package fails without a usage, here and at the end.
-        passed["usage"] = passed["usage"] or default["usage"]
+        passed["usage"] = without_nulls(passed["usage"]) or default["usage"]
         yield {"type": "message_start", "message": passed}
 
     def _message_delta(self, event: NativeEvent) -> JSONObject | NativeEvent:
         self._has_delta = True
         payload = orjson.loads(event.data)
-        if payload.get("usage"):
+        told = payload.get("usage")
+        usage = without_nulls(told)
+        if usage and usage == told:
             return event
-        return {**payload, "usage": {"output_tokens": 0}}
+        return {**payload, "usage": usage or {"output_tokens": 0}}
 
     def _before_end(self) -> Iterator[JSONObject]:
         self._ended = True

@@ -107,7 +107,8 @@ def _chat(
     """
     turns = Turns()
     effort = _effort(request)
-    tools, unknown = chat_tools(request.tools or ())
+    declared = chat_tools(request.tools or (), servers=bool(request.mcp_servers))
+    tools = declared.functions
     fields = {
         "model": request.model,
         "messages": turns.translated(request.system, request.messages),
@@ -123,10 +124,11 @@ def _chat(
         format=MESSAGES,
         body=payload,
         headers={name: headers[name] for name in HEADERS if name in headers},
-        only=turns.only or unknown or _elsewhere(request),
+        only=turns.only or declared.only or _elsewhere(request),
     )
     chat = make({**body, "body": body}, ChatRequest)
-    return evolve(chat, native=native, reasoning_effort=effort)
+    hosted = declared.left_out(request.tool_choice)
+    return evolve(chat, native=native, hosted=hosted, reasoning_effort=effort)
 
 
 def _options(request: MessageRequest) -> JSONObject:
@@ -183,6 +185,4 @@ def _is_strict(schema: JSON) -> bool:
 
 def _elsewhere(request: CountRequest) -> str:
     """Name what Anthropic's own servers would have to run for this request, if any."""
-    if request.mcp_servers:
-        return "'mcp_servers'"
     return "'container'" if request.container else ""

@@ -5,9 +5,15 @@ from collections.abc import Iterable
 from attrs import field, frozen
 from attrs.validators import in_, min_len
 
+from providers import HostedTools, hosted_tools
+from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
 from server.wire.reading import fields_with_values, make
 
+# Tools that the client runs, and whose schemas only Claude knows.
+CLIENT_RUN = ("bash_", "text_editor_", "memory_", "computer_")
+# Tools of servers that Anthropic's own connect to, and the field that declares those.
+MCP, SERVERS = "mcp_toolset", "mcp_servers"
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -28,19 +34,62 @@ class ToolChoice:
     disable_parallel_tool_use: bool | None = None
 
 
-def chat_tools(tools: Iterable[JSONMapping]) -> tuple[list[JSONObject], str]:
+@frozen
+class ChatTools:
     """
-    Return the client's own tools, and what to call the first of another type.
+    The client's own tools as *functions*, and the *hosted* ones, with a type and maybe
+    a name. *only* names the first that no other vendor's model could use; or it is "".
+    """
 
-    The latter is "" if there is none. Raises InvalidRequest.
+    functions: list[JSONObject]
+    hosted: list[JSONMapping]
+    only: str = ""
+
+    def left_out(self, choice: ToolChoice | None) -> HostedTools:
+        """Return what is to be known of the hosted tools, given the *choice*."""
+        count, kind = len(self.functions), choice.type if choice else None
+        forced = [
+            tool["type"]
+            for tool in self.hosted
+            if choice is not None and kind == "tool" and choice.name == _name(tool)
+        ]
+        return hosted_tools(
+            [tool["type"] for tool in self.hosted],
+            count,
+            left=count,
+            choice=kind,
+            forced=forced[0] if forced else "",
+        )
+
+
+def chat_tools(tools: Iterable[JSONMapping], *, servers: bool) -> ChatTools:
     """
-    functions, unknown = [], ""
+    Return the tools by who runs them; *servers*: MCP servers are declared besides.
+
+    Raises InvalidRequest.
+    """
+    functions: list[JSONObject] = []
+    hosted: list[JSONMapping] = []
+    only = ""
     for i, tool in enumerate(tools):
-        if tool.get("type") in (None, "custom"):
+        kind = tool.get("type")
+        if kind in (None, "custom"):
             functions.append(_function(make(tool, CustomTool, f"tools[{i}]")))
+        elif not isinstance(kind, str):
+            raise InvalidRequest(
+                f"'tools[{i}].type' must be a string.", param=f"tools[{i}].type"
+            )
+        elif kind.startswith(CLIENT_RUN):
+            only = only or f"tools of the type {kind!r}"
         else:
-            unknown = unknown or f"tools of the type {tool['type']!r}"
-    return functions, unknown
+            hosted.append(tool)
+    if servers and all(tool["type"] != MCP for tool in hosted):
+        hosted.append({"type": SERVERS})  # its tools are declared by this alone
+    return ChatTools(functions, hosted, only)
+
+
+def _name(tool: JSONMapping) -> JSON:
+    return tool.get("name") or tool["type"]
 
 
 def chat_choice(choice: ToolChoice | None) -> JSONObject:

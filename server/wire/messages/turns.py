@@ -1,19 +1,32 @@
 """The turns of Anthropic's Messages as those of a chat: blocks to parts and calls."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable
 
 import orjson
 from attrs import define, field, frozen
-from attrs.validators import in_, min_len
+from attrs.validators import in_
 
 from server.errors import InvalidRequest
-from server.json_types import JSONMapping, JSONObject
+from server.json_types import JSONObject
 from server.wire.opaque import BLOCKS, sealed_in
 from server.wire.reading import make
 
-Block: TypeAlias = JSONMapping
-Blocks: TypeAlias = Sequence[Block]
+from .blocks import (
+    Block,
+    Blocks,
+    BlockSource,
+    DocumentBlock,
+    ImageBlock,
+    SearchResult,
+    TextBlock,
+    ThinkingBlock,
+    ToolReference,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+
+# Calls of tools that Anthropic's servers run. The types of their results all end alike.
+HOSTED_CALLS = ("server_tool_use", "mcp_tool_use")
 
 
 @frozen(kw_only=True)
@@ -24,63 +37,21 @@ class Turn:
     content: str | tuple[Block, ...]
 
 
-@frozen(kw_only=True)
-class TextBlock:
-    text: str
-
-
-@frozen(kw_only=True)
-class BlockSource:
-    """Where an image or a document is; its *type* decides which fields it has."""
-
-    type: str
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-    content: str | tuple[Block, ...] | None = None
-
-
-@frozen(kw_only=True)
-class ImageBlock:
-    source: BlockSource
-
-
-@frozen(kw_only=True)
-class DocumentBlock:
-    source: BlockSource
-    title: str | None = None
-    context: str | None = None
-
-
-@frozen(kw_only=True)
-class ToolUseBlock:
-    id: str = field(validator=min_len(1))
-    name: str = field(validator=min_len(1))
-    input: Block
-
-
-@frozen(kw_only=True)
-class ToolResultBlock:
-    tool_use_id: str = field(validator=min_len(1))
-    content: str | tuple[Block, ...] | None = None
-    is_error: bool | None = None
-
-
-@frozen(kw_only=True)
-class ThinkingBlock:
-    thinking: str
-
-
 @define
 class Turns:
     """
-    Translates turns; *only* names the first thing in them that no other API has.
+    Translates turns; *only* names the first thing in them that no other API has, such
+    as a picture that is kept at Anthropic.
 
-    A block of an unknown type is such a thing; a known one that lacks a field raises
-    InvalidRequest.
+    What hosted tools did is left out, with both its halves, and other blocks that are
+    not known become text, if there is any in them. A known block that lacks a field
+    raises InvalidRequest.
     """
 
     only: str = field(default="", init=False)
+    # The first block that was left out, for a conversation of nothing else.
+    _nothing_but: str = field(default="", init=False)
+    _left_out: set[str] = field(factory=set, init=False)
 
     def translated(
         self, system: str | Blocks | None, turns: Iterable[Turn]
@@ -98,6 +69,8 @@ class Turns:
                 case _:
                     messages += self._user(blocks, where)
         if not messages and not self.only:
+            self.only = self._nothing_but
+        if not messages and not self.only:
             raise InvalidRequest("'messages' has no content.", param="messages")
         return messages or [{"role": "user", "content": self.only}]
 
@@ -113,7 +86,10 @@ class Turns:
         for i, block in enumerate(blocks):
             at = f"{where}[{i}]"
             if _type(block, at) == "tool_result":
-                message, media = self._result(make(block, ToolResultBlock, at), at)
+                result = make(block, ToolResultBlock, at)
+                if result.tool_use_id in self._left_out:
+                    continue
+                message, media = self._result(result, at)
                 results.append(message)
                 # Pictures can't stand in a tool's message: they come right after it.
                 parts += media
@@ -152,8 +128,8 @@ class Turns:
                     pass  # only the model that wrote it can read it
                 case "tool_use":
                     calls.append(_call(make(block, ToolUseBlock, at)))
-                case other:
-                    self._give_up(f"content blocks of the type {other!r}")
+                case _:
+                    texts += self._texts_of(block, at)
         text = "".join(texts)
         if not text and not calls:
             return []
@@ -182,8 +158,28 @@ class Turns:
                 return self._image(make(block, ImageBlock, at).source)
             case "document":
                 return self._document(make(block, DocumentBlock, at), at)
-            case other:
-                return self._give_up(f"content blocks of the type {other!r}")
+            case _:
+                return [_text(text) for text in self._texts_of(block, at)]
+
+    def _texts_of(self, block: Block, at: str) -> list[str]:
+        """Return the texts in a block that no other API has."""
+        kind = _type(block, at)
+        self._nothing_but = self._nothing_but or f"content blocks of the type {kind!r}"
+        if kind in HOSTED_CALLS:
+            self._left_out.add(str(block.get("id")))
+            return []
+        if kind.endswith("_tool_result"):
+            return []
+        match kind:
+            case "tool_reference":
+                name = make(block, ToolReference, at).tool_name
+                return [f"The tool {name} can be called now."]
+            case "search_result":
+                found = make(block, SearchResult, at)
+                texts = [each.get("text") for each in found.content]
+                return ["\n".join(t for t in (found.title, found.source, *texts) if t)]
+        text = block.get("text")
+        return [text] if isinstance(text, str) and text else []
 
     def _image(self, source: BlockSource) -> list[JSONObject]:
         match source:

@@ -9,8 +9,9 @@ from server.errors import ErrorPayload
 from server.json_types import Count, Keywords
 from server.wire.frames import event_frame
 
-from .items import ItemPayload, OutputPart, OutputPiece, PartKind, PartPayload
+from .items import OutputPart, OutputPiece
 from .logprobs import EventLogprob, event_logprobs
+from .payloads import ItemPayload, PartKind, PartPayload
 from .response import ResponsePayload, ResponseStatus
 
 Edge = Literal["added", "done"]
@@ -21,9 +22,14 @@ TEXT_EVENTS: dict[PartKind, str] = {
     "reasoning_text": "response.reasoning_text",
     "summary_text": "response.reasoning_summary_text",
     "arguments": "response.function_call_arguments",
+    "input": "response.custom_tool_call_input",
 }
 # The field of the event of a whole text, where that is not `text`.
-WHOLE_TEXTS: dict[PartKind, str] = {"refusal": "refusal", "arguments": "arguments"}
+WHOLE_TEXTS: dict[PartKind, str] = {
+    "refusal": "refusal",
+    "arguments": "arguments",
+    "input": "input",
+}
 
 
 # The types of events that tell of the response, of an item, of a part, of its text.
@@ -83,6 +89,7 @@ class TextEvent(PartPlace):
     text: NotRequired[str]
     refusal: NotRequired[str]
     arguments: NotRequired[str]
+    input: NotRequired[str]
     logprobs: NotRequired[list[EventLogprob]]
 
 

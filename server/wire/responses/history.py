@@ -6,38 +6,39 @@ from attrs import define, field
 
 from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
-from server.wire.opaque import BESIDE_CALL, BLOCKS, is_detail, unsealed
 from server.wire.reading import make
-from server.wire.reasoning import DETAILS, THOUGHT, carry_thoughts
+from server.wire.reasoning import carry_thoughts
 
-from .input import (
-    TEXTS,
-    InputFunctionCall,
-    InputFunctionCallOutput,
-    InputMessage,
-    InputReasoning,
-    content_of,
-    joined_lines,
-    part_of,
-)
+from .calls import CALLS, OUTPUTS, PastCall, PastOutput, as_user, call_in, output_in
+from .input import InputMessage, InputReasoning, content_of, joined_lines
+from .tools import Toolbox
+from .turn import AssistantTurn
 
 
 def messages_of(
-    instructions: str | None, earlier: Sequence[JSONMapping], items: Sequence[JSON]
-) -> list[JSONObject]:
+    instructions: str | None,
+    earlier: Sequence[JSONMapping],
+    items: Sequence[JSON],
+    toolbox: Toolbox,
+) -> tuple[list[JSONObject], str]:
     """
-    Return a conversation as a chat's messages.
+    Return a conversation as a chat's messages; the *toolbox* knows what is called.
 
+    If nothing but what no chat has is in it, return one empty message, and say what.
     Raises InvalidRequest with the place in `input` to blame.
     """
-    conversation = Conversation()
+    conversation = Conversation(toolbox)
     if instructions:
         conversation.messages.append({"role": "system", "content": instructions})
     for item in earlier:
         conversation.add(item, "previous_response_id")
     for i, item in enumerate(items):
         conversation.add(item, f"input[{i}]")
-    return conversation.finished()
+    messages = conversation.finished()
+    if not messages and conversation.left_out:
+        nothing = {"role": "user", "content": ""}
+        return [nothing], f"items of the type {conversation.left_out!r}"
+    return messages, ""
 
 
 @define(eq=False)
@@ -47,15 +48,19 @@ class Conversation:
 
     An assistant's turn is one message in a chat, and several items here: its text, its
     calls, and its reasoning before them. Pictures and files in a tool's result become
-    a message of the user, since a chat takes them from nobody else.
+    a message of the user, since a chat takes them from nobody else; so do results whose
+    call is nowhere. Items that no chat has, such as what hosted tools did, are left
+    out, with what belongs to them.
     """
 
+    toolbox: Toolbox
+    # The type of the first item that was left out.
+    left_out: str = ""
     messages: list[JSONObject] = field(factory=list)
-    _turn: JSONObject | None = None
+    _turn: AssistantTurn = field(factory=AssistantTurn)
     _media: list[JSONObject] = field(factory=list)
-    _blocks: list[JSON] = field(factory=list)
-    _beside: JSONObject = field(factory=dict)
-    _reasoning: list[str] = field(factory=list)
+    # The calls by the ids that outputs may have for them; "" are those left out.
+    _calls: dict[str, str] = field(factory=dict)
     # Where the messages of the user stand.
     _starts: list[int] = field(factory=list)
 
@@ -70,17 +75,17 @@ class Conversation:
                     self._add_to_turn(message)
                 else:
                     self._add_message(message, path)
-            case "function_call":
-                self._add_call(make(item, InputFunctionCall, path))
-            case "function_call_output":
-                self._add_output(make(item, InputFunctionCallOutput, path), path)
             case "reasoning":
                 self._add_reasoning(item, path)
-            case other:
+            case kind if kind in CALLS:
+                self._add_call(call_in(item, path, self.toolbox))
+            case kind if kind in OUTPUTS:
+                self._add_output(output_in(item, path))
+            case str():
+                self._leave_out(item)
+            case _:
                 raise InvalidRequest(
-                    f"'{path}.type': items of the type {other!r} can't be understood"
-                    " here.",
-                    param=f"{path}.type",
+                    f"'{path}.type' must be a string.", param=f"{path}.type"
                 )
 
     def finished(self) -> list[JSONObject]:
@@ -101,75 +106,54 @@ class Conversation:
 
     def _add_to_turn(self, message: InputMessage) -> None:
         self._send_media()
-        if self._turn is not None and "tool_calls" not in self._turn:
+        if self._turn.over:
             self._end_turn()  # two messages in a row
-        turn = self._open_turn()
-        if isinstance(message.content, str):
-            text, refusal = message.content, ""
-        else:
-            text = joined_lines(p.text for p in message.content if p.type in TEXTS)
-            refusal = joined_lines(p.refusal for p in message.content)
-        if text:
-            turn["content"] = joined_lines((turn["content"], text))
-        if refusal:
-            turn["refusal"] = refusal
+        self._turn.say(message)
 
-    def _add_call(self, call: InputFunctionCall) -> None:
+    def _add_call(self, call: PastCall) -> None:
         self._send_media()
-        turn = self._open_turn()
-        function = {"name": call.name, "arguments": call.arguments}
-        chat_call = {"id": call.call_id, "type": "function", "function": function}
-        if call.call_id in self._beside:
-            chat_call[BESIDE_CALL] = self._beside[call.call_id]
-        turn.setdefault("tool_calls", []).append(chat_call)
+        self._calls[call.id] = call.id
+        if call.item:
+            self._calls.setdefault(call.item, call.id)
+        self._turn.call(call)
 
-    def _add_output(self, output: InputFunctionCallOutput, path: str) -> None:
+    def _add_output(self, output: PastOutput) -> None:
+        call = self._calls.get(output.call)
+        if call == "":
+            return
         self._end_turn()
-        text = output.output
-        if not isinstance(text, str):
-            parts = [part_of(part, f"{path}.output") for part in text]
-            self._media += [part for part in parts if part["type"] != "text"]
-            text = joined_lines(part.get("text") for part in parts)
+        if call is None:
+            self._media += as_user(output)
+            return
+        self._media += output.media
         self.messages.append(
-            {"role": "tool", "tool_call_id": output.call_id, "content": text}
+            {"role": "tool", "tool_call_id": call, "content": output.text}
         )
 
-    def _add_reasoning(self, item: JSONMapping, path: str) -> None:
-        if self._turn is not None and "tool_calls" not in self._turn:
-            self._end_turn()
-        blocks, beside = unsealed(item.get("encrypted_content"))
-        self._blocks += blocks
-        self._beside |= beside
-        reasoning = make(item, InputReasoning, path)
-        parts = reasoning.content or reasoning.summary or ()
-        self._reasoning += [part.text for part in parts if part.text]
+    def _leave_out(self, item: JSONMapping) -> None:
+        """Know a call that is left out, so that its output is, too."""
+        self.left_out = self.left_out or item["type"]
+        call_id = item.get("call_id")
+        if isinstance(call_id, str):
+            self._calls.setdefault(call_id, "")
 
-    def _open_turn(self) -> JSONObject:
-        if self._turn is None:
-            self._turn = {"role": "assistant", "content": None}
-        return self._turn
+    def _add_reasoning(self, item: JSONMapping, path: str) -> None:
+        if self._turn.over:
+            self._end_turn()
+        reasoning = make(item, InputReasoning, path)
+        self._turn.think(reasoning, item.get("encrypted_content"))
 
     def _end_turn(self) -> None:
-        turn = self._turn
-        # An answer that was cut off during its reasoning leaves an empty turn.
-        if turn is not None and turn != {"role": "assistant", "content": None}:
-            turn |= _by_field(self._blocks)
-            if self._reasoning:
-                # Those that refuse it list `messages.reasoning_content` as unsupported.
-                turn[THOUGHT] = "\n".join(self._reasoning)
-            self.messages.append(turn)
-        self._turn, self._blocks, self._beside, self._reasoning = None, [], {}, []
+        if (message := self._turn.message()) is not None:
+            self.messages.append(message)
+        self._turn = AssistantTurn()
 
     def _send_media(self) -> None:
         """Have the user send what tools have returned besides text."""
-        if self._media:
-            self.messages.append({"role": "user", "content": self._media})
-            self._media = []
-
-
-def _by_field(blocks: Sequence[JSON]) -> JSONObject:
-    """Return what was sealed under the fields in which its upstreams have it."""
-    details = [block for block in blocks if is_detail(block)]
-    signed = [block for block in blocks if not is_detail(block)]
-    fields = {BLOCKS: signed, DETAILS: details}
-    return {name: kept for name, kept in fields.items() if kept}
+        if not self._media:
+            return
+        texts = [part["text"] for part in self._media if part["type"] == "text"]
+        all_text = len(texts) == len(self._media)
+        content = joined_lines(texts) if all_text else self._media
+        self.messages.append({"role": "user", "content": content})
+        self._media = []

@@ -38,7 +38,26 @@ class InputMessage:
 class InputFunctionCall:
     call_id: str = field(validator=min_len(1))
     name: str = field(validator=min_len(1))
+    namespace: str | None = None
     arguments: str
+
+
+@frozen(kw_only=True)
+class InputCustomCall:
+    call_id: str = field(validator=min_len(1))
+    name: str = field(validator=min_len(1))
+    namespace: str | None = None
+    input: str
+
+
+@frozen(kw_only=True)
+class InputCommandCall:
+    """A call of what has a type and no name; *call_id* or *id* names it."""
+
+    call_id: str | None = None
+    id: str | None = None
+    action: JSONMapping | None = None
+    operation: JSONMapping | None = None
 
 
 @frozen(kw_only=True)
@@ -51,6 +70,16 @@ class InputReasoning:
 class InputFunctionCallOutput:
     call_id: str = field(validator=min_len(1))
     output: str | tuple[InputPart, ...]
+
+
+@frozen(kw_only=True)
+class InputToolOutput:
+    """What another tool has returned; *call_id* or *id* names its call."""
+
+    call_id: str | None = None
+    id: str | None = None
+    output: str | tuple[JSONMapping, ...] | None = None
+    status: str | None = None
 
 
 def reference_in(item: JSON) -> str | None:

@@ -1,78 +1,34 @@
 """The items of a response's output, as they grow."""
 
 import uuid
-from collections.abc import Mapping
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from typing import cast
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from server.json_types import JSON, JSONMapping, JSONObject, JSONText
+from server.json_types import JSON, JSONMapping, JSONObject
+from server.wire.custom import input_in
 from server.wire.opaque import sealed
 from server.wire.ordering import is_whole_object
 from server.wire.reasoning import joined_details
 
+from .commands import COMMANDS, command_in
 from .logprobs import TokenLogprob
-
-ItemType = Literal["message", "reasoning", "function_call"]
-ItemStatus = Literal["in_progress", "completed", "incomplete"]
-ReasoningKind = Literal["reasoning_text", "summary_text"]
-PartKind = Literal[
-    "output_text", "refusal", "reasoning_text", "summary_text", "arguments"
-]
-PREFIXES: Mapping[ItemType, str] = {
-    "message": "msg",
-    "reasoning": "rs",
-    "function_call": "fc",
-}
-
-
-class OutputTextPart(TypedDict):
-    type: Literal["output_text"]
-    text: str
-    annotations: list[JSONObject]
-    logprobs: list[TokenLogprob]
-
-
-class RefusalPart(TypedDict):
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ReasoningPart(TypedDict):
-    type: ReasoningKind
-    text: str
-
-
-PartPayload: TypeAlias = OutputTextPart | RefusalPart | ReasoningPart
-
-
-class MessageItem(TypedDict):
-    id: str
-    type: Literal["message"]
-    status: ItemStatus
-    role: Literal["assistant"]
-    content: list[PartPayload]
-
-
-class FunctionCallItem(TypedDict):
-    id: str
-    type: Literal["function_call"]
-    status: ItemStatus
-    call_id: str
-    name: str
-    arguments: JSONText
-
-
-class ReasoningItem(TypedDict):
-    id: str
-    type: Literal["reasoning"]
-    status: ItemStatus
-    summary: list[PartPayload]
-    content: NotRequired[list[PartPayload]]
-    encrypted_content: NotRequired[str]
-
-
-ItemPayload: TypeAlias = MessageItem | FunctionCallItem | ReasoningItem
+from .payloads import (
+    COMMAND_TYPES,
+    PREFIXES,
+    TYPES_OF_CALLS,
+    CommandItem,
+    CustomCallItem,
+    FunctionCallItem,
+    ItemPayload,
+    ItemStatus,
+    ItemType,
+    PartKind,
+    PartPayload,
+    ReasoningItem,
+    ReasoningKind,
+)
+from .tools import ShownTool
 
 
 def new_id(prefix: str) -> str:
@@ -81,15 +37,22 @@ def new_id(prefix: str) -> str:
 
 @define(eq=False)
 class OutputPart:
-    """A part of an item, as it grows; a call's arguments are one, too."""
+    """
+    A part of an item, as it grows; a call's arguments are one, too.
+
+    The input of a custom tool's call may come as the arguments of a function that is
+    shown to the model in its place: *wrapped*.
+    """
 
     kind: PartKind
     pieces: list[str] = field(factory=list)
     logprobs: list[TokenLogprob] = field(factory=list)
+    wrapped: bool = False
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        text = "".join(self.pieces)
+        return input_in(text) if self.wrapped else text
 
     def payload(self) -> PartPayload:
         """Return the part as it stands in its item; arguments do not stand so."""
@@ -105,16 +68,17 @@ class OutputPart:
                 }
             case "reasoning_text" | "summary_text" as kind:
                 return {"type": kind, "text": self.text}
-        raise AssertionError("arguments are no part of a content")
+        raise AssertionError(f"{self.kind} is no part of a content")
 
 
 @define(eq=False)
 class OutputItem:
     """
-    One item of the output; *name* and *call_id* are a function call's.
+    One item of the output; *name*, *call_id* and *tool* are a call's.
 
-    *blocks*, *beside* and *details* are what the upstream wants back with its
-    reasoning.
+    *name* is the one that the model was shown, *tool* what is declared under it, if
+    anything is. *blocks*, *beside* and *details* are what the upstream wants back with
+    its reasoning.
     """
 
     type: ItemType
@@ -122,31 +86,49 @@ class OutputItem:
     parts: list[OutputPart] = field(factory=list)
     name: str = ""
     call_id: str = ""
+    tool: ShownTool | None = None
     blocks: list[JSON] = field(factory=list)
     beside: JSONObject = field(factory=dict)
     details: list[JSONMapping] = field(factory=list)
-    id: str = field(
-        default=Factory(lambda item: new_id(PREFIXES[item.type]), takes_self=True)
-    )
+    key: str = field(factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def id(self) -> str:
+        return f"{PREFIXES[self.type]}_{self.key}"
 
     @property
     def named(self) -> bool:
-        return self.type != "function_call" or bool(self.name)
+        if not self.is_call:
+            return True
+        return bool(self.name) and (self.type not in COMMAND_TYPES or self.whole)
 
     @property
     def whole(self) -> bool:
-        return self.type != "function_call" or is_whole_object(self.parts[0].pieces)
+        if not self.is_call:
+            return True
+        part = self.parts[0]
+        plain_input = part.kind == "input" and not part.wrapped
+        return plain_input or is_whole_object(part.pieces)
+
+    @property
+    def is_call(self) -> bool:
+        return self.type in TYPES_OF_CALLS
+
+    def settle(self) -> None:
+        """Be a function's call, if its arguments are not those of a command."""
+        if self.type in COMMAND_TYPES and self._command() is None:
+            self.type, self.tool = "function_call", None
 
     def start(self) -> ItemPayload:
         """Return it as it stands in a response before any of its parts has come."""
-        empty = evolve(self, parts=[OutputPart("arguments")] if self.name else [])
-        return empty.payload("in_progress", opaque=False)
+        if self.type in COMMAND_TYPES:
+            return self.payload("in_progress", opaque=False)
+        parts = [OutputPart(self.parts[0].kind)] if self.is_call else []
+        return evolve(self, parts=parts).payload("in_progress", opaque=False)
 
     def payload(self, status: ItemStatus, *, opaque: bool) -> ItemPayload:
         """Return it as a response has it; *opaque*: with what is to be sent back."""
         match self.type:
-            case "function_call":
-                return self._function_call(status)
             case "reasoning":
                 return self._reasoning(status, opaque=opaque)
             case "message":
@@ -157,16 +139,58 @@ class OutputItem:
                     "role": "assistant",
                     "content": [part.payload() for part in self.parts],
                 }
+            case "function_call":
+                return self._function_call(status)
+            case "custom_tool_call":
+                return self._custom_call(status)
+            case kind:
+                command = self._command() or {}
+                return cast(
+                    "CommandItem",
+                    {
+                        "id": self.id,
+                        "type": kind,
+                        "status": status,
+                        "call_id": self.call_id,
+                        **command,
+                    },
+                )
 
     def _function_call(self, status: ItemStatus) -> FunctionCallItem:
-        return {
+        item: FunctionCallItem = {
             "id": self.id,
             "type": "function_call",
             "status": status,
             "call_id": self.call_id,
-            "name": self.name,
+            "name": self._declared_name,
             "arguments": self.parts[0].text,
         }
+        if self.tool is not None and self.tool.namespace:
+            item["namespace"] = self.tool.namespace
+        return item
+
+    def _custom_call(self, status: ItemStatus) -> CustomCallItem:
+        item: CustomCallItem = {
+            "id": self.id,
+            "type": "custom_tool_call",
+            "status": status,
+            "call_id": self.call_id,
+            "name": self._declared_name,
+            "input": self.parts[0].text,
+        }
+        if self.tool is not None and self.tool.namespace:
+            item["namespace"] = self.tool.namespace
+        return item
+
+    @property
+    def _declared_name(self) -> str:
+        return self.name if self.tool is None else self.tool.name
+
+    def _command(self) -> JSONObject | None:
+        kind = self.tool.kind if self.tool is not None else None
+        if kind not in COMMANDS:
+            return None
+        return command_in(kind, self.parts[0].text)
 
     def _reasoning(self, status: ItemStatus, *, opaque: bool) -> ReasoningItem:
         summary = self._of_kind("summary_text")

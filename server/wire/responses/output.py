@@ -10,18 +10,17 @@ from server.wire.bound import AnswerSize
 from server.wire.opaque import BESIDE_CALL, BLOCKS
 from server.wire.reasoning import DETAILS
 
-from .items import (
+from .items import OutputItem, OutputPart, OutputPiece, new_id
+from .logprobs import TokenLogprob, token_logprobs
+from .payloads import (
+    CALL_TYPES,
     ItemPayload,
     ItemStatus,
     ItemType,
-    OutputItem,
-    OutputPart,
-    OutputPiece,
     PartKind,
     ReasoningKind,
-    new_id,
 )
-from .logprobs import TokenLogprob, token_logprobs
+from .tools import NO_TOOLS, Toolbox
 
 # What a piece takes at least, even if it says nothing.
 PIECE_SIZE = 100
@@ -30,13 +29,15 @@ PIECE_SIZE = 100
 @define(eq=False)
 class Output:
     """
-    The items of one answer, as its chunks come; *reasoning* is the kind of its parts.
+    The items of one answer, as its chunks come; *reasoning* is the kind of its parts,
+    and the *toolbox* knows what is called.
 
     A change of kind begins a new item, but a refusal, which is part of a message. Of
     several choices, it knows the first; nothing follows its finish.
     """
 
     reasoning: ReasoningKind
+    toolbox: Toolbox = NO_TOOLS
     items: list[OutputItem] = field(factory=list, init=False)
     usage: Usage | None = field(default=None, init=False)
     finish_reason: FinishReason | None = field(default=None, init=False)
@@ -63,6 +64,8 @@ class Output:
         self, *, opaque: bool, last: ItemStatus = "completed"
     ) -> list[ItemPayload]:
         """Return the items; the last one's status is *last*."""
+        for item in self.items:
+            item.settle()
         return [
             item.payload(last if item is self.items[-1] else "completed", opaque=opaque)
             for item in self.items
@@ -119,9 +122,21 @@ class Output:
             item = self._calls[call.index] = self._new("function_call")
             item.call_id = call_id
             item.parts.append(OutputPart("arguments"))
+        custom = call.custom or {}
         # Some upstreams repeat the name with every piece.
-        item.name = item.name or call.name or ""
-        yield self._grow(item, item.parts[0], call.arguments or "")
+        if not item.name and (name := call.name or custom.get("name")):
+            self._name(item, name, wrapped=call.custom is None)
+        yield self._grow(
+            item, item.parts[0], call.arguments or custom.get("input") or ""
+        )
+
+    def _name(self, item: OutputItem, name: str, *, wrapped: bool) -> None:
+        """Have *item* be of the type that the tool of this *name* was declared with."""
+        item.name, item.tool = name, self.toolbox.called(name)
+        kind = item.tool.kind if item.tool is not None else "function"
+        item.type = CALL_TYPES[kind if wrapped else "custom"]
+        if item.type == "custom_tool_call":
+            item.parts[0].kind, item.parts[0].wrapped = "input", wrapped
 
     def _last_or_new(self, item_type: ItemType) -> OutputItem:
         if self.items and self.items[-1].type == item_type:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge, in_, le, min_len, optional
 
 from providers import ChatRequest
@@ -11,9 +11,10 @@ from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
 from server.wire.reading import fields_with_values, make, read_object, take_selection
 
+from .choice import chat_tools
 from .history import messages_of
 from .input import reasoning_in, reference_in
-from .tools import ResponseTool, chat_tools
+from .tools import NO_TOOLS, Toolbox, toolbox_of
 
 LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
@@ -91,7 +92,8 @@ class ResponseRequest:
     """
     What a client asks of the Responses API.
 
-    *body* is the JSON object that it sent, without `provider` and `race`.
+    *body* is the JSON object that it sent, without `provider` and `race`; *toolbox* is
+    what its tools are to a model.
     """
 
     model: str = field(validator=min_len(1))
@@ -107,7 +109,7 @@ class ResponseRequest:
     temperature: float | None = field(default=None, validator=optional([ge(0), le(2)]))
     top_p: float | None = field(default=None, validator=optional([ge(0), le(1)]))
     top_logprobs: int | None = field(default=None, validator=optional([ge(0), le(20)]))
-    tools: tuple[ResponseTool, ...] | None = None
+    tools: tuple[JSONMapping, ...] | None = None
     tool_choice: str | JSONMapping | None = None
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
@@ -117,6 +119,7 @@ class ResponseRequest:
         default=None, validator=optional(in_(("auto", "disabled")))
     )
     body: JSONMapping = field(factory=dict, repr=False)
+    toolbox: Toolbox = field(default=NO_TOOLS, metadata={"read": False})
 
     @property
     def kept(self) -> bool:
@@ -145,9 +148,9 @@ class ResponseRequest:
         ids = (reference_in(item) for item in self.items())
         return [name for name in ids if name is not None]
 
-    def reasoning_ids(self) -> list[str]:
-        """Return the ids of reasoning items that may be stored with more in them."""
-        ids = (reasoning_in(item) for item in self.items())
+    def stored_ids(self) -> list[str]:
+        """Return these, and of reasoning items that may be stored with more in them."""
+        ids = (reference_in(item) or reasoning_in(item) for item in self.items())
         return [name for name in ids if name is not None]
 
     def chat(
@@ -165,14 +168,20 @@ class ResponseRequest:
             if name not in NO_CHAT_FIELDS and value is not None
         }
         check_items(len(earlier) + len(items))
-        body["messages"] = messages_of(self.instructions, earlier, items)
-        body |= chat_tools(self.tools or (), self.tool_choice)
+        toolbox = self.toolbox
+        messages, only = messages_of(self.instructions, earlier, items, toolbox)
+        tools, hosted = chat_tools(toolbox, self.tool_choice)
+        if only:
+            hosted = evolve(hosted, needed=only)
+        body["messages"] = messages
+        body |= tools
         body |= self._text() | self._sampling()
         if "tools" not in body:
             body = {n: value for n, value in body.items() if n not in WITH_TOOLS}
         if self.stream is not None:
             body["stream"] = self.stream
-        return make({**body, "body": body}, ChatRequest)
+        chat = make({**body, "body": body}, ChatRequest)
+        return evolve(chat, hosted=hosted) if hosted != chat.hosted else chat
 
     def _text(self) -> JSONObject:
         text = self.text or NO_TEXT
@@ -211,7 +220,7 @@ def parse_count(
     """Return the response whose input's tokens are to be counted, and by whom."""
     payload = read_object(body)
     selection = take_selection(payload, path_providers)
-    return make({**payload, "body": payload}, ResponseRequest), selection
+    return _request(payload), selection
 
 
 def parse(
@@ -225,10 +234,17 @@ def parse(
             raise InvalidRequest(f"{name!r} can't be done: {why}.", param=name)
     if isinstance(given := payload.get("input"), list):
         check_items(len(given))
-    request = make({**payload, "body": payload}, ResponseRequest)
+    request = _request(payload)
     if request.input is None and request.previous_response_id is None:
         raise InvalidRequest("'input' is missing.", param="input")
     return request, selection
+
+
+def _request(payload: JSONObject) -> ResponseRequest:
+    request = make({**payload, "body": payload}, ResponseRequest)
+    if not request.tools:
+        return request
+    return evolve(request, toolbox=toolbox_of(request.tools))
 
 
 def check_items(count: int) -> None:

@@ -9,8 +9,9 @@ from attrs import define, field
 from providers import Chunk, Usage
 from server.json_types import Count, JSONMapping, JSONObject, Keywords, UpstreamModel
 
-from .items import ItemPayload, OutputPiece, new_id
+from .items import OutputPiece, new_id
 from .output import Output
+from .payloads import ItemPayload
 from .request import NO_REASONING, NO_TEXT, ResponseRequest
 from .stored import StoredResponse, input_to_store
 
@@ -115,7 +116,8 @@ class GrowingResponse:
 
     @output.default
     def _new_output(self) -> Output:
-        return Output("summary_text" if self.request.summarized else "reasoning_text")
+        summarized, toolbox = self.request.summarized, self.request.toolbox
+        return Output("summary_text" if summarized else "reasoning_text", toolbox)
 
     def take(self, chunk: Chunk) -> Iterator[OutputPiece]:
         """Take in *chunk*; yield what it adds to the output."""
@@ -204,8 +206,12 @@ def _text(request: ResponseRequest) -> TextPayload:
 
 
 def _tools(request: ResponseRequest) -> list[JSONObject]:
+    """Return the tools as they were declared; a function's have these two fields."""
     defaults: JSONObject = {"parameters": None, "strict": None}
-    return [defaults | tool for tool in request.body.get("tools") or ()]
+    return [
+        defaults | tool if tool.get("type") == "function" else tool
+        for tool in request.body.get("tools") or ()
+    ]
 
 
 def _usage(usage: Usage) -> ResponseUsage:

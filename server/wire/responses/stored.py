@@ -11,8 +11,13 @@ from server.errors import InvalidRequest
 from server.json_types import Count, JSONMapping, JSONObject
 
 from .items import new_id
+from .payloads import PREFIXES
 
-PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
+ID_PREFIXES: Mapping[str, str] = {
+    **PREFIXES,
+    "function_call_output": "fco",
+    "custom_tool_call_output": "ctco",
+}
 MOST_LISTED = 100
 ORDERS = ("asc", "desc")
 WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
@@ -128,4 +133,4 @@ def _normal(item: JSONMapping) -> JSONObject:
 
 
 def _id(kind: str) -> str:
-    return new_id(PREFIXES.get(kind, "item"))
+    return new_id(ID_PREFIXES.get(kind, "item"))

@@ -10,7 +10,8 @@ from server.wire.frames import PLACEHOLDER, TEXT_MARK, cut
 from server.wire.ordering import Ordering
 
 from .events import EventWriter, PartPlace
-from .items import ItemStatus, OutputItem, OutputPart, OutputPiece
+from .items import OutputItem, OutputPart, OutputPiece
+from .payloads import COMMAND_TYPES, OF_CALLS, ItemStatus
 from .response import GrowingResponse, ResponseError
 
 # A chunk that adds text to the first choice, and does nothing else, less its text.
@@ -128,6 +129,7 @@ class ResponseStream:
         """Show what can be shown; *last* is what becomes of the last item."""
         for item, pieces, over in self._order.advance(ended=ended):
             if self._begun is None:
+                item.settle()
                 self._begun = []
                 yield self._events.item("added", item.index, item.start())
             for piece in pieces:
@@ -137,15 +139,15 @@ class ResponseStream:
                 yield from self._end_item(item, status)
 
     def _piece(self, item: OutputItem, piece: OutputPiece) -> Iterator[bytes]:
-        if piece.part not in item.parts:
+        if piece.part not in item.parts or item.type in COMMAND_TYPES:
             return  # it carries what is no text, and is shown with its item
         if piece.part not in self._begun_parts:
             yield from self._end_part(item)
             self._begun_parts.append(piece.part)
-            if piece.part.kind != "arguments":
+            if piece.part.kind not in OF_CALLS:
                 empty = OutputPart(piece.part.kind)
                 yield self._events.part("added", empty, self._place(item))
-        if piece.text or piece.logprobs:
+        if (piece.text or piece.logprobs) and piece.part.kind != "input":
             yield self._events.delta(piece, self._place(item))
 
     def _end_item(self, item: OutputItem, status: ItemStatus) -> Iterator[bytes]:
@@ -158,8 +160,11 @@ class ResponseStream:
         if not self._begun:
             return
         part, place = self._part, self._place(item)
+        if part.kind == "input" and (text := part.text):
+            # In one piece: whether it is wrapped in JSON shows at its end only.
+            yield self._events.delta(OutputPiece(item, part, text), place)
         yield self._events.whole_text(part, place)
-        if part.kind != "arguments":
+        if part.kind not in OF_CALLS:
             yield self._events.part("done", part, place)
 
     @property
@@ -178,6 +183,6 @@ class ResponseStream:
         place: PartPlace = {"output_index": item.index, "item_id": item.id}
         if self._part.kind == "summary_text":
             place["summary_index"] = len(self._begun_parts) - 1
-        elif self._part.kind != "arguments":
+        elif self._part.kind not in OF_CALLS:
             place["content_index"] = len(self._begun_parts) - 1
         return place

@@ -768,7 +768,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": "required"}, "there are no tools"),
     ({"tools": [TOOL], "tool_choice": "sometimes"}, "no tool_choice 'sometimes'"),
     ({"tool_choice": {"type": "function", "function": "f"}}, "must name a function"),
-    ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools of the type"),
+    ({"tools": [{"type": "web_search"}]}, "tools of the type"),
     ({"response_format": {"type": "grammar"}}, "response_format 'grammar'"),
     (content({"type": "input_audio", "input_audio": {}}), "'input_audio'"),
     (content({"type": "file", "file": {"file_id": "f"}}), "'file'"),

@@ -43,6 +43,7 @@ from server.wire.messages.answer import RENDERING
 from server.wire.messages.count import estimate
 from server.wire.messages.errors import error_answer, error_frame
 from server.wire.messages.request import parse
+from server.wire.usage import without_nulls
 from tests.rig import anthropic_events
 from tests.rig.anthropic_events import (
     BEGUN,
@@ -441,13 +442,17 @@ def native(*events: dict[str, Any], **more: Any) -> Chunk:
 
 
 def named(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return events with the winner's name where we put it."""
+    """Return events with the winner's name where we put it, and no null in a usage."""
     message = {**events[0]["message"], "provider": "A"}
-    return [{**events[0], "message": message}, *events[1:]]
+    rest = [
+        {**each, "usage": without_nulls(each["usage"])} if "usage" in each else each
+        for each in events[1:]
+    ]
+    return [{**events[0], "message": message}, *rest]
 
 
 def test_passed_events() -> None:
-    """Every event is passed on as it is, but for the winner's name in the first."""
+    """Every event is passed on as it is, but for the winner's name and nulls."""
     assert streamed([native(*THEIRS[:5]), *map(native, THEIRS[5:])]) == named(THEIRS)
 
 

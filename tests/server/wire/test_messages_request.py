@@ -34,6 +34,7 @@ CALL: dict[str, Any] = {"type": "tool_use", "id": "toolu_1", "name": "weather"}
 CALL["input"] = {"city": "Paris"}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1"}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+BASH = {"type": "bash_20250124", "name": "bash"}
 SEARCHED = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search"}
 
 
@@ -425,7 +426,7 @@ def test_no_json() -> None:
 # What only upstreams of the same API can be asked
 
 BEYOND = [
-    ({"messages": [*HELLO, assistant(SEARCHED)]}, "the type 'server_tool_use'"),
+    ({"messages": [assistant(SEARCHED)]}, "the type 'server_tool_use'"),
     ({"messages": [user({"type": "container_upload"})]}, "'container_upload'"),
     (
         {"messages": [user({"type": "image", "source": {"type": "file"}})]},
@@ -435,7 +436,8 @@ BEYOND = [
         {"messages": [user({"type": "document", "source": {"type": "url"}})]},
         "documents of the source 'url'",
     ),
-    ({"tools": [TOOL, SEARCH]}, "tools of the type 'web_search_20250305'"),
+    ({"tools": [SEARCH]}, "tools of the type 'web_search_20250305'"),
+    ({"tools": [TOOL, BASH]}, "tools of the type 'bash_20250124'"),
     ({"mcp_servers": [{"type": "url"}]}, "'mcp_servers'"),
     ({"container": "c_1"}, "'container'"),
 ]
