@@ -104,9 +104,6 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
-        if refresh:
-            load = self.prices.load()
-            self._refreshing.append(asyncio.create_task(load, name="prices"))
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""

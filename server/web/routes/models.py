@@ -18,7 +18,7 @@ UNKNOWN = "1970-01-01T00:00:00Z"
 
 @routes.get("/models")
 async def list_models(request: web.Request) -> web.Response:
-    models = _models(request)
+    models = await _models(request)
     names = list(models)
     return _json(
         {
@@ -33,7 +33,7 @@ async def list_models(request: web.Request) -> web.Response:
 
 @routes.get("/models/{id:.+}")
 async def retrieve_model(request: web.Request) -> web.Response:
-    models = _models(request)
+    models = await _models(request)
     name = request.match_info["id"]
     if name not in models:
         raise ModelNotFound(
@@ -43,8 +43,11 @@ async def retrieve_model(request: web.Request) -> web.Response:
     return _json(_payload(request, name, models[name]))
 
 
-def _models(request: web.Request) -> dict[str, list[str]]:
-    catalog = request[VISIT].gateway.catalog
+async def _models(request: web.Request) -> dict[str, list[str]]:
+    gateway = request[VISIT].gateway
+    # Not before somebody asks: it takes memory, too.
+    await gateway.prices.load()
+    catalog = gateway.catalog
     return catalog.models(request[VISIT].client, providers_in_path(request))
 
 
