@@ -110,7 +110,7 @@ def mapped(exc: Exception, late: str) -> ProviderError:
     if isinstance(exc, aiohttp.ClientError | OSError):  # some are ValueErrors, too
         if getattr(exc, "errno", None) in LACKS:
             return not_called(
-                ProviderUnreachable("this server has too many files open")
+                ProviderUnreachable("this server has no file descriptors left")
             )
         return ProviderUnreachable(what_broke(exc))
     return unreadable(exc)

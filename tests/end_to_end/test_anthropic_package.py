@@ -179,6 +179,16 @@ async def test_streams_of_every_dialect(
         assert streamed[0]["message"]["provider"] == whole["provider"] == "One"
 
 
+def less_nulls(event: Any) -> Any:
+    """Return an event without nulls in its usage, which no client is shown."""
+    if isinstance(event.get("message"), dict):
+        return {**event, "message": less_nulls(event["message"])}
+    if isinstance(event.get("usage"), dict):
+        usage = {n: value for n, value in event["usage"].items() if value is not None}
+        return {**event, "usage": usage}
+    return event
+
+
 async def test_upstream_of_the_same_api_passes(
     serve: Serve, make_upstream: MakeUpstream
 ) -> None:
@@ -206,7 +216,7 @@ async def test_upstream_of_the_same_api_passes(
 
     found = anthropic_events.events(answer.body)
     started = {**BEGUN, "message": {**BEGUN["message"], "provider": "Claude"}}
-    assert found == [started, *THEIRS[1:]]
+    assert found == [less_nulls(event) for event in (started, *THEIRS[1:])]
     sent = claude.requests[0]
     assert sent.json == ASKED | asked | {"model": "Claude-model", "stream": True}
     assert sent.headers["anthropic-beta"] == "context-1m"

@@ -243,17 +243,17 @@ async def test_chat_racers_are_out_where_only_the_api_itself_has_words(
     client = await serve(
         native.table("Up", responses="native"), chat.table("Chat", default_model="c")
     )
-    item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
-    said = [{"role": "user", "content": "hello"}, item]
+    tools = [{"type": "web_search"}]
 
-    one = await client.request("POST", PATH, json=asked(provider="Chat", input=said))
+    one = await client.request("POST", PATH, json=asked(provider="Chat", tools=tools))
     both = await client.request(
-        "POST", PATH, json=asked(provider="Chat Up", input=said)
+        "POST", PATH, json=asked(provider="Chat Up", tools=tools)
     )
 
-    assert (one.status, one.error["param"]) == (400, "input[1].type")
+    assert one.status == 400
+    assert "web_search" in one.error["message"]
     assert (both.status, both.headers["X-Provider"]) == (200, "Up")
-    assert native.requests[0].json["input"] == said
+    assert native.requests[0].json["tools"] == tools
     assert not chat.requests
 
 

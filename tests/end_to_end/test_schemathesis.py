@@ -83,7 +83,8 @@ async def test_answers_are_those_of_the_document(
     requests = list(logged(server.log))
     statuses = Counter(status for _, status in requests)
     assert statuses.keys().isdisjoint({500, 502, 503, 529}), statuses
-    assert sum(statuses[each] for each in ANSWERED) > len(requests) / 2, statuses
+    # Many of them are wrong on purpose, and many find no such thing.
+    assert sum(statuses[each] for each in ANSWERED) > len(requests) * 0.4, statuses
     assert {name for name, status in requests if status in ANSWERED} == set(names())
 
 

@@ -125,7 +125,9 @@ def _failed(
         _must(plan.deadline is not None, "a deadline that nobody has set")
         _must(status in (None, 504), f"the wrong status: {status}")
         return "deadline passed", set()
-    losses = error.get("providers")
+    losses = [
+        loss for loss in error.get("providers", ()) if loss["code"] != "not_called"
+    ]
     _must(bool(losses), f"an error that nothing explains: {error}")
     _must(not told, "a race lost after a token")
     for loss in losses:

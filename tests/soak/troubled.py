@@ -102,7 +102,7 @@ EARLY: dict[str, Callable[[Part], list[Step]]] = {
     "sends a role only": lambda _: [HEAD, ROLE, ...],
     "resets": lambda _: [None],
     "resets after headers": lambda _: [HEAD, None],
-    "has no token": lambda _: [HEAD, ROLE, chunked(STOP + DONE), END],
+    "has no token": lambda _: [HEAD, ROLE, chunked(DONE), END],
     "is empty": lambda _: [HEAD, END],
     "has a status": lambda part: answers(part.status, ERROR),
     "has an error with 200": lambda _: answers(200, ERROR),
