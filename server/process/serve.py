@@ -47,8 +47,9 @@ def listen(config: Config) -> list[socket.socket]:
     Return the sockets that listen where *config* says, one for each worker.
 
     The kernel spreads connections over sockets far more evenly than processes that
-    share one do (92 to 107 of 400 on each of four, not 7 to 186); macOS sends all to one, so
-    that there the workers share it. Raises OSError if the address can't be had.
+    share one do: of 400 at once, 92 to 107 to each of four workers, not 7 to 186. macOS
+    sends all to one of them, so that there the workers share it. Raises OSError if the
+    address can't be had.
     """
     host, port = config.server.host, config.server.port
     workers = config.server.workers
