@@ -23,11 +23,7 @@ LINE = re.compile(rb"data:|event:|:|$")
 pytestmark = pytest.mark.skipif(found() is None, reason="nginx is not installed")
 
 
-# HTTP/1.0 has no chunks, and gets their sizes between the events still.
-AWAITED = pytest.mark.xfail(reason="not answered yet", strict=False)
-
-
-@pytest.mark.parametrize("stream", [False, pytest.param(True, marks=AWAITED)])
+@pytest.mark.parametrize("stream", [False, True])
 async def test_bodies(tmp_path: Path, stream: bool) -> None:
     """A body is the same as without nginx, by HTTP/1.0 as by HTTP/1.1."""
     bodies = {}
