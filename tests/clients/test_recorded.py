@@ -1,6 +1,6 @@
 """What real clients once sent, at upstreams of every dialect, without the clients."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -40,15 +40,6 @@ async def spoken(
         text = settings([(racer, upstream)])
         server = await stack.enter_async_context(running(config, text))
         yield server.url, kind, upstream
-
-
-def awaited(values: Iterable[Any], names: Iterable[str], awaiting: set[str]) -> Any:
-    """Return parameters, of which those named in *awaiting* may fail still."""
-    may_fail = [pytest.mark.xfail(reason="not answered yet", strict=False)]
-    return [
-        pytest.param(value, id=name, marks=may_fail if name in awaiting else [])
-        for value, name in zip(values, names, strict=True)
-    ]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=NAMES)
