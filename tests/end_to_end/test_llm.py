@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,6 +44,8 @@ async def llm(model: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.P
             env={**os.environ, "LLM_USER_PATH": folder, "LLM_LOAD_PLUGINS": ""},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            # Where the tests run in the background, all that they start ignores it.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
         try:
             async with asyncio.timeout(60):
