@@ -1,0 +1,181 @@
+"""Limits that are counted in Redis, exactly, for all workers of all machines."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+import orjson
+import structlog
+from attrs import define, field, frozen
+
+from .counters import REMEMBERED, Decision, Standing
+from .limit import Amounts, Limit, edges
+from .redis_client import Away, Script, SharedRedis
+from .scripts import RENEW, RESERVE, SETTLE
+from .store import LEASE, MemoryStore, clock
+
+log = structlog.get_logger(__name__)
+
+# s between two renewals: a lease outlives two that fail.
+RENEW_EVERY = 5.0
+
+reserve_script = Script(RESERVE)
+settle_script = Script(SETTLE)
+renew_script = Script(RENEW)
+
+OnFailure = Literal["local", "open", "closed"]
+
+
+class StateUnavailable(Exception):
+    """Redis is away, and nobody is let in without it."""
+
+
+@frozen
+class Settlement:
+    """What a request took, to be counted."""
+
+    client: str
+    id: str
+    limits: tuple[Limit, ...]
+    amounts: Amounts
+
+
+@define(eq=False)
+class RedisStore:
+    """
+    Counts in Redis; while it is away, as *on_failure* says.
+
+    "local": this worker lets in its share, a *replicas*-th of each limit; "open": it
+    lets in all; "closed": nobody. What is let in meanwhile is counted in Redis when it
+    is back.
+    """
+
+    _redis: SharedRedis
+    _on_failure: OnFailure = "local"
+    replicas: int = 1
+    _local: MemoryStore = field(factory=MemoryStore, init=False)
+    _open: dict[str, set[str]] = field(factory=dict, init=False)
+    _unsettled: dict[str, Settlement] = field(factory=dict, init=False)
+    _settling: set[asyncio.Task[None]] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._redis.on_return.append(self._settle_all)
+
+    async def reserve(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        """Raises StateUnavailable."""
+        try:
+            decided = await self._reserve(client, id, limits, amounts)
+        except Away:
+            decided = self._without_redis(client, id, limits, amounts)
+        if decided.refused_by is None:
+            self._open.setdefault(client, set()).add(id)
+        return decided
+
+    def settle(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> None:
+        self._open.get(client, set()).discard(id)
+        self._local.settle(client, id, limits, amounts)
+        self._unsettled[id] = Settlement(client, id, tuple(limits), amounts)
+        if self._redis.up:
+            task = asyncio.create_task(self._settle(self._unsettled[id]))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def keep_renewing(self) -> None:
+        """Renew the leases of all open reservations, until cancelled."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            for client, ids in list(self._open.items()):
+                if not ids:
+                    del self._open[client]
+                    continue
+                try:
+                    await self._redis.run(renew_script, keys(client), LEASE, *ids)
+                except Away:
+                    break
+
+    async def aclose(self) -> None:
+        """Count what is left to be counted, if Redis is there."""
+        if self._redis.up:
+            await self._settle_all()
+
+    async def _reserve(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        request = {"id": id, "lease": LEASE, "limits": rows(limits, amounts, clock())}
+        reply = await self._redis.run(
+            reserve_script, keys(client), orjson.dumps(request)
+        )
+        return decision(reply, limits)
+
+    def _without_redis(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        match self._on_failure:
+            case "closed":
+                raise StateUnavailable
+            case "open":
+                return Decision(())
+            case "local":
+                share = [_share(limit, self.replicas) for limit in limits]
+                return self._local.reserve_now(client, id, share, amounts)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        rows = rows(settlement.limits, settlement.amounts, clock())
+        request = {"id": settlement.id, "remembered": REMEMBERED, "limits": rows}
+        try:
+            await self._redis.run(
+                settle_script, keys(settlement.client), orjson.dumps(request)
+            )
+        except Away:
+            return  # it is kept for when Redis is back
+        self._unsettled.pop(settlement.id, None)
+
+    async def _settle_all(self) -> None:
+        for settlement in list(self._unsettled.values()):
+            await self._settle(settlement)
+
+
+def keys(client: str) -> list[str]:
+    """Return a client's keys in Redis, all in one slot of a cluster."""
+    return [f"interference:{{{client}}}:{part}" for part in _PARTS]
+
+
+_PARTS = ("used", "open", "held", "settled")
+
+
+def rows(
+    limits: Sequence[Limit], amounts: Amounts, now: int
+) -> list[dict[str, object]]:
+    """Return what the scripts are told of each limit, at *now* (ms)."""
+    return [
+        {
+            "name": limit.name,
+            "span": limit.span,
+            "most": limit.most,
+            "amount": amounts.of(limit.unit),
+            "edges": edges(limit.span, now),
+        }
+        for limit in limits
+    ]
+
+
+def decision(reply: object, limits: Sequence[Limit]) -> Decision:
+    """Return what a reply of `RESERVE` means. Raises Away if it means nothing."""
+    if not isinstance(reply, list) or len(reply) != 1 + 2 * len(limits):
+        raise Away
+    refused_by, *numbers = reply
+    standings = tuple(
+        Standing(limit, used, resets_in)
+        for limit, used, resets_in in zip(
+            limits, numbers[::2], numbers[1::2], strict=True
+        )
+    )
+    return Decision(standings, standings[refused_by - 1] if refused_by else None)
+
+
+def _share(limit: Limit, replicas: int) -> Limit:
+    return Limit(limit.unit, limit.span, max(limit.most // max(replicas, 1), 1))

@@ -1,0 +1,72 @@
+"""Where limits are counted: in this process, or in a Redis that machines share."""
+
+from collections.abc import Iterable, Sequence
+from time import time
+from typing import Protocol
+
+from attrs import define, field
+
+from .counters import Counters, Decision
+from .limit import Amounts, Limit
+
+# ms for which a reservation holds unless it is renewed: what a machine that died had
+# reserved comes back after it.
+LEASE = 15_000
+
+
+class LimitStore(Protocol):
+    """Counts what each client (by the id of its key) has used of its limits."""
+
+    async def reserve(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        """Take *amounts* of all *limits* for the request *id*, or of none of them."""
+        ...
+
+    def settle(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> None:
+        """Replace what *id* has reserved by what it took. It never waits."""
+        ...
+
+
+@define
+class MemoryStore:
+    """Counts for this process alone, which needs no leases: it dies with its counts."""
+
+    _clients: dict[str, Counters] = field(factory=dict, init=False)
+
+    async def reserve(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        return self.reserve_now(client, id, limits, amounts)
+
+    def reserve_now(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> Decision:
+        return self._counters(client).reserve(id, limits, amounts, clock(), FOREVER)
+
+    def settle(
+        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+    ) -> None:
+        self._counters(client).settle(id, limits, amounts, clock())
+
+    def forget(self, clients: Iterable[str]) -> None:
+        """Drop the counts of clients that there are no more."""
+        for client in clients:
+            self._clients.pop(client, None)
+
+    def _counters(self, client: str) -> Counters:
+        counters = self._clients.get(client)
+        if counters is None:
+            counters = self._clients[client] = Counters()
+        return counters
+
+
+# ms, a year: longer than any request.
+FOREVER = 365 * 24 * 3_600_000
+
+
+def clock() -> int:
+    """Return the time in ms since the epoch."""
+    return int(time() * 1000)
