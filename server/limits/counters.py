@@ -12,6 +12,7 @@ from .limit import MINUTE, Amounts, Limit, Span, edges
 # ms for which a settled reservation is remembered, so that what is settled a second
 # time, after a reply that was lost, counts once.
 REMEMBERED = 600_000
+NEVER = 2**63
 
 
 @frozen
@@ -58,10 +59,11 @@ class Counters:
     counts: dict[str, Count] = field(factory=dict, init=False)
     held: dict[str, Held] = field(factory=dict, init=False)
     settled: dict[str, int] = field(factory=dict, init=False)
+    _first_ends: int = field(default=NEVER, init=False)
 
     def reserve(
         self,
-        id: str,
+        reservation: str,
         limits: Sequence[Limit],
         amounts: Amounts,
         now: int,
@@ -71,48 +73,52 @@ class Counters:
         Take *amounts* of all *limits*, or of none if one has not so much left.
 
         What is not settled, nor renewed, within *lease* ms is given back. A further
-        reservation under the same id adds to the first one, and takes no answer at once.
+        reservation of the same id adds to the first, and takes no answer at once.
         """
         self.give_back_expired(now)
-        open_now = id in self.held
+        is_open = reservation in self.held
         wanted = [
-            (limit, self._count(limit, now), _amount(limit, amounts, open_now))
+            (limit, self._count(limit, now), _amount(limit, amounts, is_open=is_open))
             for limit in limits
         ]
         for limit, count, amount in wanted:
             if amount and count.used + amount > limit.most:
                 standing = _standing(limit, count, now)
                 return Decision(self._standings(limits, now), standing)
-        taken = dict(self.held[id].taken) if open_now else {}
+        taken = dict(self.held[reservation].taken) if is_open else {}
         for limit, count, amount in wanted:
             if limit.span is not Span.OPEN:
                 count.used += amount
                 before = taken.get(limit.name, (count.start, 0))
                 kept = before[1] if before[0] == count.start else 0
                 taken[limit.name] = count.start, kept + amount
-        self.held[id] = Held(now + lease, taken)
+        self._hold(reservation, Held(now + lease, taken))
         return Decision(self._standings(limits, now))
 
     def renew(self, ids: Sequence[str], now: int, lease: int) -> None:
         """Let the leases of these reservations end *lease* ms from now."""
-        for id in ids:
-            if (held := self.held.get(id)) is not None:
-                self.held[id] = Held(now + lease, held.taken)
+        for reservation in ids:
+            if (held := self.held.get(reservation)) is not None:
+                self._hold(reservation, Held(now + lease, held.taken))
+
+    def _hold(self, reservation: str, held: Held) -> None:
+        self.held[reservation] = held
+        self._first_ends = min(self._first_ends, held.ends)
 
     def settle(
-        self, id: str, limits: Sequence[Limit], amounts: Amounts, now: int
+        self, reservation: str, limits: Sequence[Limit], amounts: Amounts, now: int
     ) -> None:
         """
         Replace what was reserved by *amounts*, once, whoever says so twice.
 
-        What was reserved too much comes back to the period from which it was taken; what
-        was too little counts in the present one, so that nothing is lost at midnight.
+        What was reserved too much comes back to the period from which it was taken;
+        what was too little counts in the present one: nothing is lost at midnight.
         """
         self.give_back_expired(now)
-        if id in self.settled:
+        if reservation in self.settled:
             return
-        self.settled[id] = now + REMEMBERED
-        held = self.held.pop(id, None)
+        self.settled[reservation] = now + REMEMBERED
+        held = self.held.pop(reservation, None)
         for limit in limits:
             if limit.span is Span.OPEN:
                 continue
@@ -125,13 +131,19 @@ class Counters:
 
     def give_back_expired(self, now: int) -> None:
         """Give back what is reserved for those who have not renewed their lease."""
-        for id in [id for id, held in self.held.items() if held.ends <= now]:
-            for name, (start, amount) in self.held.pop(id).taken.items():
-                count = self.counts[name]
-                if count.start == start:
-                    count.used = max(count.used - amount, 0)
-        for id in [id for id, until in self.settled.items() if until <= now]:
-            del self.settled[id]
+        if now >= self._first_ends:
+            for key in [key for key, held in self.held.items() if held.ends <= now]:
+                for name, (start, amount) in self.held.pop(key).taken.items():
+                    count = self.counts[name]
+                    if count.start == start:
+                        count.used = max(count.used - amount, 0)
+            ends = (held.ends for held in self.held.values())
+            self._first_ends = min(ends, default=NEVER)
+        while self.settled:  # the first of them was settled first
+            first = next(iter(self.settled))
+            if self.settled[first] > now:
+                break
+            del self.settled[first]
 
     def _count(self, limit: Limit, now: int) -> Count:
         """Return the count of the period in which *now* lies."""
@@ -153,16 +165,13 @@ class Counters:
         return tuple(_standing(limit, self._count(limit, now), now) for limit in limits)
 
 
-def _amount(limit: Limit, amounts: Amounts, open_now: bool) -> int:
-    return 0 if limit.span is Span.OPEN and open_now else amounts.of(limit.unit)
+def _amount(limit: Limit, amounts: Amounts, *, is_open: bool) -> int:
+    return 0 if limit.span is Span.OPEN and is_open else amounts.of(limit.unit)
 
 
 def _standing(limit: Limit, count: Count, now: int) -> Standing:
-    match limit.span:
-        case Span.MINUTE:
-            ends = count.start + MINUTE if count.used else now
-        case Span.OPEN:
-            ends = now
-        case Span.DAY | Span.MONTH:
-            ends = edges(limit.span, now)[1]
+    if limit.span is Span.MINUTE:
+        ends = count.start + MINUTE if count.used else now
+    else:
+        ends = edges(limit.span, now)[1] or now
     return Standing(limit, count.used, ends - now)

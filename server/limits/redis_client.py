@@ -1,7 +1,7 @@
 """A Redis (or Valkey) that several machines share: one connection a worker, in batches.
 
-Nothing waits longer than `PATIENCE` for it. What is sent while a batch is under way goes
-with the next one, so that a busy worker pays for few round trips.
+Nothing waits longer than `PATIENCE` for it. What is sent while a batch is under way
+goes with the next one, so that a busy worker pays for few round trips.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1
 from time import monotonic
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -58,13 +58,13 @@ class Call:
 class Pipe(Protocol):
     def execute_command(self, *arguments: object) -> object: ...
 
-    async def execute(self, raise_on_error: bool = True) -> list[Reply]: ...
+    async def execute(self, *, raise_on_error: bool) -> list[Reply]: ...
 
 
 class Client(Protocol):
     """What is used of redis-py's clients, whose types differ."""
 
-    def pipeline(self, transaction: bool = False) -> Pipe: ...
+    def pipeline(self, *, transaction: bool) -> Pipe: ...
 
     async def ping(self) -> object: ...
 
@@ -81,7 +81,7 @@ def connect(url: str) -> Client:
     `redis+cluster://` or `rediss+cluster://`, and what Sentinels watch
     `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE`. Raises ValueError.
     """
-    options = {
+    options: dict[str, Any] = {
         "socket_timeout": PATIENCE,
         "socket_connect_timeout": PATIENCE,
         "retry": Retry(NoBackoff(), 0),
@@ -97,15 +97,19 @@ def connect(url: str) -> Client:
     return cast(Client, Redis.from_url(url, **options))
 
 
-def _watched_by_sentinels(rest: str, options: dict[str, object]) -> Client:
+def _watched_by_sentinels(rest: str, options: dict[str, Any]) -> Client:
     parts = urlsplit(f"//{rest}")
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     sentinels = [_address(host) for host in hosts.split(",")]
-    watched = Sentinel(sentinels, sentinel_kwargs=options, **options)
+    watched = Sentinel(  # type: ignore[no-untyped-call]
+        sentinels, sentinel_kwargs=options, **options
+    )
     service = parts.path.strip("/") or "mymaster"
-    login_options = {"username": user or None, "password": password or None}
-    return cast(Client, watched.master_for(service, **login_options))
+    return cast(
+        Client,
+        watched.master_for(service, username=user or None, password=password or None),
+    )
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -62,25 +62,27 @@ class RedisStore:
         self._redis.on_return.append(self._settle_all)
 
     async def reserve(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
         """Raises StateUnavailable."""
         try:
-            decided = await self._reserve(client, id, limits, amounts)
+            decided = await self._reserve(client, reservation, limits, amounts)
         except Away:
-            decided = self._without_redis(client, id, limits, amounts)
+            decided = self._without_redis(client, reservation, limits, amounts)
         if decided.refused_by is None:
-            self._open.setdefault(client, set()).add(id)
+            self._open.setdefault(client, set()).add(reservation)
         return decided
 
     def settle(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> None:
-        self._open.get(client, set()).discard(id)
-        self._local.settle(client, id, limits, amounts)
-        self._unsettled[id] = Settlement(client, id, tuple(limits), amounts)
+        self._open.get(client, set()).discard(reservation)
+        self._local.settle(client, reservation, limits, amounts)
+        self._unsettled[reservation] = Settlement(
+            client, reservation, tuple(limits), amounts
+        )
         if self._redis.up:
-            task = asyncio.create_task(self._settle(self._unsettled[id]))
+            task = asyncio.create_task(self._settle(self._unsettled[reservation]))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
@@ -103,16 +105,20 @@ class RedisStore:
             await self._settle_all()
 
     async def _reserve(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
-        request = {"id": id, "lease": LEASE, "limits": rows(limits, amounts, clock())}
+        request = {
+            "id": reservation,
+            "lease": LEASE,
+            "limits": rows(limits, amounts, clock()),
+        }
         reply = await self._redis.run(
             reserve_script, keys(client), orjson.dumps(request)
         )
         return decision(reply, limits)
 
     def _without_redis(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
         match self._on_failure:
             case "closed":
@@ -121,11 +127,14 @@ class RedisStore:
                 return Decision(())
             case "local":
                 share = [_share(limit, self.replicas) for limit in limits]
-                return self._local.reserve_now(client, id, share, amounts)
+                return self._local.reserve_now(client, reservation, share, amounts)
 
     async def _settle(self, settlement: Settlement) -> None:
-        rows = rows(settlement.limits, settlement.amounts, clock())
-        request = {"id": settlement.id, "remembered": REMEMBERED, "limits": rows}
+        request = {
+            "id": settlement.id,
+            "remembered": REMEMBERED,
+            "limits": rows(settlement.limits, settlement.amounts, clock()),
+        }
         try:
             await self._redis.run(
                 settle_script, keys(settlement.client), orjson.dumps(request)

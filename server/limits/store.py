@@ -18,15 +18,15 @@ class LimitStore(Protocol):
     """Counts what each client (by the id of its key) has used of its limits."""
 
     async def reserve(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
-        """Take *amounts* of all *limits* for the request *id*, or of none of them."""
+        """Take *amounts* of all *limits* under this id, or of none of them."""
         ...
 
     def settle(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> None:
-        """Replace what *id* has reserved by what it took. It never waits."""
+        """Replace what *reservation* has reserved by what it took. It never waits."""
         ...
 
 
@@ -37,19 +37,21 @@ class MemoryStore:
     _clients: dict[str, Counters] = field(factory=dict, init=False)
 
     async def reserve(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
-        return self.reserve_now(client, id, limits, amounts)
+        return self.reserve_now(client, reservation, limits, amounts)
 
     def reserve_now(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
-        return self._counters(client).reserve(id, limits, amounts, clock(), FOREVER)
+        return self._counters(client).reserve(
+            reservation, limits, amounts, clock(), FOREVER
+        )
 
     def settle(
-        self, client: str, id: str, limits: Sequence[Limit], amounts: Amounts
+        self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> None:
-        self._counters(client).settle(id, limits, amounts, clock())
+        self._counters(client).settle(reservation, limits, amounts, clock())
 
     def forget(self, clients: Iterable[str]) -> None:
         """Drop the counts of clients that there are no more."""

@@ -1,7 +1,6 @@
 """A real redis-server on a Unix socket or a port of loopback, gone with its test."""
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -59,13 +58,8 @@ async def redis_server(folder: Path, port: int = 0) -> AsyncIterator[RedisServer
     try:
         async with asyncio.timeout(10):
             async for line in process.stdout:
-                if b"ready to accept" in line.lower():
-                    break
-            while not os.path.exists(socket):
-                await asyncio.sleep(0.01)
+                if b"ready to accept connections" in line.lower():
+                    break  # it says so once for each of the two
         yield server
     finally:
-        server_is_stopped = process.returncode is None
-        if server_is_stopped:
-            process.send_signal(signal.SIGCONT)
         await server.kill()

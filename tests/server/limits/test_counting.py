@@ -31,13 +31,13 @@ class Counting(Protocol):
     """One of the two: what they are told is the same."""
 
     async def reserve(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> Decision: ...
 
-    async def renew(self, id: str, now: int) -> None: ...
+    async def renew(self, reservation: str, now: int) -> None: ...
 
     async def settle(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> None: ...
 
 
@@ -46,17 +46,17 @@ class InMemory:
         self.counters = Counters()
 
     async def reserve(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> Decision:
-        return self.counters.reserve(id, limits, amounts, now, LEASE)
+        return self.counters.reserve(reservation, limits, amounts, now, LEASE)
 
-    async def renew(self, id: str, now: int) -> None:
-        self.counters.renew([id], now, LEASE)
+    async def renew(self, reservation: str, now: int) -> None:
+        self.counters.renew([reservation], now, LEASE)
 
     async def settle(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> None:
-        self.counters.settle(id, limits, amounts, now)
+        self.counters.settle(reservation, limits, amounts, now)
 
 
 class InRedis:
@@ -74,19 +74,23 @@ class InRedis:
         return await self.redis.eval(text, 4, *keys("client"), *arguments)
 
     async def reserve(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> Decision:
-        request = {"id": id, "lease": LEASE, "limits": rows(limits, amounts, now)}
+        request = {
+            "id": reservation,
+            "lease": LEASE,
+            "limits": rows(limits, amounts, now),
+        }
         return decision(await self._run(RESERVE, now, orjson.dumps(request)), limits)
 
-    async def renew(self, id: str, now: int) -> None:
-        await self._run(RENEW, now, LEASE, id)
+    async def renew(self, reservation: str, now: int) -> None:
+        await self._run(RENEW, now, LEASE, reservation)
 
     async def settle(
-        self, id: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
+        self, reservation: str, limits: tuple[Limit, ...], amounts: Amounts, now: int
     ) -> None:
         request = {
-            "id": id,
+            "id": reservation,
             "remembered": REMEMBERED,
             "limits": rows(limits, amounts, now),
         }
@@ -198,11 +202,11 @@ async def test_nothing_is_lost_at_midnight(counting: Counting) -> None:
 async def test_a_month_ends_with_its_last_day(counting: Counting) -> None:
     """March is paid for until its last midnight; April begins at nothing."""
     dollars = Amounts(nanodollars=NANODOLLARS)
-    for id in "ab":
-        march = await counting.reserve(id, (DOLLARS,), dollars, MIDNIGHT - 1)
+    for reservation in "ab":
+        march = await counting.reserve(reservation, (DOLLARS,), dollars, MIDNIGHT - 1)
         assert march.refused_by is None
         assert march.standings[0].resets_in == 1
-        await counting.settle(id, (DOLLARS,), dollars, MIDNIGHT - 1)
+        await counting.settle(reservation, (DOLLARS,), dollars, MIDNIGHT - 1)
     full = await counting.reserve("c", (DOLLARS,), dollars, MIDNIGHT - 1)
     assert full.refused_by is not None
     april = await counting.reserve("d", (DOLLARS,), dollars, MIDNIGHT)
