@@ -133,6 +133,14 @@ class ProviderNotAllowed(GatewayError):
     code = "provider_not_allowed"
 
 
+class ModelNotAllowed(ProviderNotAllowed):
+    code = "model_not_allowed"
+
+
+class AdminOnly(ProviderNotAllowed):
+    code = "admin_only"
+
+
 class HostNotAllowed(GatewayError):
     status = HTTPStatus.FORBIDDEN
     type = "permission_error"
@@ -159,6 +167,10 @@ class ModelNotFound(RouteNotFound):
     code = "model_not_found"
 
 
+class KeyNotFound(RouteNotFound):
+    code = "key_not_found"
+
+
 class ResponseNotFound(RouteNotFound):
     code = "response_not_found"
 
@@ -171,6 +183,35 @@ class MethodNotAllowed(GatewayError):
     status = HTTPStatus.METHOD_NOT_ALLOWED
     type = "invalid_request_error"
     code = "method_not_allowed"
+
+
+class KeyNameTaken(GatewayError):
+    status = HTTPStatus.CONFLICT
+    type = "invalid_request_error"
+    code = "key_name_taken"
+
+
+class LimitReached(GatewayError):
+    """
+    A limit of the client's key is reached. The *type* is what the limit counts, as
+    OpenAI has it: `requests` or `tokens`.
+    """
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limit_exceeded"
+
+
+class QuotaReached(LimitReached):
+    """What is allowed for a day or a month is used."""
+
+    type = code = "insufficient_quota"
+
+
+class StateUnavailable(GatewayError):
+    """What machines share can't be reached, and nobody is let in without it."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "state_unavailable"
 
 
 class BodyTooLarge(GatewayError):

@@ -10,7 +10,7 @@ import structlog
 
 from providers import ModelList, Provider, ProviderSettings
 
-from .config.settings import ENGINE, Config, KeySettings, LogSettings
+from .config.settings import ENGINE, AuthSettings, Config, LogSettings
 from .prices import Prices
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
@@ -20,6 +20,7 @@ from .record.file import RaceFile
 from .record.log import Entry, RaceLog
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -50,6 +51,7 @@ class Gateway:
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
+    keys: KeyRing
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Gateway:
         self.health = Health()
         self.races = RaceLog()
         self.prices = Prices()
-        self._keys: tuple[KeySettings, ...] = ()
+        self._auth = AuthSettings()
         self._worker = worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
@@ -92,9 +94,10 @@ class Gateway:
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists, self.health)
         chooser = Chooser(config, catalog, self.health, self._budget)
-        if self._keys != config.auth.keys:
+        if self._auth != config.auth:
             self.races.dismiss()  # whoever listens may be allowed less now
-        self._keys = config.auth.keys
+        self._auth = config.auth
+        self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
         self._open_file(config.log)
@@ -104,6 +107,11 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            name = "keys"
+            self._refreshing.append(
+                asyncio.create_task(self.keys.keep_fresh(), name=name)
+            )
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""

@@ -138,11 +138,13 @@ def _may_write(folder: Path) -> bool:
 
 def _key_problems(config: Config) -> Iterator[str]:
     keys = config.auth.keys
-    if not keys and not is_loopback(config.server.host):
+    if not config.auth.asks and not is_loopback(config.server.host):
         yield (
             f"server.host: {config.server.host} can be reached by other machines, so"
             " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
         )
+    if (store := config.auth.store) and not _may_write(Path(store).expanduser().parent):
+        yield f"auth.store: {Path(store).parent} is no folder that can be written to"
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from attrs import frozen
 
+from server.config.settings import KeySettings
+
 MINUTE = 60_000  # ms
 HOUR = 60 * MINUTE
 # A dollar, in the unit in which money is counted: sums of integers stay exact.
@@ -47,6 +49,19 @@ class Limit:
         if self.span is Span.OPEN:
             return str(self.unit)
         return f"{self.unit}_per_{self.span}"
+
+
+def limits_of(key: KeySettings) -> tuple[Limit, ...]:
+    """Return the limits that *key* has, those first that are soonest over."""
+    settings = [
+        (Unit.STREAMS, Span.OPEN, key.streams),
+        (Unit.REQUESTS, Span.MINUTE, key.requests_per_minute),
+        (Unit.TOKENS, Span.MINUTE, key.tokens_per_minute),
+        (Unit.TOKENS, Span.DAY, key.tokens_per_day),
+        (Unit.MONEY, Span.DAY, round(key.dollars_per_day * NANODOLLARS)),
+        (Unit.MONEY, Span.MONTH, round(key.dollars_per_month * NANODOLLARS)),
+    ]
+    return tuple(Limit(unit, span, most) for unit, span, most in settings if most)
 
 
 @frozen

@@ -8,6 +8,8 @@ import orjson
 import structlog
 from attrs import define, field, frozen
 
+from server.errors import StateUnavailable
+
 from .counters import REMEMBERED, Decision, Standing
 from .limit import Amounts, Limit, edges
 from .redis_client import Away, Script, SharedRedis
@@ -24,10 +26,6 @@ settle_script = Script(SETTLE)
 renew_script = Script(RENEW)
 
 OnFailure = Literal["local", "open", "closed"]
-
-
-class StateUnavailable(Exception):
-    """Redis is away, and nobody is let in without it."""
 
 
 @frozen
@@ -122,7 +120,11 @@ class RedisStore:
     ) -> Decision:
         match self._on_failure:
             case "closed":
-                raise StateUnavailable
+                raise StateUnavailable(
+                    "What this server shares with others can't be reached, and nobody"
+                    " is let in meanwhile ([state] on_failure). Try again soon.",
+                    headers={"Retry-After": "1"},
+                )
             case "open":
                 return Decision(())
             case "local":
