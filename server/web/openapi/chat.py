@@ -20,7 +20,6 @@ EXAMPLE = {
     "model": "SmolLM2-135M-Instruct",
     "messages": [{"role": "user", "content": "Say hello."}],
 }
-COUNT: Schema = {"type": "integer", "minimum": 0}
 
 REQUEST = raced(
     schema_of(

@@ -12,13 +12,11 @@ from .shared import (
     SELECTION,
     TEXT,
     answer,
-    array,
     body,
     errors,
     in_events,
     in_json,
     raced,
-    record,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
@@ -47,10 +45,6 @@ TRANSCRIPTION: Schema = {
     },
     "required": ["file", "model"],
 }
-VECTOR: Schema = {
-    "description": "Numbers; or base64 of 32-bit floats, the least byte first.",
-    "anyOf": [array({"type": "number"}), TEXT],
-}
 SCHEMAS: dict[str, Schema] = {
     "ImageRequest": raced(
         schema_of(
@@ -64,16 +58,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SpeechRequest": raced(schema_of(SpeechRequest)),
     "TranscriptionRequest": TRANSCRIPTION,
-    "Transcription": {"type": "object", "properties": {"text": TEXT}},
     "EmbeddingsRequest": raced(
         schema_of(EmbeddingsRequest, {"input": "Texts, or lists of token ids."})
-    ),
-    "Embeddings": record(
-        {
-            "object": {"type": "string", "const": "list"},
-            "model": TEXT,
-            "data": array(record({"embedding": VECTOR})),
-        }
     ),
 }
 
