@@ -765,7 +765,7 @@ def test_input_items() -> None:
     rows = made.stored().input
 
     def page(**query: str) -> tuple[list[str], bool]:
-        found = input_items(rows, query)
+        found: Any = input_items(rows, query)
         texts = [row["content"][0]["text"] for row in found["data"]]
         return texts, found["has_more"]
 
