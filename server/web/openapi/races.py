@@ -12,6 +12,7 @@ from .shared import (
     in_events,
     in_json,
     path_parameter,
+    query_parameter,
 )
 
 LIMIT: Schema = {
@@ -28,14 +29,7 @@ PATHS: JSONObject = {
             "summary": "The last races that this key may see, the newest first",
             "description": "What happened in them, and never what was said.",
             "security": KEYS,
-            "parameters": [
-                {
-                    "name": "limit",
-                    "in": "query",
-                    "description": "How many.",
-                    "schema": LIMIT,
-                }
-            ],
+            "parameters": [query_parameter("limit", "How many.", LIMIT)],
             "responses": {
                 "200": answer("Them.", in_json(ref("Races"))),
                 **errors((400, *OF_API)),

@@ -203,6 +203,10 @@ def path_parameter(name: str, description: str, example: str) -> JSONObject:
     }
 
 
+def query_parameter(name: str, description: str, schema: Schema) -> JSONObject:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
 def raced(schema: Schema) -> Schema:
     """Return the schema of a request whose racers its client may name."""
     properties = dict(schema["properties"])
