@@ -7,6 +7,7 @@ from server.wire.responses.stored import MOST_LISTED, ORDERS
 from .chat import EXAMPLE
 from .records import Schema, nullable, ref, schema_of
 from .response_items import INPUT_ITEM, TOOL
+from .selection import raced
 from .shared import (
     KEYS,
     OF_API,
@@ -21,7 +22,6 @@ from .shared import (
     in_json,
     path_parameter,
     query_parameter,
-    raced,
 )
 
 REQUEST = raced(

@@ -4,19 +4,17 @@ from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
 from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
+from .selection import RACE_OPTIONS, SELECTION, raced
 from .shared import (
     KEYS,
     OF_RACE,
     OF_RACES,
-    RACE_OPTIONS,
-    SELECTION,
     TEXT,
     answer,
     body,
     errors,
     in_events,
     in_json,
-    raced,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
