@@ -6,8 +6,8 @@ from typing import TypeVar
 from aiohttp import web
 
 from providers import ChatRequest, ProviderError, Result, TaskRequest, TokenCount
-from server.errors import NobodyWon
 from server.racing.batch import ChatLineup
+from server.racing.errors import NobodyWon
 from server.racing.lineup import Selection
 from server.racing.race import Race, Winner
 from server.wire.format import Rendering

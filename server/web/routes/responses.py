@@ -8,7 +8,8 @@ from typing import TypeVar
 from aiohttp import web
 from attrs import evolve
 
-from server.errors import InvalidRequest, NobodyWon
+from server.errors import InvalidRequest
+from server.racing.errors import NobodyWon
 from server.racing.lineup import Selection
 from server.web.answering import count, race_chat
 from server.web.json_answers import encoded_answer, json_answer

@@ -17,7 +17,8 @@ from providers import (
     Usage,
     with_text,
 )
-from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
+from server.errors import GatewayError, InvalidRequest, ServerStopping
+from server.racing.errors import NobodyWon
 from server.wire.bound import MAX_ANSWER
 from server.wire.opaque import sealed, unsealed
 from server.wire.reasoning import joined_details
