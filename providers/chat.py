@@ -6,17 +6,19 @@ from these records.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import orjson
 from attrs import Factory, define, field, fields, frozen
 from attrs.validators import ge, in_, le, min_len, optional
 
+from .json_types import JSONMapping, JSONObject
+
 FinishReason = Literal[
     "stop", "length", "tool_calls", "content_filter", "function_call"
 ]
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
-NOTHING: Mapping[str, Any] = {}
+NOTHING: JSONMapping = {}
 # The formats that are passed through, besides the one that these records have:
 # Anthropic's Messages API, OpenAI's Responses API.
 MESSAGES = "messages"
@@ -34,12 +36,12 @@ class ContentPart:
 
     type: str = field(validator=min_len(1))
     text: str | None = None
-    image_url: Mapping[str, Any] | None = None
-    input_audio: Mapping[str, Any] | None = None
-    file: Mapping[str, Any] | None = None
+    image_url: JSONMapping | None = None
+    input_audio: JSONMapping | None = None
+    file: JSONMapping | None = None
     refusal: str | None = None
     # Anthropic's mark, which OpenAI-shaped clients send too.
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: JSONMapping | None = None
 
 
 @frozen(kw_only=True)
@@ -83,9 +85,9 @@ class Function:
 
     name: str = field(validator=min_len(1))
     description: str | None = None
-    parameters: Mapping[str, Any] | None = None
+    parameters: JSONMapping | None = None
     strict: bool | None = None
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: JSONMapping | None = None
 
 
 @frozen(kw_only=True)
@@ -94,7 +96,7 @@ class FreeTool:
 
     name: str = field(validator=min_len(1))
     description: str | None = None
-    format: Mapping[str, Any] | None = None
+    format: JSONMapping | None = None
 
 
 @frozen(kw_only=True)
@@ -102,7 +104,7 @@ class Tool:
     type: str
     function: Function | None = None
     custom: FreeTool | None = None
-    cache_control: Mapping[str, Any] | None = None
+    cache_control: JSONMapping | None = None
 
 
 @frozen(kw_only=True)
@@ -113,7 +115,7 @@ class StreamOptions:
 @frozen(kw_only=True)
 class ResponseFormat:
     type: str
-    json_schema: Mapping[str, Any] | None = None
+    json_schema: JSONMapping | None = None
 
 
 # OpenAI's older API, a format of its own: a text goes in, and not messages.
@@ -132,7 +134,7 @@ class NativeRequest:
     """
 
     format: str
-    body: Mapping[str, Any] = field(repr=False)
+    body: JSONMapping = field(repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
     only: str = ""
 
@@ -193,15 +195,15 @@ class ChatRequest:
     presence_penalty: float | None = field(
         default=None, validator=optional([ge(-2), le(2)])
     )
-    logit_bias: Mapping[str, Any] | None = None
+    logit_bias: JSONMapping | None = None
     tools: tuple[Tool, ...] | None = None
-    tool_choice: str | Mapping[str, Any] | None = None
+    tool_choice: str | JSONMapping | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: str | None = None
     user: str | None = None
-    metadata: Mapping[str, Any] | None = None
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    metadata: JSONMapping | None = None
+    body: JSONMapping = field(factory=dict, repr=False)
     native: NativeRequest | None = field(default=None, metadata=NOT_READ)
     hosted: HostedTools = field(factory=HostedTools, metadata=NOT_READ)
     _encoded: list[orjson.Fragment] = field(
@@ -261,7 +263,7 @@ class ToolCallDelta:
     type: str | None = None
     name: str | None = None
     arguments: str | None = None
-    extra: Mapping[str, Any] = NOTHING
+    extra: JSONMapping = NOTHING
 
     @property
     def says(self) -> bool:
@@ -271,9 +273,9 @@ class ToolCallDelta:
         return _says(self.custom, ("name", "input"))
 
     @property
-    def custom(self) -> Mapping[str, Any] | None:
+    def custom(self) -> JSONMapping | None:
         """What it adds to a custom tool's call, the `name` or `input`; or None."""
-        custom: Mapping[str, Any] | None = self.extra.get("custom")
+        custom: JSONMapping | None = self.extra.get("custom")
         return custom
 
 
@@ -281,7 +283,7 @@ class ToolCallDelta:
 # take three times as long to make.
 
 
-def _says(value: Mapping[str, Any] | None, names: tuple[str, ...]) -> bool:
+def _says(value: JSONMapping | None, names: tuple[str, ...]) -> bool:
     return value is not None and any(value.get(name) for name in names)
 
 
@@ -293,9 +295,9 @@ class Delta:
     reasoning_content: str | None = None
     refusal: str | None = None
     tool_calls: tuple[ToolCallDelta, ...] = ()
-    audio: Mapping[str, Any] | None = None
-    function_call: Mapping[str, Any] | None = None
-    extra: Mapping[str, Any] = NOTHING
+    audio: JSONMapping | None = None
+    function_call: JSONMapping | None = None
+    extra: JSONMapping = NOTHING
 
     @property
     def has_token(self) -> bool:
@@ -349,7 +351,7 @@ class Choice:
     delta: Delta = NO_DELTA
     finish_reason: FinishReason | None = None
     native_finish_reason: str | None = None
-    logprobs: Mapping[str, Any] | None = None
+    logprobs: JSONMapping | None = None
 
     @property
     def says_nothing(self) -> bool:
@@ -365,7 +367,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
-    extra: Mapping[str, Any] = NOTHING
+    extra: JSONMapping = NOTHING
 
 
 @define(kw_only=True)
@@ -384,7 +386,7 @@ class Chunk:
     model: str | None = None
     choices: tuple[Choice, ...] = Factory(tuple)
     usage: Usage | None = None
-    extra: Mapping[str, Any] = NOTHING
+    extra: JSONMapping = NOTHING
     native: tuple[NativeEvent, ...] = ()
 
     count: ClassVar[int] = 1
@@ -448,8 +450,8 @@ class Completion:
     completion, as OpenAI puts it, and says nothing but texts.
     """
 
-    payload: dict[str, Any]
-    _parse: Callable[[Mapping[str, Any]], Chunk]
+    payload: JSONObject
+    _parse: Callable[[JSONMapping], Chunk]
     has_token: ClassVar[bool] = True
     says_nothing: ClassVar[bool] = False
     count: ClassVar[int] = 1
