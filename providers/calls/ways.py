@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from attrs import define, evolve, field
 
-from .chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
-from .errors import ProviderError
-from .json_types import JSON
-from .settings import ProviderSettings
+from providers.chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
+from providers.errors import ProviderError
+from providers.json_types import JSON
+from providers.settings import ProviderSettings
 
 # What OpenAI, Copilot and Bedrock say of models that they don't serve in chats, or not
 # with tools; and what is said of those that they serve nowhere else.
