@@ -16,7 +16,8 @@ from server.config.keys import NewSecret
 from server.config.settings import Config, KeySettings
 from server.config.structuring import Structure
 from server.limits.limit import NANODOLLARS, Limit, Unit, limits_of
-from server.stores.keys import KeyStore, ManagedKey, NameTaken, prefix
+from server.stores.keys import KeyStore, ManagedKey, NameTaken
+from server.wire.keys import key_prefix
 
 T = TypeVar("T")
 # Where there is no terminal, nothing is cut short.
@@ -80,7 +81,7 @@ def _row(key: ManagedKey) -> tuple[str, ...]:
     may = "all" if uses == ["*", "model *"] else ", ".join(uses)
     return (
         f"{settings.name} (admin)" if settings.admin else settings.name,
-        f"{prefix(key.id)}-...",
+        f"{key_prefix(key.id)}-...",
         strftime("%Y-%m-%d", gmtime(key.created)),
         settings.expires or "never",
         may,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypedDict
 
 import attrs
 import orjson
@@ -88,53 +87,6 @@ class KeyStore:
             with connection:
                 connection.execute(SCHEMA)
                 yield connection
-
-
-class ShownKey(TypedDict):
-    """A key as it may be read: never what lets it in, and what that begins with."""
-
-    id: str
-    object: str
-    created: int
-    prefix: str
-    name: str
-    providers: list[str]
-    models: list[str]
-    admin: bool
-    requests_per_minute: int
-    tokens_per_minute: int
-    tokens_per_day: int
-    dollars_per_day: float
-    dollars_per_month: float
-    streams: int
-    expires: str
-
-
-def shown(key: ManagedKey) -> ShownKey:
-    """Return a key as it may be read."""
-    settings = key.settings
-    return {
-        "id": key.id,
-        "object": "key",
-        "created": key.created,
-        "prefix": prefix(key.id),
-        "name": settings.name,
-        "providers": list(settings.providers),
-        "models": list(settings.models),
-        "admin": settings.admin,
-        "requests_per_minute": settings.requests_per_minute,
-        "tokens_per_minute": settings.tokens_per_minute,
-        "tokens_per_day": settings.tokens_per_day,
-        "dollars_per_day": settings.dollars_per_day,
-        "dollars_per_month": settings.dollars_per_month,
-        "streams": settings.streams,
-        "expires": settings.expires,
-    }
-
-
-def prefix(id: str) -> str:  # noqa: A002
-    """Return how the key of that public id begins."""
-    return f"sk-if-{id}"
 
 
 def _encoded(settings: KeySettings) -> str:

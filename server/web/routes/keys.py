@@ -3,9 +3,8 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
-import orjson
 from aiohttp import web
 
 from server.config.keys import NewSecret
@@ -17,8 +16,16 @@ from server.errors import (
     KeyNotFound,
     StorageFailed,
 )
-from server.stores.keys import KeyStore, NameTaken, ShownKey, shown
+from server.stores.keys import KeyStore, ManagedKey, NameTaken
 from server.web.context import VISIT
+from server.web.json_answers import json_answer
+from server.wire.keys import (
+    DeletedKey,
+    KeyPayload,
+    NewKeyPayload,
+    key_payload,
+    keys_payload,
+)
 from server.wire.reading import make_exactly, read_object
 
 from .bodies import body_of
@@ -27,27 +34,10 @@ T = TypeVar("T")
 routes = web.RouteTableDef()
 
 
-class KeyList(TypedDict):
-    object: str
-    data: list[ShownKey]
-
-
-class NewKeyAnswer(ShownKey):
-    """A key that was just made: *key* is shown only now."""
-
-    key: str
-
-
-class DeletedKey(TypedDict):
-    id: str
-    object: str
-    deleted: bool
-
-
 @routes.get("/keys")
 async def list_keys(request: web.Request) -> web.Response:
     keys = await _with_file(_store(request).all)
-    return _json(KeyList(object="list", data=[shown(key) for key in keys]))
+    return json_answer(keys_payload([_payload(key) for key in keys]))
 
 
 @routes.post("/keys")
@@ -67,7 +57,7 @@ async def create_key(request: web.Request) -> web.Response:
             f"There is a key named {settings.name!r} already.", param="name"
         ) from exc
     await request[VISIT].gateway.keys.refresh()
-    return _json(NewKeyAnswer(**shown(key), key=secret.text))
+    return json_answer(NewKeyPayload(**_payload(key), key=secret.text))
 
 
 @routes.delete("/keys/{id}")
@@ -77,7 +67,7 @@ async def delete_key(request: web.Request) -> web.Response:
     if key is None:
         raise KeyNotFound(f"There is no key {name!r}. GET /v1/keys lists them.")
     await request[VISIT].gateway.keys.refresh()
-    return _json(DeletedKey(id=key.id, object="key", deleted=True))
+    return json_answer(DeletedKey(id=key.id, object="key", deleted=True))
 
 
 def _store(request: web.Request) -> KeyStore:
@@ -101,5 +91,5 @@ async def _with_file(work: Callable[[], T]) -> T:
         raise StorageFailed(f"The file of keys can't be used: {exc}.") from exc
 
 
-def _json(payload: KeyList | NewKeyAnswer | DeletedKey) -> web.Response:
-    return web.Response(body=orjson.dumps(payload), content_type="application/json")
+def _payload(key: ManagedKey) -> KeyPayload:
+    return key_payload(key.id, key.created, key.settings)
