@@ -11,6 +11,7 @@ import structlog
 from providers import ModelList, Provider, ProviderSettings
 
 from .config.settings import ENGINE, AuthSettings, Config, LogSettings
+from .limits.limiter import Limiter
 from .prices import Prices
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
@@ -57,8 +58,10 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
+        limiter: Limiter | None = None,
         worker: int | None = None,
     ) -> None:
+        self.limiter = limiter or Limiter()
         self.health = Health()
         self.races = RaceLog()
         self.prices = Prices()

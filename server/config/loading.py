@@ -24,7 +24,7 @@ from .checks import (
 )
 from .environment import Environment, bad_references
 from .private_files import dotenv_path, read_dotenv
-from .settings import ENGINE, Config, Sections, same_id
+from .settings import ENGINE, Config, Sections, StateSettings, same_id
 from .structuring import Structure
 
 # What SQLite and the event loop's clock can't hold.
@@ -149,7 +149,7 @@ class _Loader:
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
-            state=sections.state,
+            state=self._state(sections.state),
             models=sections.models,
             providers=providers,
             off=self.off,
@@ -169,6 +169,13 @@ class _Loader:
             for path, message in self.structure.errors(self.raw, Sections):
                 self._wrong(path, message)
             return None
+
+    def _state(self, settings: StateSettings) -> StateSettings:
+        """Return the settings with what their URL stands for in the environment."""
+        url = self.environment.value(settings.url)
+        if settings.url and not url:
+            self._wrong("state.url", f"{settings.url} is not set")
+        return evolve(settings, url=url)
 
     def _providers(self, tables: Any) -> dict[str, ProviderSettings]:
         if not isinstance(tables, dict):

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from secrets import token_hex
 from typing import Literal
 
 import orjson
@@ -9,11 +11,11 @@ import structlog
 from attrs import define, field, frozen
 
 from server.errors import StateUnavailable
+from server.stores.shared_redis import Away, Script, SharedRedis
 
 from .counters import REMEMBERED, Decision, Standing
 from .limit import Amounts, Limit, edges
-from .redis_client import Away, Script, SharedRedis
-from .scripts import RENEW, RESERVE, SETTLE
+from .scripts import PRESENCE, RENEW, RESERVE, SETTLE
 from .store import LEASE, MemoryStore, clock
 
 log = structlog.get_logger(__name__)
@@ -24,8 +26,8 @@ RENEW_EVERY = 5.0
 reserve_script = Script(RESERVE)
 settle_script = Script(SETTLE)
 renew_script = Script(RENEW)
-
-OnFailure = Literal["local", "open", "closed"]
+presence_script = Script(PRESENCE)
+WORKERS = "interference:workers"
 
 
 @frozen
@@ -43,14 +45,15 @@ class RedisStore:
     """
     Counts in Redis; while it is away, as *on_failure* says.
 
-    "local": this worker lets in its share, a *replicas*-th of each limit; "open": it
-    lets in all; "closed": nobody. What is let in meanwhile is counted in Redis when it
-    is back.
+    "local": this worker lets in its share of each limit, as one of *workers*; "open":
+    it lets in all; "closed": nobody. What is let in meanwhile is counted in Redis when
+    it is back.
     """
 
     _redis: SharedRedis
-    _on_failure: OnFailure = "local"
-    replicas: int = 1
+    _on_failure: str = "local"
+    workers: int = field(default=1, init=False)
+    _id: str = field(factory=lambda: token_hex(8), init=False)
     _local: MemoryStore = field(factory=MemoryStore, init=False)
     _open: dict[str, set[str]] = field(factory=dict, init=False)
     _unsettled: dict[str, Settlement] = field(factory=dict, init=False)
@@ -84,18 +87,28 @@ class RedisStore:
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
+    @property
+    def state(self) -> Literal["ok", "fallback"]:
+        return "ok" if self._redis.up else "fallback"
+
     async def keep_renewing(self) -> None:
-        """Renew the leases of all open reservations, until cancelled."""
+        """
+        Renew the leases of all open reservations, and this worker's own, by which the
+        others know how many there are; until cancelled.
+        """
         while True:
+            with suppress(Away):
+                await self._renew()
             await asyncio.sleep(RENEW_EVERY)
-            for client, ids in list(self._open.items()):
-                if not ids:
-                    del self._open[client]
-                    continue
-                try:
-                    await self._redis.run(renew_script, keys(client), LEASE, *ids)
-                except Away:
-                    break
+
+    async def _renew(self) -> None:
+        count = await self._redis.run(presence_script, [WORKERS], self._id, LEASE)
+        self.workers = count if isinstance(count, int) and count else 1
+        for client, ids in list(self._open.items()):
+            if ids:
+                await self._redis.run(renew_script, keys(client), LEASE, *ids)
+            else:
+                self._open.pop(client, None)
 
     async def aclose(self) -> None:
         """Count what is left to be counted, if Redis is there."""
@@ -127,8 +140,8 @@ class RedisStore:
                 )
             case "open":
                 return Decision(())
-            case "local":
-                share = [_share(limit, self.replicas) for limit in limits]
+            case _:
+                share = [_share(limit, self.workers) for limit in limits]
                 return self._local.reserve_now(client, reservation, share, amounts)
 
     async def _settle(self, settlement: Settlement) -> None:
@@ -188,5 +201,5 @@ def decision(reply: object, limits: Sequence[Limit]) -> Decision:
     return Decision(standings, standings[refused_by - 1] if refused_by else None)
 
 
-def _share(limit: Limit, replicas: int) -> Limit:
-    return Limit(limit.unit, limit.span, max(limit.most // max(replicas, 1), 1))
+def _share(limit: Limit, workers: int) -> Limit:
+    return Limit(limit.unit, limit.span, max(limit.most // workers, 1))

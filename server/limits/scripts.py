@@ -151,6 +151,16 @@ return 1
 """
 )
 
+# KEYS: the workers of all machines, by the end of their lease. ARGV: a worker's id, and
+# its lease in ms. Returns how many there are.
+PRESENCE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+return redis.call('ZCARD', KEYS[1])
+"""
+
 # ARGV: the lease in ms, then reservations' ids.
 RENEW = (
     _COMMON

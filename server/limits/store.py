@@ -1,8 +1,8 @@
 """Where limits are counted: in this process, or in a Redis that machines share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import time
-from typing import Protocol
+from typing import Literal, Protocol
 
 from attrs import define, field
 
@@ -15,7 +15,13 @@ LEASE = 15_000
 
 
 class LimitStore(Protocol):
-    """Counts what each client (by the id of its key) has used of its limits."""
+    """
+    Counts what each client (by the id of its key) has used of its limits. *state* says
+    whether what machines share is there; None: nothing is shared.
+    """
+
+    @property
+    def state(self) -> Literal["ok", "fallback"] | None: ...
 
     async def reserve(
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
@@ -36,6 +42,10 @@ class MemoryStore:
 
     _clients: dict[str, Counters] = field(factory=dict, init=False)
 
+    @property
+    def state(self) -> None:
+        return None
+
     async def reserve(
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
@@ -52,11 +62,6 @@ class MemoryStore:
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> None:
         self._counters(client).settle(reservation, limits, amounts, clock())
-
-    def forget(self, clients: Iterable[str]) -> None:
-        """Drop the counts of clients that there are no more."""
-        for client in clients:
-            self._clients.pop(client, None)
 
     def _counters(self, client: str) -> Counters:
         counters = self._clients.get(client)

@@ -8,6 +8,7 @@ from attrs import define
 from server.config.settings import KeySettings
 from server.errors import GatewayError
 from server.gateway import Gateway
+from server.limits.limiter import Reservation
 from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
 
@@ -19,8 +20,8 @@ class Visit:
     """
     What is known of a request: its id, the gateway that it came to, whose it is, the
     course of the race that it began, the code and the words of the error that it was
-    answered with, and when its first race began. One lookup for all of them costs less
-    than one for each.
+    answered with, when its first race began, and what is reserved for it. One lookup
+    for all of them costs less than one for each.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Visit:
     race: Course | None = None
     error: tuple[str | None, str] | None = None
     began: float | None = None
+    reservation: Reservation | None = None
 
     def time_left(self, total: float) -> float:
         """Return the seconds that are left of *total*, which all its races share."""

@@ -6,7 +6,8 @@ goes with the next one, so that a busy worker pays for few round trips.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha1
 from time import monotonic
 from typing import Any, Protocol, cast
@@ -151,17 +152,20 @@ class SharedRedis:
     async def keep_running(self) -> None:
         """Send what waits, and look for Redis while it is away, until cancelled."""
         while True:
-            if self.up:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._waiting:
-                    await self._send_batch()
-            else:
+            try:
+                await (self._send() if self.up else self._look_again())
+            except Exception as exc:
+                log.exception("Redis is not used as it should be", reason=repr(exc))
                 await asyncio.sleep(PROBE_EVERY)
-                await self._probe()
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+    async def _send(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+        while self._waiting:
+            await self._send_batch()
 
     async def _send_batch(self) -> None:
         number = min(len(self._waiting), AT_ONCE)
@@ -214,7 +218,8 @@ class SharedRedis:
             log.warning("Redis is away", why=why)
             self._wake.set()
 
-    async def _probe(self) -> None:
+    async def _look_again(self) -> None:
+        await asyncio.sleep(PROBE_EVERY)
         started = monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -230,3 +235,15 @@ class SharedRedis:
 
 def _is_unknown(reply: Reply) -> bool:
     return isinstance(reply, NoScriptError)
+
+
+@asynccontextmanager
+async def open_redis(url: str) -> AsyncIterator[SharedRedis]:
+    """Yield the Redis at *url*, which need not be there. Raises ValueError."""
+    redis = SharedRedis(connect(url))
+    running = asyncio.create_task(redis.keep_running(), name="redis")
+    try:
+        yield redis
+    finally:
+        running.cancel()
+        await redis.aclose()
