@@ -37,10 +37,10 @@ FILE = click.option(
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--log-format", help="text or json.")
 @click.pass_context
-def cli(context: click.Context, /, file: Path | None, **options: Any) -> None:
+def cli(context: click.Context, /, file: Path | None, **options: str | int) -> None:
     """Race LLM providers behind one OpenAI-compatible server."""
     names = {"log_level": ("log", "level"), "log_format": ("log", "format")}
-    overrides: dict[str, dict[str, Any]] = {}
+    overrides: dict[str, dict[str, str | int]] = {}
     for option, value in options.items():
         section, key = names.get(option, ("server", option))
         if value is not None:
@@ -199,7 +199,7 @@ def _advice(exc: OSError, port: int) -> str:
     return f"{by}. Choose another port with --port, or stop who has it"
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def _run(main: Coroutine[object, None, None]) -> None:
     if sys.platform == "win32":
         raise SystemExit("Interference needs a POSIX system.")
     import uvloop  # noqa: PLC0415 - not to be had on every system
