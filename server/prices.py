@@ -60,7 +60,7 @@ class Prices:
         """Return what is known of *model* at the provider that *settings* describe."""
         facts = self._looked_up(settings, settings.models.get(model, model))
         if settings.kind == ENGINE:
-            facts["context_length"] = settings.context
+            facts["context_length"] = settings.engine.context
         if settings.capabilities is not None:
             facts["capabilities"] = list(settings.capabilities)
         for name in (model, settings.models.get(model, model)):

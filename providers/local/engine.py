@@ -49,23 +49,28 @@ class EngineAddress:
 
     def upstream(self, settings: ProviderSettings) -> ProviderSettings:
         """Return the settings of the ordinary upstream that the engine is."""
-        return evolve(
-            settings,
-            kind="openai",
+        rules, engine = settings.rules, settings.engine
+        own_rules = evolve(
+            rules,
             completions=True,
             # It knows both names, and must not be sent its default beside the other.
             rename_fields={
                 "max_completion_tokens": "max_tokens",
-                **settings.rename_fields,
+                **rules.rename_fields,
             },
             default_fields={
-                "max_tokens": settings.max_tokens,
-                "temperature": settings.temperature,
-                "top_p": settings.top_p,
-                **settings.default_fields,
+                "max_tokens": engine.max_tokens,
+                "temperature": engine.temperature,
+                "top_p": engine.top_p,
+                **rules.default_fields,
             },
             # It takes one, and does as if there were none.
-            unsupported_fields=(*settings.unsupported_fields, "suffix"),
+            unsupported_fields=(*rules.unsupported_fields, "suffix"),
+        )
+        return evolve(
+            settings,
+            kind="openai",
+            rules=own_rules,
             base_url=f"http://127.0.0.1:{self.port}/v1",
             api_key=self.api_key,
             # It announces keep-alive, and closes after every streamed answer.
@@ -123,7 +128,9 @@ class Engine:
         try:
             report = await self._ready(process, options)
             if error := report.get("error"):
-                return f"its engine can't load {self.settings.model_file}: {error}"
+                return (
+                    f"its engine can't load {self.settings.engine.model_file}: {error}"
+                )
             if "address" in report:
                 self.problem = ""
                 self.settled.set()
@@ -150,14 +157,14 @@ class Engine:
         return report
 
     def _options(self) -> dict[str, object]:
-        settings = self.settings
+        own = self.settings.engine
         return {
-            "model_file": str(model_file(settings.model_file)),
-            "alias": settings.default_model,
+            "model_file": str(model_file(own.model_file)),
+            "alias": self.settings.default_model,
             # llama.cpp shares it out among the answers.
-            "context": settings.context * settings.parallel,
-            "parallel": settings.parallel,
-            "threads": settings.threads or threads_for(len(os.sched_getaffinity(0))),
+            "context": own.context * own.parallel,
+            "parallel": own.parallel,
+            "threads": own.threads or threads_for(len(os.sched_getaffinity(0))),
             "port": self.endpoint.port,
             "api_key": self.endpoint.api_key,
             "parent": os.getpid(),
