@@ -85,7 +85,7 @@ class Prices:
 
 
 def _loaded() -> Callable[[str, str], Any]:
-    from genai_prices import data_snapshot  # noqa: PLC0415 - it is large, and an extra
+    from genai_prices import data_snapshot
 
     vendors = {each.id: each for each in data_snapshot.get_snapshot().providers}
 
