@@ -71,7 +71,7 @@ async def _changes(orders: StreamReader) -> AsyncIterator[Change]:
 def main(descriptor: str, number: str, responses: str, folder: str) -> None:
     """Work on the listening socket with this descriptor, as this worker."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the one that gives orders
-    import uvloop  # noqa: PLC0415 - not to be had on every system
+    import uvloop
 
     load_packages()
     sock = socket.socket(fileno=int(descriptor))
