@@ -22,7 +22,8 @@ from providers import (
     Usage,
 )
 from providers.dialects import UNREADABLE, Call, read_error
-from providers.dialects.anthropic.dialect import STATUS, Anthropic
+from providers.dialects.anthropic.dialect import Anthropic
+from providers.dialects.anthropic.reading import STATUS
 from providers.dialects.anthropic.request import DEFAULT_MAX_TOKENS
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.errors import ProviderDenied, ProviderFailed, error_class
