@@ -16,6 +16,7 @@ from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
+from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
 from .record.log import Entry, RaceLog
 from .stores.media import MediaStore
@@ -55,8 +56,10 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
+        channel: Channel | None = None,
         worker: int | None = None,
     ) -> None:
+        self.channel = channel or OnlyProcess()
         self.health = Health()
         self.races = RaceLog()
         self.prices = Prices()
