@@ -8,7 +8,7 @@ import re
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeVar
 
-from .masking import Secrets
+from .http.masking import Secrets
 
 MAX_MESSAGE = 1000
 E = TypeVar("E", bound="ProviderError")

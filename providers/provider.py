@@ -11,6 +11,7 @@ from .calls.chat import ChatCall
 from .calls.listing import list_models
 from .calls.rerouted import ReroutedCall, ReroutedChat
 from .calls.task import TaskCall
+from .calls.ways import Route, Ways
 from .calls.whole import WholeCall
 from .chat import CHAT_FIELDS, NEEDED_BY, RESPONSES, ChatRequest
 from .dialects import (
@@ -25,7 +26,6 @@ from .dialects import (
 from .settings import Limits, ProviderSettings
 from .tasks import IMAGE_FIELDS, TaskRequest
 from .upstream import Upstream
-from .ways import Route, Ways
 
 # The seconds of image services that make their callers wait in a queue.
 IMAGE_TIMEOUT = 120.0

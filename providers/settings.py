@@ -3,12 +3,12 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, in_, le, optional
 
 from .chat import ROLES
+from .json_types import JSONMapping, JSONObject
 
 CAPABILITIES = (
     "chat",
@@ -29,12 +29,12 @@ CALL_IDS = ("any", "short", "word", "nine")
 RESPONSES = ("off", "native", "always")
 
 
-def seconds(default: float) -> Any:
+def seconds(default: float) -> float:
     """Declare a time-out: seconds, more than none."""
     return field(default=default, validator=gt(0.0))
 
 
-def own_seconds() -> Any:
+def own_seconds() -> float | None:
     """Declare a provider's own value for a time-out of the race."""
     return field(default=None, validator=optional(gt(0.0)))
 
@@ -94,7 +94,7 @@ class MessageRules:
 EVERYTHING = MessageRules()
 
 
-def _as_rules(rules: MessageRules | Mapping[str, Any]) -> MessageRules:
+def _as_rules(rules: MessageRules | JSONMapping) -> MessageRules:
     return rules if isinstance(rules, MessageRules) else MessageRules(**rules)
 
 
@@ -146,7 +146,7 @@ class ProviderSettings:
     rename_fields: Mapping[str, str] = field(factory=dict)
     unsupported_fields: tuple[str, ...] = ()
     dropped_fields: tuple[str, ...] = ()
-    default_fields: Mapping[str, Any] = field(factory=dict)
+    default_fields: JSONMapping = field(factory=dict)
     messages: MessageRules = field(default=EVERYTHING, converter=_as_rules)
     responses: str = field(default="off", validator=in_(RESPONSES))
     key_optional: bool = False
@@ -190,10 +190,10 @@ class ProviderSettings:
 
 
 # The tables that installed packages add.
-PACKAGED: dict[str, dict[str, Any]] = {}
+PACKAGED: dict[str, JSONObject] = {}
 
 
-def vendors() -> dict[str, dict[str, Any]]:
+def vendors() -> dict[str, JSONObject]:
     """Return the built-in providers' tables by id, in the shape of `[providers.ID]`."""
     text = resources.files(__package__).joinpath("vendors.toml").read_text("utf-8")
     return tomllib.loads(text) | PACKAGED

@@ -1,13 +1,13 @@
 """The words of all that is no chat: images, speech, transcriptions, embeddings."""
 
-from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from attrs import evolve, field, fields, frozen
 from attrs.validators import ge, in_, le, matches_re, min_len, optional
 
 from .errors import ProviderProtocolError
+from .json_types import JSON, JSONMapping
 
 # Image formats that browsers show, by Pillow's names: extension and media type.
 FORMATS = {
@@ -23,7 +23,7 @@ MAX_IMAGES = 10
 MAX_PIXELS = 64_000_000
 
 
-def side() -> Any:
+def side() -> int | None:
     """Declare a width or a height, in pixels."""
     return field(default=None, validator=optional([ge(16), le(MAX_SIDE)]))
 
@@ -52,7 +52,7 @@ class ImageRequest:
     response_format: str | None = field(
         default=None, validator=optional(in_(("url", "b64_json")))
     )
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "images"
 
     @property
@@ -80,8 +80,8 @@ class SpeechRequest:
 
     input: str = field(validator=min_len(1))
     model: str = field(validator=min_len(1))
-    voice: str | Mapping[str, Any]
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    voice: str | JSONMapping
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "speech"
 
     def needs(self) -> frozenset[str]:
@@ -107,13 +107,13 @@ class TranscriptionRequest:
 class EmbeddingsRequest:
     """Texts, or lists of token ids, to be embedded."""
 
-    input: str | tuple[Any, ...] = field(validator=min_len(1))
+    input: str | tuple[JSON, ...] = field(validator=min_len(1))
     model: str = field(validator=min_len(1))
     encoding_format: str | None = field(
         default=None, validator=optional(in_(("float", "base64")))
     )
     dimensions: int | None = field(default=None, validator=optional(ge(1)))
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "embeddings"
 
     def needs(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ from .http.addresses import is_public, proxy_from_environment
 from .http.attempt import Attempt
 from .http.exchange import Exchange
 from .http.line import Line, request_head
-from .masking import Secrets
+from .http.masking import Secrets
 from .settings import Limits, ProviderSettings
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -165,7 +165,7 @@ def _serve(config: Config, source: ConfigSource) -> None:
     )
     from .process.welcome import show_welcome  # noqa: PLC0415 - likewise
     from .process.workers import supervise  # noqa: PLC0415 - likewise
-    from .stores.responses import try_store  # noqa: PLC0415 - `check` has no use for it
+    from .stores.response_file import try_store  # noqa: PLC0415 - `check` has no use for it
 
     logs.configure(config.log)
     tell_left_out(config)

@@ -93,7 +93,7 @@ class Gateway:
         }
         # What can fail is made before anything of it is in force.
         media = MediaStore(config.media, os.environ)
-        catalog = Catalog(config, lists, self.health)
+        catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._keys != config.auth.keys:
             self.races.dismiss()  # whoever listens may be allowed less now

@@ -22,6 +22,7 @@ class Keywords:
 
     minimum: int | None = None
     minLength: int | None = None  # noqa: N815 - JSON Schema's name
+    minItems: int | None = None  # noqa: N815 - likewise
     format: str | None = None
     enum: tuple[str, ...] | None = None
     description: str | None = None

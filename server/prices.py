@@ -8,13 +8,14 @@ import asyncio
 import importlib.util
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from attrs import define, field
 
 from providers import ProviderSettings
 
 from .config.settings import ENGINE
+from .json_types import Keywords
 
 PACKAGE = "genai_prices"
 # Its ids for our vendors, where they are not ours in small letters.
@@ -28,18 +29,22 @@ IDS = {
 MOST_KEPT = 20_000
 
 
+Tokens = Annotated[int, Keywords(minimum=1)]
+Dollars = Annotated[float, Keywords(minimum=0)]
+
+
 class Pricing(TypedDict):
     """Dollars per million tokens."""
 
-    input: float
-    output: float
+    input: Dollars
+    output: Dollars
 
 
 class ModelFacts(TypedDict):
     """What is known of a model; what is not, is left out."""
 
-    context_length: NotRequired[int]
-    max_output_tokens: NotRequired[int]
+    context_length: NotRequired[Tokens]
+    max_output_tokens: NotRequired[Tokens]
     capabilities: NotRequired[Sequence[str]]
     pricing: NotRequired[Pricing]
 

@@ -17,7 +17,8 @@ from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
 from server.record.channel import Channel, OnlyProcess
-from server.stores.responses import ResponseStore, open_store
+from server.stores.response_file import open_store
+from server.stores.responses import ResponseStore
 
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner

@@ -16,7 +16,7 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
-from server.stores.responses import open_store
+from server.stores.response_file import open_store
 
 from .channel_hub import Hub
 from .reloading import Load, changed, outlived, reloads

@@ -9,8 +9,9 @@ from aiohttp import web
 from attrs import define, field
 
 from providers import ChatRequest
-from server.errors import GatewayError, InternalError, NobodyWon
+from server.errors import GatewayError, InternalError
 from server.racing.entrants import R
+from server.racing.errors import NobodyWon
 from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner

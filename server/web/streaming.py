@@ -6,8 +6,9 @@ from aiohttp import web
 from attrs import define, field
 
 from providers import ChatPiece, ChatRequest, ProviderError
-from server.errors import GatewayError, StreamInterrupted
+from server.errors import GatewayError
 from server.racing.batch import ChatLineup
+from server.racing.errors import StreamInterrupted
 from server.racing.race import Race, Winner
 from server.racing.streams import deliver
 from server.record.story import Ending

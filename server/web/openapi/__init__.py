@@ -49,7 +49,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-AREAS = (chat, completions, responses, messages, tasks, catalog, races, pages)
+REQUESTS = (chat, completions, responses, messages, tasks)
 
 
 def document() -> JSONObject:
@@ -77,7 +77,7 @@ def document() -> JSONObject:
             ),
         },
         "components": {
-            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in AREAS)]),
+            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
             "responses": error_responses(OF_RACE, "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,

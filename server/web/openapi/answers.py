@@ -1,6 +1,6 @@
 """JSON schemas of answers, derived from the TypedDicts that these are written as."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -18,6 +18,7 @@ import attrs
 
 from server.errors import ErrorPayload, LossPayload
 from server.json_types import Keywords
+from server.record.payloads import RacePayload, RacesPayload
 from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, UsagePayload
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
 from server.wire.errors import ErrorBody
@@ -25,11 +26,15 @@ from server.wire.images import ImagesPayload
 from server.wire.messages.count import TokenCountPayload
 from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
+from server.wire.models import ModelPayload, ModelsPayload
+from server.wire.probes import ReadinessPayload, ServerPayload, StatusPayload
+from server.wire.providers import ProviderDetails, ProviderPayload
 from server.wire.responses.events import ResponsesEvent
 from server.wire.responses.passing import PassedEvent, PassedPayload
 from server.wire.responses.payloads import ItemPayload
 from server.wire.responses.response import ResponsePayload
 from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
+from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
 
 from .records import Schema, nullable, ref
 
@@ -56,6 +61,17 @@ NAMES: dict[Any, str] = {
     MessagesErrorBody: "MessagesError",
     TokenCountPayload: "TokenCount",
     ImagesPayload: "Images",
+    EmbeddingsPayload: "Embeddings",
+    TranscriptionPayload: "Transcription",
+    ModelPayload: "Model",
+    ModelsPayload: "Models",
+    ProviderPayload: "Provider",
+    ProviderDetails: "ProviderDetails",
+    RacePayload: "Race",
+    RacesPayload: "Races",
+    StatusPayload: "Status",
+    ReadinessPayload: "Readiness",
+    ServerPayload: "Server",
 }
 SCALARS: dict[type, Schema] = {
     str: {"type": "string"},
@@ -113,6 +129,12 @@ def _literal(values: tuple[Any, ...]) -> Schema:
     return {**schema, "enum": list(values)}
 
 
+def _mapping(_: Any, values: Any) -> Schema:
+    if values is Any:
+        return {"type": "object"}
+    return {"type": "object", "additionalProperties": schema_of_answer(values)}
+
+
 def _keywords(keywords: Keywords) -> Schema:
     values = attrs.asdict(keywords)
     if keywords.enum is not None:
@@ -127,7 +149,8 @@ COMPOSED: dict[Any, Callable[[tuple[Any, ...]], Schema]] = {
     Union: _union,
     UnionType: _union,
     list: lambda args: {"type": "array", "items": schema_of_answer(args[0])},
-    dict: lambda _: {"type": "object"},
-    Mapping: lambda _: {"type": "object"},
+    Sequence: lambda args: {"type": "array", "items": schema_of_answer(args[0])},
+    dict: lambda args: _mapping(*args),
+    Mapping: lambda args: _mapping(*args),
 }
 ANSWERS: dict[str, Schema] = {name: _written_out(kind) for kind, name in NAMES.items()}

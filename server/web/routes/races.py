@@ -7,7 +7,9 @@ from aiohttp.hdrs import METH_HEAD
 
 from server.errors import InvalidRequest, RouteNotFound
 from server.record.log import REMEMBERED
+from server.record.payloads import races_list
 from server.web.context import VISIT
+from server.web.json_answers import encoded_answer
 from server.web.sse import EventStream
 
 routes = web.RouteTableDef()
@@ -20,8 +22,7 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 async def list_races(request: web.Request) -> web.Response:
     races = request[VISIT].gateway.races
     last = races.last(request[VISIT].client, _limit(request))
-    body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
-    return web.Response(body=body, content_type="application/json")
+    return encoded_answer(races_list(last))
 
 
 @routes.get("/races/events")
@@ -53,7 +54,7 @@ async def retrieve_race(request: web.Request) -> web.Response:
             "There is no race with this request id, or no longer: the last"
             f" {REMEMBERED} are kept."
         )
-    return web.Response(body=story, content_type="application/json")
+    return encoded_answer(story)
 
 
 def _limit(request: web.Request) -> int:

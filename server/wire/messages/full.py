@@ -3,7 +3,8 @@
 import re
 
 from providers import ProviderError, ProviderRefusedRequest
-from server.errors import GatewayError, NobodyWon, StreamInterrupted
+from server.errors import GatewayError
+from server.racing.errors import NobodyWon, StreamInterrupted
 
 WORDS = "prompt is too long"
 # What a prompt is made up of, and how large it and the context are.

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import define, evolve, field
 
-from .chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
-from .errors import ProviderError
-from .settings import ProviderSettings
+from providers.chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
+from providers.errors import ProviderError
+from providers.json_types import JSON
+from providers.settings import ProviderSettings
 
 # What OpenAI, Copilot and Bedrock say of models that they don't serve in chats, or not
 # with tools; and what is said of those that they serve nowhere else.
@@ -131,13 +131,13 @@ def _less_reasoning(native: NativeRequest) -> NativeRequest:
     return evolve(native, body={**native.body, "input": left})
 
 
-def _less(message: Any) -> Any:
+def _less(message: JSON) -> JSON:
     if not isinstance(message, Mapping):
         return message
     return {name: value for name, value in message.items() if name not in SEALED}
 
 
-def _type(item: Any) -> Any:
+def _type(item: JSON) -> object:
     return item.get("type") if isinstance(item, Mapping) else None
 
 
