@@ -16,6 +16,7 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
+from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 
 from .channel_hub import Hub
@@ -48,6 +49,7 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
             with closing(Hub()) as hub:
+                keep_races(hub.keeper)
                 crew = _Crew(sockets, path, folder, patience, hub)
                 await _supervise(config, load, crew)
     log.info("stopped")
