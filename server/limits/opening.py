@@ -27,3 +27,25 @@ async def open_limiter(settings: StateSettings) -> AsyncIterator[Limiter]:
         finally:
             renewing.cancel()
             await store.aclose()
+
+
+@asynccontextmanager
+async def _counting_in_redis(settings: StateSettings) -> AsyncIterator[Limiter]:
+    from server.stores.shared_redis import open_redis
+
+    from .redis_store import RedisStore
+
+    async with open_redis(settings.url) as redis:
+        store = RedisStore(redis, settings.on_failure)
+        with _running(store.keep_renewing()):
+            yield Limiter(store)
+        await store.aclose()
+
+
+@contextmanager
+def _running(work: Coroutine[None, None, None]) -> Iterator[None]:
+    task = asyncio.create_task(work, name="limits")
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -46,9 +46,9 @@ async def race_chat(
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
     if reserved is not None:
         race.permit = reserved.extend
-    with LoggedRace(request, race, lineup) as ending:
+    with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
-            return await Streaming(request, race, lineup, form, ending).run()
+            return await Streaming(request, race, lineup, form, logged).run()
         return await _whole(request, race, lineup, form)
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
-from server.json_types import JSONObject
+from server.json_types import JSON, JSONObject
 
 from . import catalog, chat, completions, keys, messages, pages, races, responses, tasks
 from .answers import ANSWERS
@@ -105,7 +104,7 @@ def of_providers(prefix: str, paths: JSONObject, suffix: str) -> JSONObject:
     )
 
 
-def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, Any]]:
+def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, JSON]]:
     yield "parameters", [PROVIDERS, *item.get("parameters", ())]
     for method in METHODS:
         if operation := item.get(method):
