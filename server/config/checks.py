@@ -126,6 +126,14 @@ def _folder_problems(config: Config) -> Iterator[str]:
         yield f"log.races_file: {path.parent} is no folder that can be written to"
 
 
+def _has_folder(file: str) -> bool:
+    """Say whether a file's folder can be written to."""
+    try:
+        return os.access(Path(file).expanduser().parent, os.W_OK)
+    except (RuntimeError, ValueError):
+        return False  # nobody has that home, or it has a NUL
+
+
 def _key_problems(config: Config) -> Iterator[str]:
     keys = config.auth.keys
     if not config.auth.asks and not is_loopback(config.server.host):
@@ -133,7 +141,7 @@ def _key_problems(config: Config) -> Iterator[str]:
             f"server.host: {config.server.host} can be reached by other machines, so"
             " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
         )
-    if (store := config.auth.store) and not _may_write(Path(store).expanduser().parent):
+    if (store := config.auth.store) and not _has_folder(store):
         yield f"auth.store: {Path(store).parent} is no folder that can be written to"
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"

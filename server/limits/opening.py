@@ -1,32 +1,34 @@
 """Opens what the limits of keys are counted in, as the configuration says."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from server.config.settings import StateSettings
+from server.record.channel import Channel, OnlyProcess
 
+from .channel_store import ChannelStore
 from .limiter import Limiter
+from .store import MemoryStore
 
 
 @asynccontextmanager
-async def open_limiter(settings: StateSettings) -> AsyncIterator[Limiter]:
-    """Yield the limiter, which counts in a Redis if *settings* name one."""
-    if not settings.url:
-        yield Limiter()
-        return
-    from server.stores.shared_redis import open_redis  # noqa: PLC0415 - it is an extra
-
-    from .redis_store import RedisStore  # noqa: PLC0415 - likewise
-
-    async with open_redis(settings.url) as redis:
-        store = RedisStore(redis, settings.on_failure)
-        renewing = asyncio.create_task(store.keep_renewing(), name="limits")
-        try:
+async def open_limiter(
+    settings: StateSettings, channel: Channel
+) -> AsyncIterator[Limiter]:
+    """
+    Yield the limiter. It counts in a Redis if *settings* name one, else in the process
+    that keeps *channel*.
+    """
+    if settings.url:
+        async with _counting_in_redis(settings) as limiter:
+            yield limiter
+    elif isinstance(channel, OnlyProcess):
+        yield Limiter(MemoryStore())
+    else:
+        store = ChannelStore(channel)
+        with _running(store.keep_renewing()):
             yield Limiter(store)
-        finally:
-            renewing.cancel()
-            await store.aclose()
 
 
 @asynccontextmanager

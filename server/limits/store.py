@@ -12,6 +12,8 @@ from .limit import Amounts, Limit
 # ms for which a reservation holds unless it is renewed: what a machine that died had
 # reserved comes back after it.
 LEASE = 15_000
+# ms, a year: longer than any request.
+FOREVER = 365 * 24 * 3_600_000
 
 
 class LimitStore(Protocol):
@@ -38,8 +40,12 @@ class LimitStore(Protocol):
 
 @define
 class MemoryStore:
-    """Counts for this process alone, which needs no leases: it dies with its counts."""
+    """
+    Counts in this process. A reservation holds for *lease* ms unless it is renewed,
+    which what is reserved here need not: it dies with its counts.
+    """
 
+    lease: int = FOREVER
     _clients: dict[str, Counters] = field(factory=dict, init=False)
 
     @property
@@ -55,7 +61,7 @@ class MemoryStore:
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
     ) -> Decision:
         return self._counters(client).reserve(
-            reservation, limits, amounts, clock(), FOREVER
+            reservation, limits, amounts, clock(), self.lease
         )
 
     def settle(
@@ -63,15 +69,15 @@ class MemoryStore:
     ) -> None:
         self._counters(client).settle(reservation, limits, amounts, clock())
 
+    def renew(self, client: str, reservations: Sequence[str]) -> None:
+        """Let the leases of these begin anew."""
+        self._counters(client).renew(reservations, clock(), self.lease)
+
     def _counters(self, client: str) -> Counters:
         counters = self._clients.get(client)
         if counters is None:
             counters = self._clients[client] = Counters()
         return counters
-
-
-# ms, a year: longer than any request.
-FOREVER = 365 * 24 * 3_600_000
 
 
 def clock() -> int:

@@ -52,6 +52,7 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
             with closing(Hub()) as hub:
                 keep_races(hub.keeper)
                 keep_limits(hub.keeper)
+                keep_limits(hub.keeper)
                 crew = _Crew(sockets, path, folder, patience, hub)
                 await _supervise(config, load, crew)
     log.info("stopped")
