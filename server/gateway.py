@@ -16,8 +16,10 @@ from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
+from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
 from .record.log import Entry, RaceLog
+from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
 from .web.draining import Drain
 from .web.unread import UnreadBodies
@@ -55,10 +57,13 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
+        channel: Channel | None = None,
         worker: int | None = None,
     ) -> None:
+        self.channel = channel or OnlyProcess()
         self.health = Health()
         self.races = RaceLog()
+        self.all_races = SharedRaces(self.races, self.channel)
         self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
@@ -107,7 +112,7 @@ class Gateway:
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
-        self.races.add(entry)
+        self.all_races.add(entry)
         if self._races_file is not None:
             self._races_file.write(entry.json())
 

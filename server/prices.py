@@ -71,7 +71,7 @@ class Prices:
         """Return what is known of *model* at the provider that *settings* describe."""
         facts = self._looked_up(settings, settings.models.get(model, model))
         if settings.kind == ENGINE:
-            facts["context_length"] = settings.context
+            facts["context_length"] = settings.engine.context
         if settings.capabilities is not None:
             facts["capabilities"] = list(settings.capabilities)
         for name in (model, settings.models.get(model, model)):
@@ -91,7 +91,7 @@ class Prices:
 
 
 def _loaded() -> Find:
-    from genai_prices import data_snapshot  # noqa: PLC0415 - it is large, and an extra
+    from genai_prices import data_snapshot
 
     vendors = {each.id: each for each in data_snapshot.get_snapshot().providers}
 

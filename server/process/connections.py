@@ -136,9 +136,9 @@ class ClientConnection(web.RequestHandler):
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,  # noqa: ARG002 - aiohttp's; ours says it better
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - the same
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no middleware has seen: the parser's errors, and our own."""
         if request.writer.output_size > 0:

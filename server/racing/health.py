@@ -238,7 +238,7 @@ class Health:
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
         settled = len(ordered) > 1 and self.of(ordered[0].id).known
-        if settled and random.random() < EXPLORED:  # noqa: S311 - no secret
-            other = random.randrange(1, len(ordered))  # noqa: S311 - likewise
+        if settled and random.random() < EXPLORED:
+            other = random.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))
         return ordered

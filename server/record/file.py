@@ -58,13 +58,13 @@ class _File(RotatingFileHandler):
             self.baseFilename, "a", encoding=self.encoding, opener=_for_its_user
         )
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
         """Never rotate a pipe or a device: Python 3.13 asks even those how full."""
         return Path(self.baseFilename).is_file() and bool(
             super().shouldRollover(record)
         )
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+    def handleError(self, record: logging.LogRecord) -> None:
         self.report(str(sys.exc_info()[1]))
 
     def report(self, why: str) -> None:

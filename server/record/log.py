@@ -22,6 +22,16 @@ class Writable(Protocol):
     def json(self) -> bytes: ...
 
 
+class Viewer(Protocol):
+    """A client with a key: its name, and whether it may see all."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def admin(self) -> bool: ...
+
+
 @define(eq=False)
 class Entry:
     """
@@ -40,7 +50,7 @@ class Entry:
             self._story = bytes(bytearray(self._story.json()))
         return self._story
 
-    def shown_to(self, client: KeySettings | None) -> bool:
+    def shown_to(self, client: Viewer | None) -> bool:
         """Say whether *client* may see it; None: the server is open to all."""
         return client is None or client.admin or client.name == self.owner
 
@@ -89,12 +99,12 @@ class RaceLog:
         for listener in self._listeners:
             listener.put(entry)
 
-    def last(self, client: KeySettings | None, limit: int) -> list[bytes]:
+    def last(self, client: Viewer | None, limit: int) -> list[bytes]:
         """Return the last races that *client* may see, the newest first."""
         shown = (e.json() for e in reversed(self._last) if e.shown_to(client))
         return list(islice(shown, limit))
 
-    def find(self, request_id: str, client: KeySettings | None) -> bytes | None:
+    def find(self, request_id: str, client: Viewer | None) -> bytes | None:
         """Return the last race of the request with this id, if *client* may see it."""
         entries = (
             entry.json()

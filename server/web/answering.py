@@ -42,9 +42,9 @@ async def race_chat(
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
-    with LoggedRace(request, race, lineup) as ending:
+    with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
-            return await Streaming(request, race, lineup, form, ending).run()
+            return await Streaming(request, race, lineup, form, logged).run()
         return await _whole(request, race, lineup, form)
 
 

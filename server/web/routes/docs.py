@@ -26,7 +26,7 @@ OURS = Path(__file__).parents[1] / "openapi" / "page"
 
 @routes.get("/openapi.json")
 async def retrieve_document(_: web.Request) -> web.Response:
-    from server.web.openapi import rendered  # noqa: PLC0415 - slow to import
+    from server.web.openapi import rendered
 
     return encoded_answer(rendered())
 

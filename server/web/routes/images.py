@@ -55,7 +55,7 @@ async def _kept(request: web.Request, images: Images) -> list[str] | None:
             await asyncio.to_thread(store.put, owner, image) for image in images.images
         ]
     except OSError as exc:
-        log.error("an image can't be kept", reason=exc.strerror)  # noqa: TRY400 - known
+        log.error("an image can't be kept", reason=exc.strerror)
         return None
     return [str(request.url.origin() / "media" / name) for name in names]
 

@@ -21,8 +21,9 @@ def full_context(error: GatewayError) -> str | None:
     if words is None or words.startswith(WORDS):
         return words
     sizes = {int(n.replace(",", "")) for n in NUMBER.findall(PARTS.sub("", words))}
-    if len(sizes) == 2:  # noqa: PLR2004 - what there is, and what there may be
-        return f"{WORDS}: {max(sizes)} tokens > {min(sizes)} maximum"
+    match sorted(sizes):
+        case (most, size):
+            return f"{WORDS}: {size} tokens > {most} maximum"
     return f"{WORDS}: {words}"
 
 
