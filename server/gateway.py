@@ -17,6 +17,7 @@ from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .stores.media import MediaStore
 from .web.draining import Drain
@@ -59,6 +60,7 @@ class Gateway:
     ) -> None:
         self.health = Health()
         self.races = RaceLog()
+        self.live = LiveRaces()
         self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
@@ -93,7 +95,7 @@ class Gateway:
         catalog = Catalog(config, lists, self.health)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._keys != config.auth.keys:
-            self.races.dismiss()  # whoever listens may be allowed less now
+            self.live.dismiss()  # whoever listens may be allowed less now
         self._keys = config.auth.keys
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
@@ -108,6 +110,8 @@ class Gateway:
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
         self.races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 

@@ -88,8 +88,49 @@ RACE = record(
         },
     }
 )
+REQUEST_ID = {**TEXT, "description": "The request's id, as in `x-request-id`."}
+SINCE = {**MS, "description": "Milliseconds after the race's start."}
+RACE_STARTED = record(
+    {
+        "id": REQUEST_ID,
+        "model": TEXT_OR_NULL,
+        "strategy": {"type": "string", "enum": list(STRATEGIES)},
+        "racers": array(record({"id": TEXT, "model": TEXT})),
+    }
+)
+RACER_STEP = record(
+    {
+        "id": REQUEST_ID,
+        "racer": {**TEXT, "description": "The provider's id."},
+        "ms": SINCE,
+        "reason": {**TEXT, "description": "Of `racer.failed`: the error's code."},
+        "winner": {**TEXT, "description": "Of `race.decided`: the same racer."},
+    },
+    optional=("reason", "winner"),
+)
+RESYNC = record(
+    {"missed": {**COUNT, "description": "So many events were not sent to who is slow."}}
+)
+STEPS = (
+    "The `event` says what happened: `race.started`; `racer.started`,"
+    " `racer.connected`, `racer.headers`, `racer.token` (its first), `racer.failed`,"
+    " `racer.cut_off` and `race.decided`; `race.ended`, with the race's story, which"
+    " says all of it once more. A client that reads too slowly misses some, and is sent"
+    " `resync`."
+)
 SCHEMAS: dict[str, Schema] = {
     "Race": RACE,
+    "RaceStarted": RACE_STARTED,
+    "RacerStep": RACER_STEP,
+    "Resync": RESYNC,
+    "RaceEvent": {
+        "anyOf": [
+            ref("RaceStarted"),
+            ref("RacerStep"),
+            ref("Race"),
+            ref("Resync"),
+        ]
+    },
     "Races": record(
         {"object": {"type": "string", "const": "list"}, "data": array(ref("Race"))}
     ),
@@ -126,10 +167,11 @@ PATHS: JSONObject = {
         "get": {
             "operationId": "streamRaces",
             "tags": ["Races"],
-            "summary": "Each race as it ends, until the client has had enough",
+            "summary": "What happens in races, until the client has had enough",
+            "description": STEPS,
             "security": KEYS,
             "responses": {
-                "200": answer("An event a race.", in_events(ref("Race"))),
+                "200": answer("An event a step.", in_events(ref("RaceEvent"))),
                 **errors(OF_API),
             },
         }
