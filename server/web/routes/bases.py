@@ -11,14 +11,6 @@ from .paths import providers_in_path
 routes = web.RouteTableDef()
 
 
-@routes.get("/")
-async def show_server(request: web.Request) -> web.Response:
-    """Say what this is; browsers are shown the page of all routes."""
-    if "text/html" in request.headers.get("Accept", ""):
-        return web.Response(status=302, headers={"Location": "/docs"})
-    return _bases(request)
-
-
 @routes.get("/v1")
 @routes.get("/v1/")
 @routes.get("/api/{providers}")
@@ -29,10 +21,6 @@ async def show_base(request: web.Request) -> web.Response:
     """Say what is here; raises what a race of the path's providers would."""
     visit = request[VISIT]
     visit.gateway.catalog.models(visit.client, providers_in_path(request))
-    return _bases(request)
-
-
-def _bases(request: web.Request) -> web.Response:
     told = {
         "object": "server",
         "name": "Interference",
