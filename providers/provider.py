@@ -11,6 +11,7 @@ from .calls.chat import ChatCall
 from .calls.listing import list_models
 from .calls.rerouted import ReroutedCall, ReroutedChat
 from .calls.task import TaskCall
+from .calls.ways import Route, Ways
 from .calls.whole import WholeCall
 from .chat import CHAT_FIELDS, NEEDED_BY, RESPONSES, ChatRequest
 from .dialects import (
@@ -25,7 +26,6 @@ from .dialects import (
 from .settings import Limits, ProviderSettings
 from .tasks import IMAGE_FIELDS, TaskRequest
 from .upstream import Upstream
-from .ways import Route, Ways
 
 # The seconds of image services that make their callers wait in a queue.
 IMAGE_TIMEOUT = 120.0
@@ -90,7 +90,7 @@ class Provider:
 
     def limits_for(self, task: str) -> Limits:
         """Return the limits of a task; an image has no token before it is done."""
-        if task != "images" or self.settings.first_token_timeout is not None:
+        if task != "images" or self.settings.own_limits.first_token_timeout is not None:
             return self.limits
         return evolve(self.limits, first_token_timeout=IMAGE_TIMEOUT)
 
@@ -126,7 +126,9 @@ class Provider:
         Not of the embedded model: llama.cpp looks once a second whether anybody still
         waits for such an answer, and works on till then.
         """
-        return self.settings.kind in WHOLE_DIALECTS and not self.settings.model_file
+        return (
+            self.settings.kind in WHOLE_DIALECTS and not self.settings.engine.model_file
+        )
 
     def whole(
         self, request: ChatRequest, model: str, limits: Limits

@@ -21,7 +21,8 @@ class Keywords:
     """
 
     minimum: int | None = None
-    minLength: int | None = None  # noqa: N815 - JSON Schema's name
+    minLength: int | None = None
+    minItems: int | None = None
     format: str | None = None
     enum: tuple[str, ...] | None = None
     description: str | None = None

@@ -12,7 +12,7 @@ from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import TokenCount
 
-from .anthropic import dialect as anthropic
+from .anthropic.access import headers_of
 from .anthropic.native import passed_body
 from .anthropic.request import message_body
 from .anthropic.turns import API
@@ -41,7 +41,7 @@ def count_messages(
     settings: ProviderSettings, request: ChatRequest, model: str
 ) -> Talk:
     """Count with Anthropic's Messages API."""
-    headers = anthropic.headers_of(settings) | JSON
+    headers = {**headers_of(settings), **JSON}
     if (native := request.native) is not None and native.format == MESSAGES:
         body = passed_body(settings, native, model, [])
         headers |= native.headers

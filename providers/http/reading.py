@@ -7,13 +7,14 @@ import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp.http_exceptions import ContentEncodingError
 from httptools import HttpParserError, HttpParserUpgrade
 
 from providers.dialects import read_error
-from providers.errors import ProviderError, ProviderFailed
+from providers.errors import SUCCESSFUL, ProviderError, ProviderFailed
 
 from .exchange import Exchange
 
@@ -50,7 +51,7 @@ async def check_status(response: Answer, patience: float) -> None:
     *patience*: the seconds that its body may take: the status is known, and says most.
     """
     status = response.status
-    if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls successful
+    if status in SUCCESSFUL:
         return
     try:
         raise await _error_of(response, patience)
@@ -61,7 +62,7 @@ async def check_status(response: Answer, patience: float) -> None:
 async def _error_of(response: Answer, patience: float) -> ProviderError:
     """Return the error; raised here, its traceback would know this frame."""
     status = response.status
-    if status < 400:  # noqa: PLR2004 - below the errors: redirects
+    if status < HTTPStatus.BAD_REQUEST:  # it redirects
         text = f"it redirects (HTTP status {status}): check its base_url"
         return ProviderFailed(text, status=status)
     error = read_error(status, await read_explanation(response, patience))

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from providers import ChatRequest, Engines, Message, ProviderError, open_session
 from server.config.settings import Config
-from server.errors import NobodyWon
 from server.gateway import Gateway
 from server.racing.catalog import Catalog
 from server.racing.entrants import ChatEntrant
+from server.racing.errors import NobodyWon
 from server.racing.race import Race
 from server.racing.strategies import Fallback
 

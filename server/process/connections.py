@@ -1,6 +1,7 @@
 """Clients' connections: what is refused below HTTP's requests is answered like them."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, cast
 
 import orjson
@@ -135,9 +136,9 @@ class ClientConnection(web.RequestHandler):
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = 500,  # noqa: ARG002 - aiohttp's; ours says it better
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - the same
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what no middleware has seen: the parser's errors, and our own."""
         if request.writer.output_size > 0:
@@ -196,7 +197,7 @@ class ClientConnection(web.RequestHandler):
         self.refused = self._head + data
         # It has no end: the client may notice while it still sends.
         rest = StreamReader(self, self._read_bufsize, loop=self._loop)
-        self._messages.append((_ErrInfo(400, exc, ""), rest))
+        self._messages.append((_ErrInfo(HTTPStatus.BAD_REQUEST, exc, ""), rest))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

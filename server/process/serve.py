@@ -16,7 +16,9 @@ from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
-from server.stores.responses import ResponseStore, open_store
+from server.record.channel import Channel, OnlyProcess
+from server.stores.response_file import open_store
+from server.stores.responses import ResponseStore
 
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
@@ -36,10 +38,14 @@ Change = tuple[Config, Mapping[str, RunningEngine]]
 
 @frozen
 class Worker:
-    """One of several serving processes: its number, and the file that all keep."""
+    """
+    What a serving process is among the others: its *channel* to them and, if there are
+    any, its number and the file that all keep.
+    """
 
-    number: int
-    responses: str
+    channel: Channel
+    number: int | None = None
+    responses: str | None = None
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -102,7 +108,7 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes())
+        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
     finally:
         await engines.aclose()
 
@@ -118,20 +124,20 @@ async def serve(
     engines: Mapping[str, RunningEngine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
-    worker: Worker | None = None,
+    worker: Worker,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
-    *worker* is what this process is, if it is one of several.
+    *worker* is what this process is among those of this server.
     """
     async with (
         open_session() as session,
         open_session(public=True) as public_session,
-        open_store(config.responses, worker.responses if worker else None) as responses,
+        open_store(config.responses, worker.responses) as responses,
     ):
-        gateway = Gateway(session, public_session, worker.number if worker else None)
+        gateway = Gateway(session, public_session, worker.channel, worker.number)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))

@@ -11,12 +11,13 @@ from attrs import define, evolve, field
 from rich.console import Console
 from rich.markup import escape
 
-from providers import ProviderSettings, vendors
+from providers import vendors
 from server.config.environment import Environment
 from server.config.keys import NewKey, toml_string
 from server.config.loading import ConfigError, load
 from server.config.private_files import dotenv_path, read_dotenv, write_private
 from server.config.settings import same_id
+from server.config.tables import vendor_settings
 
 from .check import Finding, examined
 
@@ -118,8 +119,8 @@ def _own_table(draft: _Draft, name: str) -> str:
 
 
 def _missing(name: str, variables: Mapping[str, str]) -> list[str]:
-    settings = ProviderSettings(id=name, **vendors()[name])
-    return Environment({**variables, **os.environ}).missing(settings)
+    environment = Environment({**variables, **os.environ})
+    return environment.missing(vendor_settings(name))
 
 
 def _tried(

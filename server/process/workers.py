@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from socket import socket
 
@@ -15,10 +16,12 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
-from server.stores.responses import open_store
+from server.record.shared_races import keep_races
+from server.stores.response_file import open_store
 
+from .channel_hub import Hub
 from .reloading import Load, changed, outlived, reloads
-from .worker import Order
+from .worker import Order, Place
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +45,13 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
     was accepted, whenever they start.
     """
     with tempfile.TemporaryDirectory(prefix="interference-") as folder:
-        own = "" if config.responses.path else folder
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
-            await _supervise(config, load, _Crew(sockets, path, own, patience))
+            with closing(Hub()) as hub:
+                keep_races(hub.keeper)
+                crew = _Crew(sockets, path, folder, patience, hub)
+                await _supervise(config, load, crew)
     log.info("stopped")
 
 
@@ -94,6 +99,7 @@ class _Crew:
     responses: str
     folder: str
     patience: float
+    hub: Hub
     order: Order = field(init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
@@ -137,17 +143,11 @@ class _Crew:
             pass
 
     async def _run_one(self, number: int, sock: socket) -> int:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing from the current folder, which may have a server.py
-            "-m",
-            "server.process.worker",
-            *(str(sock.fileno()), str(number), self.responses, self.folder),
-            env=os.environ | {"PYTHONPATH": _python_path()},
-            pass_fds=(sock.fileno(),),
-            stdin=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us, who pass it on
-        )
+        with self.hub.connect() as link:
+            files = sock.fileno(), link.fileno()
+            process = await self._start(
+                Place(*files, number, self.responses, self.folder)
+            )
         self._running.add(process)
         try:
             self._write(process)
@@ -156,6 +156,19 @@ class _Crew:
             return await self._ended(process)
         finally:
             self._running.discard(process)
+
+    async def _start(self, place: Place) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing from the current folder, which may have a server.py
+            "-m",
+            "server.process.worker",
+            place.text(),
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            pass_fds=(place.listening, place.link),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who pass it on
+        )
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         ended = asyncio.ensure_future(process.wait())

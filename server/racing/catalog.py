@@ -11,7 +11,6 @@ from server.errors import (
     TooManyRacers,
 )
 
-from .health import Health
 from .nearest import model_hint, provider_hint
 
 VISION = frozenset({"vision"})
@@ -24,18 +23,12 @@ class Catalog:
     """
     The usable providers of one configuration, and the names of their models.
 
-    *lists* has the live model list of each provider, *health* its record.
+    *lists* has the live model list of each provider.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        lists: Mapping[str, ModelList],
-        health: Health,
-    ) -> None:
+    def __init__(self, config: Config, lists: Mapping[str, ModelList]) -> None:
         self._config = config
         self._lists = lists
-        self._health = health
         self._by_name = {same_id(name): name for name in config.providers}
 
     def usable(self, client: KeySettings | None = None) -> list[Provider]:
@@ -104,21 +97,6 @@ class Catalog:
                 if name not in self._config.models:
                     names.setdefault(name, []).append(provider.id)
         return names
-
-    def details(self, name: str, client: KeySettings | None) -> dict[str, object]:
-        """Return a provider as `GET /v1/providers/{id}` shows it; raises likewise."""
-        provider = self.provider(name, client)
-        chats = "chat" in provider.tasks
-        paints = not provider.lacks(frozenset({"images"}))
-        models = self.models_of(provider)
-        sees = provider.settings.capabilities and not provider.lacks(VISION)
-        return provider_payload(provider) | {
-            "models": models,
-            "image_models": self.models_of(provider, "images") if paints else [],
-            "vision_models": models if sees and chats else [],
-            "params": provider.params(),
-            "stats": self._health.of(provider.id).payload(),
-        }
 
     def named(self, ids: Sequence[str], client: KeySettings | None) -> list[Provider]:
         """Return the providers that a request names; raises as `provider` does."""
@@ -251,14 +229,3 @@ def _substitutes(provider: Provider, task: str) -> bool:
     """Say whether *provider* serves names that it does not know with its default."""
     default = provider.default_for(task)
     return provider.settings.unknown_model == "default" and bool(default)
-
-
-def provider_payload(provider: Provider) -> dict[str, object]:
-    """Return a provider as `GET /v1/providers` shows it."""
-    return {
-        "id": provider.id,
-        "object": "provider",
-        "created": 0,
-        "url": provider.settings.url,
-        "label": provider.settings.label,
-    }

@@ -4,13 +4,14 @@ import random
 from collections import Counter, deque
 from collections.abc import Sequence
 from math import inf
-from time import perf_counter, time
-from typing import Protocol, TypeVar
+from time import perf_counter
+from typing import Protocol, TypedDict, TypeVar
 
 import structlog
 from attrs import define, field
 
 from providers import ProviderError, ProviderTimeout
+from server.json_types import Milliseconds
 
 from .lanes import Outcome
 from .resting import Rest
@@ -19,7 +20,6 @@ from .times import ENOUGH, Times
 
 log = structlog.get_logger(__name__)
 
-PERCENTILES = (50, 90, 99)
 # Seconds before a hedge, while a provider has too short a record to tell its own.
 DEFAULT_DELAY = 1.0
 # So many of a provider's models have times of their own: names may be a client's.
@@ -72,6 +72,12 @@ class Start(Candidate, Protocol):
         ...
 
 
+class Quantiles(TypedDict):
+    p50: Milliseconds | None
+    p90: Milliseconds | None
+    p99: Milliseconds | None
+
+
 @define(eq=False)
 class Pace:
     """A model's times to first token, and to the ends of its last answers."""
@@ -109,7 +115,7 @@ class Record:
     failures: int = 0
     last_error: str | None = None
     rest: Rest = field(factory=Rest)
-    _notes: Counter[str] = field(factory=Counter)
+    notes: Counter[str] = field(factory=Counter)
     _times: Times = field(factory=Times)
     _by_model: dict[str, Pace] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
@@ -120,8 +126,8 @@ class Record:
             return
         self.requests += 1
         for each in start.notes:
-            if each in self._notes or len(self._notes) < NOTES:
-                self._notes[each] += 1
+            if each in self.notes or len(self.notes) < NOTES:
+                self.notes[each] += 1
         if start.outcome == "won":
             self.wins += 1
         elif start.outcome == "cut off":
@@ -171,9 +177,10 @@ class Record:
         """Whether there is enough of it to prefer one provider to another."""
         return self._times.enough
 
-    def ttft_ms(self) -> dict[str, float | None]:
+    def ttft_ms(self) -> Quantiles:
         """Return quantiles of the times to first token that were seen, in ms."""
-        return {f"p{percent}": self._times.seen(percent) for percent in PERCENTILES}
+        seen = self._times.seen
+        return {"p50": seen(50), "p90": seen(90), "p99": seen(99)}
 
     def delay(self, model: str, percent: float) -> float:
         """Return the seconds in which so many per cent of first tokens have come."""
@@ -195,23 +202,6 @@ class Record:
         """Return a key that sorts the best record first: reliable, then fast."""
         failed = 1 - sum(self._recent) / len(self._recent) if self._recent else 0.0
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
-
-    def payload(self) -> dict[str, object]:
-        left = self.rest.until - perf_counter()
-        resting = left > 0
-        # Most need nothing put right.
-        noted = {"notes": dict(self._notes)} if self._notes else {}
-        return {
-            "status": "resting" if resting else "ready",
-            "requests": self.requests,
-            "wins": self.wins,
-            "losses": self.losses,
-            "failures": self.failures,
-            "ttft_ms": self.ttft_ms(),
-            "last_error": self.last_error,
-            "resting_until": round(time() + left, 3) if resting else None,
-            **noted,
-        }
 
 
 class Health:
@@ -248,7 +238,7 @@ class Health:
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
         settled = len(ordered) > 1 and self.of(ordered[0].id).known
-        if settled and random.random() < EXPLORED:  # noqa: S311 - no secret
-            other = random.randrange(1, len(ordered))  # noqa: S311 - likewise
+        if settled and random.random() < EXPLORED:
+            other = random.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))
         return ordered

@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import define, field
 
 from providers import Attempt, ProviderError
-from server.errors import Loss
+from server.racing.errors import Loss
 
 Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
 Step = Literal["started", "connected", "headers", "won", "failed", "cut_off"]

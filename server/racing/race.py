@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from attrs import define, field
 
 from providers import ProviderError
-from server.errors import NobodyWon
+from server.racing.errors import NobodyWon
 
 from .lanes import Course, Lane, now
 from .strategies import Strategy

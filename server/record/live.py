@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import orjson
 from attrs import define, frozen
 
-from server.config.settings import KeySettings
 from server.racing.lanes import Lane, Step
 from server.racing.strategies import Candidate
 
-from .log import sees
+from .channel import LIVE, Channel
+from .log import Viewer, sees
+from .payloads import RacerStepPayload, RaceStartedPayload, ResyncPayload
 
 # A listener that is so many events behind is told to look the races up instead.
 BEHIND = 1000
@@ -28,9 +30,19 @@ class LiveEvent:
     owner: str | None
     data: bytes
 
-    def shown_to(self, client: KeySettings | None) -> bool:
+    def shown_to(self, client: Viewer | None) -> bool:
         """Say whether *client* may see it; None: the server is open to all."""
         return sees(client, self.owner)
+
+    @classmethod
+    def read(cls, payload: bytes) -> Self:
+        """Return what another process has *written*."""
+        name, owner, data = orjson.loads(payload)
+        return cls(name, owner, orjson.dumps(data))
+
+    def written(self) -> bytes:
+        """Return it as JSON in one line, for other processes."""
+        return orjson.dumps((self.name, self.owner, orjson.Fragment(self.data)))
 
     def frame(self) -> bytes:
         """Return it as server-sent events have it."""
@@ -40,7 +52,7 @@ class LiveEvent:
 class Listener:
     """Iterates over what happens from now on, until it is dismissed."""
 
-    def __init__(self, client: KeySettings | None) -> None:
+    def __init__(self, client: Viewer | None) -> None:
         self._client = client
         self._unread: deque[LiveEvent] = deque()
         self._over = False
@@ -74,37 +86,54 @@ class Listener:
         """Keep the latest stories, which say what the other events did, and say so."""
         kept = [event for event in self._unread if event.name == ENDED]
         kept = kept[-BEHIND // 2 :]
-        missed = orjson.dumps({"missed": len(self._unread) - len(kept)})
-        self._unread = deque((LiveEvent(RESYNC, None, missed), *kept))
+        missed: ResyncPayload = {"missed": len(self._unread) - len(kept)}
+        gap = LiveEvent(RESYNC, None, orjson.dumps(missed))
+        self._unread = deque((gap, *kept))
 
 
 class LiveRaces:
     """Who listens to races; while nobody does, nothing is made of what happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._listeners: set[Listener] = set()
         self._closed = False
+        # While somebody listens here, other workers tell this one.
+        self._end_hearing: Callable[[], None] | None = None
 
     @property
     def followed(self) -> bool:
-        """Whether anybody would hear of an event."""
-        return bool(self._listeners)
+        """Whether anybody would hear of an event, in this process or another."""
+        return bool(self._listeners) or self._channel.wanted(LIVE)
 
     def tell(self, event: LiveEvent) -> None:
         for listener in self._listeners:
             listener.put(event)
+        if self._channel.wanted(LIVE):
+            self._channel.publish(LIVE, event.written())
 
     @contextmanager
-    def listen(self, client: KeySettings | None) -> Iterator[Listener]:
+    def listen(self, client: Viewer | None) -> Iterator[Listener]:
         """Yield an iterator over what happens, and *client* may see, from now on."""
         listener = Listener(client)
         if self._closed:
             listener.dismiss()  # browsers do come again
         self._listeners.add(listener)
+        if self._end_hearing is None:
+            self._end_hearing = self._channel.listen(LIVE, self._hear)
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
+            if not self._listeners and self._end_hearing is not None:
+                self._end_hearing()
+                self._end_hearing = None
+
+    def _hear(self, payload: bytes) -> None:
+        """Pass on what happened in a race of another worker."""
+        event = LiveEvent.read(payload)
+        for listener in self._listeners:
+            listener.put(event)
 
     def dismiss(self) -> None:
         """Dismiss all listeners: those who still may listen will come back."""
@@ -133,28 +162,31 @@ class Follower:
         self, model: str | None, strategy: str, racers: Sequence[Candidate]
     ) -> None:
         """Tell that it has begun, and who may start in it."""
-        entrants = [{"id": racer.id, "model": racer.model} for racer in racers]
         self._tell(
             "race.started",
-            {"id": self.id, "model": model, "strategy": strategy, "racers": entrants},
+            {
+                "id": self.id,
+                "model": model,
+                "strategy": strategy,
+                "racers": [{"id": racer.id, "model": racer.model} for racer in racers],
+            },
         )
 
     def __call__(self, lane: Lane, step: Step) -> None:
         """Tell of a *step* that a racer has made."""
-        moment = lane.time_of(step)
-        about = {"id": self.id, "racer": lane.id, "ms": self._ms(moment)}
-        match step:
-            case "failed" if lane.error is not None:
-                about["reason"] = lane.error.code
-            case "won":
-                if lane.spoke is not None:
-                    self._tell("racer.token", about)
-                self._tell("race.decided", {**about, "winner": lane.id})
-                return
-        self._tell(f"racer.{step}", about)
+        ms = self._ms(lane.time_of(step))
+        about: RacerStepPayload = {"id": self.id, "racer": lane.id, "ms": ms}
+        if step == "won":
+            if lane.spoke is not None:
+                self._tell("racer.token", about)
+            self._tell("race.decided", {**about, "winner": lane.id})
+        elif lane.error is not None:
+            self._tell("racer.failed", {**about, "reason": lane.error.code})
+        else:
+            self._tell(f"racer.{step}", about)
 
     def _ms(self, moment: float | None) -> float | None:
         return None if moment is None else round((moment - self.started) * 1000, 2)
 
-    def _tell(self, name: str, about: Mapping[str, object]) -> None:
+    def _tell(self, name: str, about: RaceStartedPayload | RacerStepPayload) -> None:
         self.live.tell(LiveEvent(name, self.owner, orjson.dumps(about)))

@@ -6,8 +6,6 @@ from typing import Protocol
 
 from attrs import define, field
 
-from server.config.settings import KeySettings
-
 REMEMBERED = 1000
 
 
@@ -17,7 +15,17 @@ class Writable(Protocol):
     def json(self) -> bytes: ...
 
 
-def sees(client: KeySettings | None, owner: str | None) -> bool:
+class Viewer(Protocol):
+    """A client with a key: its name, and whether it may see all."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def admin(self) -> bool: ...
+
+
+def sees(client: Viewer | None, owner: str | None) -> bool:
     """Say whether *client* may see what *owner* did; None: the server is open."""
     return client is None or client.admin or client.name == owner
 
@@ -40,7 +48,7 @@ class Entry:
             self._story = bytes(bytearray(self._story.json()))
         return self._story
 
-    def shown_to(self, client: KeySettings | None) -> bool:
+    def shown_to(self, client: Viewer | None) -> bool:
         """Say whether *client* may see it; None: the server is open to all."""
         return sees(client, self.owner)
 
@@ -54,12 +62,12 @@ class RaceLog:
     def add(self, entry: Entry) -> None:
         self._last.append(entry)
 
-    def last(self, client: KeySettings | None, limit: int) -> list[bytes]:
+    def last(self, client: Viewer | None, limit: int) -> list[bytes]:
         """Return the last races that *client* may see, the newest first."""
         shown = (e.json() for e in reversed(self._last) if e.shown_to(client))
         return list(islice(shown, limit))
 
-    def find(self, request_id: str, client: KeySettings | None) -> bytes | None:
+    def find(self, request_id: str, client: Viewer | None) -> bytes | None:
         """Return the last race of the request with this id, if *client* may see it."""
         entries = (
             entry.json()

@@ -1,13 +1,13 @@
 """The file of races, read again: what is known of each racer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import orjson
 from attrs import evolve, frozen
 
+from server.json_types import JSONMapping
 from server.racing.strategies import STRATEGIES, Policy
 
 from .simulation import Take
@@ -70,14 +70,14 @@ def read(path: Path) -> Iterator[Recorded]:
                 raise UnreadableLog(f"{path}:{number}: not a race: {exc!r}") from exc
 
 
-def _is_known(entry: Mapping[str, Any]) -> bool:
+def _is_known(entry: JSONMapping) -> bool:
     """Say whether it was decided, and when; or else failed, and was not given up."""
     if entry["winner"] is not None:
         return entry["ttft_ms"] is not None
     return all(lane["outcome"] != "cut off" for lane in entry["racers"])
 
 
-def _recorded(entry: Mapping[str, Any]) -> Recorded:
+def _recorded(entry: JSONMapping) -> Recorded:
     lanes = entry["racers"]
     started = [lane for lane in lanes if "start_ms" in lane]
     # Of one that ran twice, the last lane says how it ended.
@@ -99,7 +99,7 @@ def _recorded(entry: Mapping[str, Any]) -> Recorded:
     )
 
 
-def _known(lane: Mapping[str, Any], winner: str | None) -> Known:
+def _known(lane: JSONMapping, winner: str | None) -> Known:
     who = Known(id=lane["id"], model=lane["model"])
     if "start_ms" not in lane:
         return who

@@ -80,7 +80,7 @@ class Replay:
     def run(self) -> Tally:
         """Return what the policy comes to."""
         random.seed(self.seed)  # Health explores at random
-        self._chance = random.Random(self.seed)  # noqa: S311 - no secret
+        self._chance = random.Random(self.seed)
         self._takes = _pool(self.races)
         tally = Tally()
         for race in self.races:

@@ -6,17 +6,19 @@ from typing import TypeVar
 from aiohttp import web
 
 from providers import ChatRequest, ProviderError, Result, TaskRequest, TokenCount
-from server.errors import NobodyWon
 from server.racing.batch import ChatLineup
+from server.racing.errors import NobodyWon
 from server.racing.lineup import Selection
 from server.racing.race import Race, Winner
 from server.wire.format import Rendering
+from server.wire.messages.count import estimate
 
 from .context import VISIT
 from .logged_race import LoggedRace, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
 T = TypeVar("T", bound=Result)
+ESTIMATED = {"X-Token-Count": "estimate"}
 
 
 def _as_chosen(lineup: ChatLineup) -> ChatLineup:
@@ -40,9 +42,9 @@ async def race_chat(
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
-    with LoggedRace(request, race, lineup) as ending:
+    with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
-            return await Streaming(request, race, lineup, form, ending).run()
+            return await Streaming(request, race, lineup, form, logged).run()
         return await _whole(request, race, lineup, form)
 
 
@@ -68,12 +70,27 @@ async def race_task(
         return _only(winner, kind), race_headers(race, winner)
 
 
-async def race_count(
+async def count(
+    request: web.Request, chat: ChatRequest, selection: Selection
+) -> tuple[int, dict[str, str]]:
+    """
+    Return how many tokens *chat* has, as the first of its racers has counted that can,
+    with the headers that tell of the race; raises GatewayError.
+
+    Where none of them can or does, an estimate is better than an error: clients want
+    to know how full a conversation is, and whoever answers it may need no count.
+    """
+    tokens, headers = await _race_count(request, chat, selection)
+    if tokens is None:
+        return estimate(chat), headers | ESTIMATED
+    return tokens, headers
+
+
+async def _race_count(
     request: web.Request, chat: ChatRequest, selection: Selection
 ) -> tuple[int | None, dict[str, str]]:
     """
-    Race for how many tokens *chat* has, and return the number, or None if nobody has
-    counted, with the headers that tell of the race.
+    Race for a count; return None if nobody has counted.
 
     It is not recorded, as it says nothing of how soon and how well providers answer.
     """

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter, time
-from typing import Generic
+from typing import Generic, Self
 
 from aiohttp import web
 from attrs import define, field
 
 from providers import ChatRequest
-from server.errors import GatewayError, InternalError, NobodyWon
+from server.errors import GatewayError, InternalError
 from server.racing.entrants import R
+from server.racing.errors import NobodyWon
 from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
@@ -23,39 +24,53 @@ from .context import VISIT, Visit
 
 @define(eq=False)
 class LoggedRace(Generic[R, P]):
-    """Makes a race known to the logs, and closes it at its end."""
+    """
+    Makes a race known to the logs, and closes it at its end. *ending* is how its
+    request ends, as far as is known.
+    """
 
     request: web.Request
     race: Race[R, P]
     lineup: Lineup[R, P]
-    _ending: Ending = field(factory=Ending, init=False)
+    ending: Ending = field(factory=Ending, init=False)
+    _is_logged: bool = field(default=False, init=False)
 
-    def __enter__(self) -> Ending:
+    def __enter__(self) -> Self:
         self.request[VISIT].race = self.race
         live = self.request[VISIT].gateway.live
         if live.followed:
             self._follow(live)
-        return self._ending
+        return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         match error:
             case None:
                 pass
             case GatewayError():
-                self._ending.code = error.cause
+                self.ending.code = error.cause
                 error.headers["Server-Timing"] = timing(self.race)
                 if isinstance(error, NobodyWon):
                     skipped = self.lineup.skipped
                     error.not_called = [(each.id, each.reason) for each in skipped]
             case asyncio.CancelledError() | ConnectionError():
-                self._ending.client_left = True
+                self.ending.client_left = True
             case Exception():
-                self._ending.code = InternalError.code
+                self.ending.code = InternalError.code
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the race and log it, unless that is done. A stream's last bytes come after
+        it: who has them finds the race, though this process is killed at that moment.
+        """
+        if self._is_logged:
+            return
+        self._is_logged = True
         self.race.close()
         if self.race.tell is not None:
             for lane in self.race.lanes:
                 lane.leave()
-        story = _story(self.request, self.race, self.lineup, self._ending)
+        story = _story(self.request, self.race, self.lineup, self.ending)
         self.request[VISIT].gateway.finished(story.entry())
 
     def _follow(self, live: LiveRaces) -> None:

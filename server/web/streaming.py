@@ -6,15 +6,15 @@ from aiohttp import web
 from attrs import define, field
 
 from providers import ChatPiece, ChatRequest, ProviderError
-from server.errors import GatewayError, StreamInterrupted
+from server.errors import GatewayError
 from server.racing.batch import ChatLineup
+from server.racing.errors import StreamInterrupted
 from server.racing.race import Race, Winner
 from server.racing.streams import deliver
-from server.record.story import Ending
 from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
-from .logged_race import decided, race_headers
+from .logged_race import LoggedRace, decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .sse import EventStream
@@ -30,7 +30,7 @@ class Streaming:
     race: ChatRace
     lineup: ChatLineup
     form: Rendering
-    ending: Ending
+    logged: LoggedRace[ChatRequest, ChatPiece]
     _response: EventStream | None = field(default=None, init=False)
 
     async def run(self) -> web.StreamResponse:
@@ -46,7 +46,9 @@ class Streaming:
             response = self._open()
             if not response.prepared or isinstance(exc, ConnectionError):
                 raise  # the client can be answered otherwise, or is gone
-            await response.finish(self._last_frame(exc))
+            frame = self._last_frame(exc)
+            self.logged.close()
+            await response.finish(frame)
         finally:
             self._open().stop()
         return self._open()
@@ -75,12 +77,13 @@ class Streaming:
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, shown, response)
             end = await form.keep(shown.end())
+        self.logged.close()
         await response.finish(end)
 
     def _last_frame(self, exc: Exception) -> bytes:
         """Return the frame that ends the stream for *exc*, and note its code."""
         error = _shown_error(exc, self.race, self.request)
-        self.ending.code = error.cause
+        self.logged.ending.code = error.cause
         return self.form.error_frame(error)
 
 

@@ -1,22 +1,23 @@
 """What upstreams want back of their reasoning, and with which messages."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+
+from server.json_types import JSON, JSONMapping, JSONObject
 
 DETAILS = "reasoning_details"
 GROWING = ("text", "summary", "data")
 THOUGHT = "reasoning_content"
 
 
-def joined_details(fragments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def joined_details(fragments: Iterable[JSONMapping]) -> list[JSONObject]:
     """
     Return `reasoning_details` as whole entries: fragments of one `index` are one.
 
     Texts grow, all else is set; null sets nothing that was said before.
     """
-    entries: list[dict[str, Any]] = []
-    by_index: dict[Any, dict[str, Any]] = {}
+    entries: list[JSONObject] = []
+    by_index: dict[JSON, JSONObject] = {}
     for fragment in fragments:
         index = fragment.get("index")
         entry = by_index.get(index) if index is not None else None
@@ -29,7 +30,7 @@ def joined_details(fragments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any
     return entries
 
 
-def _grow(entry: dict[str, Any], fragment: Mapping[str, Any]) -> None:
+def _grow(entry: JSONObject, fragment: JSONMapping) -> None:
     for name, value in fragment.items():
         had = entry.get(name)
         if name in GROWING and isinstance(had, str) and isinstance(value, str):
@@ -38,7 +39,7 @@ def _grow(entry: dict[str, Any], fragment: Mapping[str, Any]) -> None:
             entry[name] = value
 
 
-def carry_thoughts(messages: Sequence[dict[str, Any]], starts: Iterable[int]) -> None:
+def carry_thoughts(messages: Sequence[JSONObject], starts: Iterable[int]) -> None:
     """
     Have each of the assistant's messages carry what it thought, in turns that call.
 

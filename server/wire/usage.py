@@ -1,10 +1,11 @@
 """The counts of tokens, as clients are shown them."""
 
 from collections.abc import Mapping
-from typing import Any
+
+from server.json_types import JSON
 
 
-def without_nulls(value: Any) -> Any:
+def without_nulls(value: JSON) -> JSON:
     """
     Return a part of a usage without nulls, at any depth.
 
@@ -18,6 +19,6 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def as_count(value: Any) -> int:
+def as_count(value: JSON) -> int:
     """Return what should be a count as one; 0 if it is none."""
     return int(value) if isinstance(value, int | float) else 0

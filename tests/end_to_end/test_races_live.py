@@ -173,6 +173,32 @@ async def test_live(
             await stays.read()
 
 
+async def test_workers_tell_each_other(
+    start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
+) -> None:
+    """Whoever listens, at whichever worker, hears of the races of all."""
+    good = (await make_upstream(says("Good"))).table("Good")
+    server = await start_server(good, arguments=["--workers", "2"])
+    me = await stack.enter_async_context(client(server.url))
+    ears = [await stack.enter_async_context(listening(me)) for _ in range(8)]
+    first = [asyncio.create_task(heard(ear)) for ear in ears]
+    while not all(each.done() for each in first):
+        await me.chat("Good")  # until all workers know that somebody listens
+
+    last = (await me.chat("Good")).headers["X-Request-ID"]
+    for ear in ears:
+        while (await heard(ear))["id"] != last:
+            pass
+    steps = {"racer.started": 0, "race.ended": 0}
+    ids = {(await me.chat("Good")).headers["X-Request-ID"] for _ in range(5)}
+    while steps["race.ended"] < len(ids):
+        name, data = await next_event(ears[0])
+        assert data["id"] in ids
+        if name in steps:
+            steps[name] += 1
+    assert steps == {"racer.started": 5, "race.ended": 5}
+
+
 async def test_listeners_when_it_stops(
     start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
 ) -> None:

@@ -48,6 +48,7 @@ from .reading import (
     said_in,
     says,
     text_of,
+    thought_of,
     usage_of,
     with_calls,
 )
@@ -103,7 +104,7 @@ class OpenAI:
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         how: dict[str, Any] = {"stream": True}
-        if self.settings.stream_usage:
+        if self.settings.rules.stream_usage:
             how["stream_options"] = {"include_usage": True}
         return self._call_for(request, model, how, "text/event-stream")
 
@@ -298,7 +299,7 @@ class OpenAI:
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
         return Delta(
             content=content,
-            reasoning_content=text_of(reasoning),
+            reasoning_content=thought_of(reasoning),
             refusal=text_of(delta.get("refusal")),
             tool_calls=self._tool_calls(delta.get("tool_calls"), choice, whole=whole),
             audio=object_of(delta.get("audio")),
@@ -317,6 +318,8 @@ class OpenAI:
             pieces = self._calls[choice] = CallPieces(self._ids, self.notes)
         out: list[ToolCallDelta] = []
         for call in calls:
+            if call is None:
+                continue
             index = call_index(call.get("index"))
             out += pieces.add(_piece(call), index, whole=whole)
         return tuple(out)

@@ -5,6 +5,7 @@ ones nobody foresaw.
 
 import asyncio
 from html import escape
+from http import HTTPStatus
 
 import structlog
 from aiohttp import web
@@ -40,7 +41,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except GatewayError as exc:
         return error_response(request, exc)
     except web.HTTPException as exc:
-        if exc.status < 400:  # noqa: PLR2004 - redirects are answers, not errors
+        if exc.status < HTTPStatus.BAD_REQUEST:  # redirects are answers, not errors
             raise
         return error_response(request, _translated(request, exc))
     except ConnectionError:

@@ -14,6 +14,7 @@ from server.wire.messages.tools import CustomTool
 
 from .chat import EXAMPLE
 from .records import Schema, nullable, ref, schema_of
+from .selection import raced
 from .shared import (
     KEYS,
     OF_MESSAGES,
@@ -25,7 +26,6 @@ from .shared import (
     errors,
     in_events,
     in_json,
-    raced,
     record,
 )
 

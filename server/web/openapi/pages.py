@@ -14,29 +14,9 @@ from .shared import (
     errors,
     in_json,
     path_parameter,
-    record,
 )
 
 BYTES: Schema = {"type": "string", "format": "binary"}
-NOT_KEPT = ("responses", "images")
-SCHEMAS: dict[str, Schema] = {
-    "Status": record({"status": TEXT}),
-    "Readiness": record(
-        {
-            "status": {"type": "string", "enum": ["ok", "degraded"]},
-            "not_kept": record({"responses": TEXT, "images": TEXT}, NOT_KEPT),
-        },
-        optional=("not_kept",),
-    ),
-    "Server": record(
-        {
-            "object": {"type": "string", "const": "server"},
-            "name": TEXT,
-            "openai_base_url": TEXT,
-            "anthropic_base_url": TEXT,
-        }
-    ),
-}
 # What a file is answered with besides the whole of it, to who asks with conditions.
 OF_FILES = {
     "304": answer("The client has it."),
@@ -100,9 +80,21 @@ PATHS: JSONObject = {
         "get": operation(
             "showServer",
             "What this is",
-            _200=answer("Where clients find it.", SERVER),
-            _302=answer("The page, for browsers."),
+            _200=answer(
+                "Where clients find it; for browsers, the page.",
+                {**in_json(ref("Root")), "text/html": {"schema": TEXT}},
+            ),
         )
+    },
+    "/page/{name}": {
+        "parameters": [path_parameter("name", "A file's name.", "app.js")],
+        "get": files(
+            "retrieveFileOfWebPage",
+            "A file of the page at `/`",
+            "text/css",
+            "text/javascript",
+            "image/svg+xml",
+        ),
     },
     "/healthz": {
         "get": operation(

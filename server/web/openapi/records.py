@@ -13,7 +13,7 @@ Schema: TypeAlias = JSONObject
 
 # The whole numbers that are read as such: longer ones become floats.
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
-SCALARS: dict[type, Schema] = {
+SCALARS: dict[object, Schema] = {
     str: {"type": "string"},
     int: {"type": "integer", "minimum": SMALLEST, "maximum": LARGEST},
     float: {"type": "number"},
@@ -63,11 +63,11 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [kind, "null"], **more}
 
 
-def _is_read(each: "attrs.Attribute[Any]") -> bool:
+def _is_read(each: "attrs.Attribute[object]") -> bool:
     return each.name != WHOLE and bool(each.metadata.get("read", True))
 
 
-def _field(each: "attrs.Attribute[Any]") -> Schema:
+def _field(each: "attrs.Attribute[object]") -> Schema:
     kinds = _alternatives(each.type)
     shapes = [_shape(kind) for kind in kinds if kind is not NoneType]
     for validator in _validators(each.validator):
@@ -76,14 +76,14 @@ def _field(each: "attrs.Attribute[Any]") -> Schema:
     return nullable(schema) if NoneType in kinds and schema else schema
 
 
-def _alternatives(kind: Any) -> tuple[Any, ...]:
+def _alternatives(kind: object) -> tuple[object, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _shape(kind: Any) -> Schema:
+def _shape(kind: object) -> Schema:
     if kind is Any:
         return {}
-    if attrs.has(kind):
+    if isinstance(kind, type) and attrs.has(kind):
         return schema_of(kind)
     if get_origin(kind) is tuple:
         items = _shape(get_args(kind)[0])

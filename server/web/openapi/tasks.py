@@ -4,21 +4,17 @@ from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
 from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
+from .selection import RACE_OPTIONS, SELECTION, raced
 from .shared import (
     KEYS,
     OF_RACE,
     OF_RACES,
-    RACE_OPTIONS,
-    SELECTION,
     TEXT,
     answer,
-    array,
     body,
     errors,
     in_events,
     in_json,
-    raced,
-    record,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
@@ -47,10 +43,6 @@ TRANSCRIPTION: Schema = {
     },
     "required": ["file", "model"],
 }
-VECTOR: Schema = {
-    "description": "Numbers; or base64 of 32-bit floats, the least byte first.",
-    "anyOf": [array({"type": "number"}), TEXT],
-}
 SCHEMAS: dict[str, Schema] = {
     "ImageRequest": raced(
         schema_of(
@@ -64,16 +56,8 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SpeechRequest": raced(schema_of(SpeechRequest)),
     "TranscriptionRequest": TRANSCRIPTION,
-    "Transcription": {"type": "object", "properties": {"text": TEXT}},
     "EmbeddingsRequest": raced(
         schema_of(EmbeddingsRequest, {"input": "Texts, or lists of token ids."})
-    ),
-    "Embeddings": record(
-        {
-            "object": {"type": "string", "const": "list"},
-            "model": TEXT,
-            "data": array(record({"embedding": VECTOR})),
-        }
     ),
 }
 

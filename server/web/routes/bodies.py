@@ -1,10 +1,14 @@
 """The bodies of requests: read within bounds, and unpacked if they are compressed."""
 
+from collections.abc import Mapping
+
 from aiohttp import StreamReader, hdrs, web
+from aiohttp.web_request import FileField
 
 from server.errors import (
     BodyTooLarge,
     GatewayError,
+    InvalidRequest,
     MalformedHTTP,
     RequestTooSlow,
     UnsupportedEncoding,
@@ -15,6 +19,9 @@ from server.web.unpacking import ENCODINGS, unpacked
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Names of the same encodings that RFC 9110 (8.4.1) keeps for old clients' sake.
 OLD_NAMES = {"x-gzip": "gzip"}
+
+
+Form = Mapping[str, str | bytes | bytearray | FileField]
 
 
 class BodyStalled(web.RequestPayloadError):
@@ -42,7 +49,22 @@ async def body_of(request: web.Request) -> bytes:
         raise _broken(exc) from exc
 
 
-async def unpack_form(request: web.Request) -> None:
+async def form_of(request: web.Request) -> Form:
+    """Return the fields of a body that is a form; raises as `body_of` does."""
+    await _unpack_form(request)
+    try:
+        return await request.post()
+    except (web.HTTPException, OSError):
+        raise
+    except Exception as exc:
+        # aiohttp has an error for each way of being broken, of as many classes.
+        raise InvalidRequest(
+            "The form can't be read. Send it as multipart/form-data, each part with a"
+            " name."
+        ) from exc
+
+
+async def _unpack_form(request: web.Request) -> None:
     """Put a body's content in its place, unpacked, for aiohttp to read a form of."""
     content = await _read(request)
     form = StreamReader(request.protocol, limit=len(content) + 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from server.errors import RouteNotFound
+from server.web.json_answers import encoded_answer
 
 routes = web.RouteTableDef()
 
@@ -25,9 +26,9 @@ OURS = Path(__file__).parents[1] / "openapi" / "page"
 
 @routes.get("/openapi.json")
 async def retrieve_document(_: web.Request) -> web.Response:
-    from server.web.openapi import rendered  # noqa: PLC0415 - slow to import
+    from server.web.openapi import rendered
 
-    return web.Response(body=rendered(), content_type="application/json")
+    return encoded_answer(rendered())
 
 
 @routes.get("/docs")

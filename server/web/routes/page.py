@@ -1,34 +1,26 @@
-"""The web page at `/`, whose files are in `server/page/`, and what others find there."""
+"""The web page at `/`, whose files are in `server/page/`; for others, where to go."""
 
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import orjson
 from aiohttp import web
 
 from server.errors import RouteNotFound
 from server.web.base_urls import base_url
+from server.web.json_answers import json_answer
+from server.wire.probes import RootPayload, server_payload
 
 routes = web.RouteTableDef()
 
 FOLDER = Path(__file__).parents[2] / "page"
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # Nothing comes from elsewhere, nothing goes elsewhere, and no string becomes HTML.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
 )
 FILE_HEADERS = {
     # Asked for again each time, and sent again only if it has changed.
@@ -51,19 +43,13 @@ async def show_page(request: web.Request) -> web.StreamResponse:
     """Show browsers the page, and tell all others where to go on."""
     if "text/html" in request.headers.get("Accept", ""):
         return web.FileResponse(FOLDER / "index.html", headers=PAGE_HEADERS)
-    told = {
-        "object": "server",
-        "name": "Interference",
+    root = base_url(request, anthropic=True)
+    told: RootPayload = {
+        **server_payload(base_url(request), root),
         "version": version("interference"),
-        "openai_base_url": base_url(request),
-        "anthropic_base_url": base_url(request, anthropic=True),
-        "docs": f"{base_url(request, anthropic=True)}/docs",
+        "docs": f"{root}/docs",
     }
-    return web.Response(
-        body=orjson.dumps(told),
-        content_type="application/json",
-        headers={"Vary": "Accept"},
-    )
+    return json_answer(told, headers={"Vary": "Accept"})
 
 
 @routes.get("/page/{name}")

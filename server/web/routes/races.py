@@ -8,6 +8,7 @@ from aiohttp.hdrs import METH_HEAD
 from server.errors import InvalidRequest, RouteNotFound
 from server.record.log import REMEMBERED
 from server.web.context import VISIT
+from server.web.json_answers import encoded_answer
 from server.web.sse import EventStream
 
 routes = web.RouteTableDef()
@@ -18,10 +19,9 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 
 @routes.get("/races")
 async def list_races(request: web.Request) -> web.Response:
-    races = request[VISIT].gateway.races
-    last = races.last(request[VISIT].client, _limit(request))
-    body = b'{"object":"list","data":[' + b",".join(last) + b"]}"
-    return web.Response(body=body, content_type="application/json")
+    races = request[VISIT].gateway.all_races
+    last = await races.last(request[VISIT].client, _limit(request))
+    return encoded_answer(last)
 
 
 @routes.get("/races/events")
@@ -46,14 +46,14 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/races/{id}")
 async def retrieve_race(request: web.Request) -> web.Response:
-    races = request[VISIT].gateway.races
-    story = races.find(request.match_info["id"], request[VISIT].client)
+    races = request[VISIT].gateway.all_races
+    story = await races.find(request.match_info["id"], request[VISIT].client)
     if story is None:
         raise RouteNotFound(
             "There is no race with this request id, or no longer: the last"
             f" {REMEMBERED} are kept."
         )
-    return web.Response(body=story, content_type="application/json")
+    return encoded_answer(story)
 
 
 def _limit(request: web.Request) -> int:

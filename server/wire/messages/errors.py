@@ -6,7 +6,8 @@ from typing import Literal, TypedDict
 
 import orjson
 
-from server.errors import ErrorPayload, GatewayError, Loss, NobodyWon, StreamInterrupted
+from server.errors import ErrorPayload, GatewayError
+from server.racing.errors import Loss, NobodyWon, StreamInterrupted
 from server.wire.errors import ErrorShape
 from server.wire.frames import event_frame
 

@@ -3,7 +3,8 @@
 import re
 
 from providers import ProviderError, ProviderRefusedRequest
-from server.errors import GatewayError, NobodyWon, StreamInterrupted
+from server.errors import GatewayError
+from server.racing.errors import NobodyWon, StreamInterrupted
 
 WORDS = "prompt is too long"
 # What a prompt is made up of, and how large it and the context are.
@@ -20,8 +21,9 @@ def full_context(error: GatewayError) -> str | None:
     if words is None or words.startswith(WORDS):
         return words
     sizes = {int(n.replace(",", "")) for n in NUMBER.findall(PARTS.sub("", words))}
-    if len(sizes) == 2:  # noqa: PLR2004 - what there is, and what there may be
-        return f"{WORDS}: {max(sizes)} tokens > {min(sizes)} maximum"
+    match sorted(sizes):
+        case (most, size):
+            return f"{WORDS}: {size} tokens > {most} maximum"
     return f"{WORDS}: {words}"
 
 

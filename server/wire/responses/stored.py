@@ -92,7 +92,9 @@ def shown(body: JSONMapping, output: Sequence[JSONMapping], *, opaque: bool) -> 
     return orjson.dumps({**body, "output": items})
 
 
-def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONObject:
+def input_items(
+    items: Sequence[JSONMapping], query: Mapping[str, str]
+) -> InputItemsPage:
     """
     Return a page of a stored response's input, the last item first unless the query
     says otherwise; raises InvalidRequest.
@@ -109,14 +111,13 @@ def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONO
         raise InvalidRequest(f"There is no item {after!r} here.", param="after")
     begin = ids.index(after) + 1 if after is not None else 0
     page = rows[begin : begin + int(limit)]
-    listed: InputItemsPage = {
+    return {
         "object": "list",
         "data": cast("list[InputItem]", page),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": begin + len(page) < len(rows),
     }
-    return {**listed}
 
 
 def _normal(item: JSONMapping) -> JSONObject:

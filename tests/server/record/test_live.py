@@ -10,6 +10,7 @@ from providers import ChatRequest, Choice, Chunk, ProviderProtocolError
 from server.config.settings import KeySettings
 from server.racing.race import Race
 from server.racing.strategies import Fallback, Parallel, Strategy
+from server.record.channel import OnlyProcess
 from server.record.live import (
     BEHIND,
     ENDED,
@@ -50,7 +51,7 @@ async def rest(listener: Listener) -> list[LiveEvent]:
 
 async def test_listeners_hear_what_they_may_see() -> None:
     """Each hears what happens from now on, in that order: its own, or all."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     live.tell(story("4"))
     with (
         live.listen(MINE) as mine,
@@ -67,7 +68,7 @@ async def test_listeners_hear_what_they_may_see() -> None:
 
 async def test_listener_waits() -> None:
     """One that has heard all is woken up by the next event."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     with live.listen(None) as listener:
         for name in "12":
             hearing = asyncio.create_task(heard(listener, 1))
@@ -85,7 +86,7 @@ async def test_listener_that_is_behind(stories: int, kept: int) -> None:
     A client that does not read fills no memory: it misses progress first, then the
     oldest stories, is told how many events that were, and hears what comes after.
     """
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     with live.listen(None) as listener:
         for n in range(BEHIND):
             live.tell(story(str(n)) if n < stories else progress(str(n)))
@@ -105,7 +106,7 @@ async def test_listener_that_is_behind(stories: int, kept: int) -> None:
 
 async def test_listener_that_left() -> None:
     """It hears of nothing any more, and the others go on; nobody left, none cares."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     with live.listen(None) as stays:
         with live.listen(None) as leaves:
             live.tell(story("1"))
@@ -123,7 +124,7 @@ async def test_listener_that_left() -> None:
 
 async def test_end() -> None:
     """The end dismisses who listens, after what there is to hear, and who comes."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     with live.listen(None) as listener:
         waiting = asyncio.create_task(rest(listener))
         await asyncio.sleep(0)
@@ -138,7 +139,7 @@ async def test_end() -> None:
 
 async def test_dismissed() -> None:
     """Who listens can be sent away, and may come back."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     with live.listen(None) as listener:
         live.dismiss()
         assert await rest(listener) == []
@@ -155,7 +156,7 @@ async def followed(
     racers: Sequence[ScriptedRacer], schedule: Strategy
 ) -> tuple[Race[ChatRequest, Chunk], Told]:
     """Run a race that somebody follows; return it, and all that was told of it."""
-    live = LiveRaces()
+    live = LiveRaces(OnlyProcess())
     race = Race(racers, HELLO, schedule)
     with live.listen(None) as listener:
         follower = Follower(live, "the-race", None, race.started)
