@@ -19,6 +19,7 @@ from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
@@ -69,6 +70,7 @@ class Gateway:
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
+        self.live = LiveRaces(self.channel)
         self.prices = Prices()
         self._auth = AuthSettings()
         self._worker = worker
@@ -103,7 +105,7 @@ class Gateway:
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._auth != config.auth:
-            self.races.dismiss()  # whoever listens may be allowed less now
+            self.live.dismiss()  # whoever listens may be allowed less now
         self._auth = config.auth
         self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
@@ -124,6 +126,8 @@ class Gateway:
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
         self.all_races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 

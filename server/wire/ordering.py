@@ -1,4 +1,4 @@
-"""The parts of an answer one after another, though an upstream may interleave them."""
+"""Puts the parts of an answer, which an upstream may interleave, one after another."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class Ordering(Generic[PartT, PieceT]):
 
     @property
     def first(self) -> PartT:
-        """The part that is being shown; there must be one."""
+        """The part that is being shown; raises IndexError if there is none."""
         return self._open[0]
 
     def add(self, part: PartT, *pieces: PieceT) -> None:

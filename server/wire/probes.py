@@ -27,6 +27,13 @@ class ServerPayload(TypedDict):
     anthropic_base_url: str
 
 
+class RootPayload(ServerPayload):
+    """What `/` says besides, to all that are no browsers."""
+
+    version: str
+    docs: str
+
+
 def readiness(
     responses: str, images: str, state: Literal["ok", "fallback"] | None
 ) -> ReadinessPayload:

@@ -1,4 +1,4 @@
-"""A response as a stream: typed events, each item and each part begun and ended."""
+"""A response as a stream of typed events, which begin and end items and parts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ from .items import OutputItem, OutputPart, OutputPiece
 from .payloads import COMMAND_TYPES, OF_CALLS, ItemStatus
 from .response import GrowingResponse, ResponseError
 
-# A chunk that adds text to the first choice, and does nothing else, less its text.
+# The choice of a chunk that adds text to the first choice and nothing else: empty.
 PLAIN = Choice(delta=Delta(content=""))
 
 
@@ -33,8 +33,8 @@ class ResponseStream:
     """
     Chunks to typed events, numbered.
 
-    Items are shown one after another, as OpenAI shows them. Where an upstream goes on
-    with another item while a call's arguments still come, the other one waits.
+    Items are shown one after another, as OpenAI shows them. Where an upstream begins
+    another item while a call's arguments still come, that one waits.
     """
 
     response: GrowingResponse
@@ -76,7 +76,7 @@ class ResponseStream:
         return b"".join(frames)
 
     def _continues_text(self, like: Chunk) -> bool:
-        """Say whether chunks like this add to the text that is being shown, no more."""
+        """Say whether chunks like this one add to the text being shown, only."""
         output = self.response.output
         return (
             like.choices == (PLAIN,)
@@ -87,7 +87,7 @@ class ResponseStream:
         )
 
     def _run(self, run: TextRun) -> Iterator[bytes]:
-        """Show most of what there is to show: texts, each in a frame like the last."""
+        """Show texts, each in a frame like the last: most of an answer is such runs."""
         part, events = self._part, self._events
         frame = self._text_frame
         if frame is None or frame.part is not part:
@@ -140,7 +140,7 @@ class ResponseStream:
 
     def _piece(self, item: OutputItem, piece: OutputPiece) -> Iterator[bytes]:
         if piece.part not in item.parts or item.type in COMMAND_TYPES:
-            return  # it carries what is no text, and is shown with its item
+            return  # it has no text of its own: it is shown with its item
         if piece.part not in self._begun_parts:
             yield from self._end_part(item)
             self._begun_parts.append(piece.part)
@@ -161,7 +161,7 @@ class ResponseStream:
             return
         part, place = self._part, self._place(item)
         if part.kind == "input" and (text := part.text):
-            # In one piece: whether it is wrapped in JSON shows at its end only.
+            # In one piece, since only its end tells whether it is wrapped in JSON.
             yield self._events.delta(OutputPiece(item, part, text), place)
         yield self._events.whole_text(part, place)
         if part.kind not in OF_CALLS:
