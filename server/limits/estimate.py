@@ -58,7 +58,7 @@ def _message_tokens(message: Message) -> int:
 def _tokens(content: object) -> int:
     """Return the tokens of a text, of token ids, or of several of either."""
     if isinstance(content, str):
-        return len(content) // CHARACTERS + 1
+        return -(-len(content) // CHARACTERS)
     if isinstance(content, Iterable):
         return sum(map(_tokens, content))
     return 1

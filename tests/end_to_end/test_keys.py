@@ -42,7 +42,7 @@ async def command(config: Path, *arguments: str) -> tuple[int | None, str]:
     return process.returncode, printed.decode()
 
 
-async def test_an_administrator_manages_keys(
+async def test_an_administrator_makes_a_key_and_revokes_it(
     start_server: StartServer, make_upstream: MakeUpstream, tmp_path: Path
 ) -> None:
     """A key that is made lets in at once; it is never shown again; revoked, it ends."""
@@ -67,21 +67,41 @@ async def test_an_administrator_manages_keys(
         (row,) = listed.json["data"]
         assert row == {k: v for k, v in made.json.items() if k != "key"}
 
-        twice = await me.request("POST", "/v1/keys", json={"name": "team"}, **root)
-        assert (twice.status, twice.error["code"]) == (409, "key_name_taken")
-        wrong = await me.request("POST", "/v1/keys", json={"nam": "team"}, **root)
-        assert wrong.status == 400
-
-        refused = await me.get("/v1/keys", **bearer("sk-user"))
-        assert (refused.status, refused.error["code"]) == (403, "admin_only")
-
         gone = await me.request("DELETE", f"/v1/keys/{row['id']}", **root)
         assert gone.json == {"id": row["id"], "object": "key", "deleted": True}
         assert (await ask(me, key)).status == 401
-        again = await me.request("DELETE", f"/v1/keys/{row['id']}", **root)
-        assert (again.status, again.error["code"]) == (404, "key_not_found")
     assert (tmp_path / "keys.db").stat().st_mode & 0o777 == 0o600
     assert key not in "\n".join(server.log)
+
+
+async def test_what_is_wrong_with_a_request_for_a_key(
+    start_server: StartServer, make_upstream: MakeUpstream, tmp_path: Path
+) -> None:
+    """Each mistake is told by its name, and only administrators get that far."""
+    upstream = await make_upstream(says("Hi"))
+    tables = auth(tmp_path / "keys.db", root="admin = true", user="")
+    server = await start_server(tables, upstream.table("One"))
+
+    async def post(me: Client, body: dict[str, Any], key: str = "sk-root") -> Any:
+        return await me.request("POST", "/v1/keys", json=body, **bearer(key))
+
+    async with client(server.url) as me:
+        assert (await post(me, {"name": "team"})).status == 200
+        twice = await post(me, {"name": "team"})
+        assert (twice.status, twice.error["code"]) == (409, "key_name_taken")
+        mistakes: list[tuple[dict[str, Any], str]] = [
+            ({"name": "x", "nam": "y"}, "nam"),
+            ({"name": "x", "expires": "tomorrow"}, "expires"),
+            ({"name": "x", "streams": -1}, "streams"),
+            ({"name": "x", "sha256": "ab" * 32}, "sha256"),
+        ]
+        for wrong, param in mistakes:
+            refused = await post(me, wrong)
+            assert (refused.status, refused.error["param"]) == (400, param)
+        refused = await post(me, {"name": "mine"}, "sk-user")
+        assert (refused.status, refused.error["code"]) == (403, "admin_only")
+        gone = await me.request("DELETE", "/v1/keys/nobody", **bearer("sk-root"))
+        assert (gone.status, gone.error["code"]) == (404, "key_not_found")
 
 
 async def test_the_command_line_manages_keys_of_a_running_server(
@@ -110,7 +130,7 @@ async def test_the_command_line_manages_keys_of_a_running_server(
         for _ in range(6):
             async with client(server.url) as me:
                 while (await ask(me, key)).status != 401:
-                    await asyncio.sleep(0.1)  # as long as a worker may not know
+                    pass  # for as long as a worker may not know
     status, printed = await command(server.config, "keys", "revoke", "cli")
     assert status == 1
     assert "no key 'cli'" in printed
