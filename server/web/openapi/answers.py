@@ -38,7 +38,7 @@ from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
 
 from .records import Schema, nullable, ref
 
-# The answers that the document names: where one is part of another, it is referred to.
+# The answers that the document names: others that contain them refer to them.
 NAMES: dict[object, str] = {
     ErrorBody: "Error",
     ErrorPayload: "ErrorObject",
