@@ -18,6 +18,7 @@ from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
@@ -64,6 +65,7 @@ class Gateway:
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
+        self.live = LiveRaces(self.channel)
         self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
@@ -98,7 +100,7 @@ class Gateway:
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._keys != config.auth.keys:
-            self.races.dismiss()  # listeners' keys may show them less now
+            self.live.dismiss()  # listeners' keys may show them less now
         self._keys = config.auth.keys
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
@@ -113,6 +115,8 @@ class Gateway:
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
         self.all_races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 

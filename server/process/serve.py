@@ -154,7 +154,7 @@ async def serve(
             await stop.wait()
             await site.stop()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.races.close()
+            gateway.live.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()

@@ -204,7 +204,7 @@ class Race(Course, Generic[R, P]):
         """Run *racer* in *lane* until it is out, or has won."""
         try:
             stream = racer.stream(self.request)
-            lane.attempt = stream.attempt
+            lane.begin(stream.attempt, self.tell)
             self._undecided.append(stream)
             head, has_token = await until_token(stream)
         except ProviderError as exc:
@@ -231,5 +231,5 @@ class Race(Course, Generic[R, P]):
         for loser in self._undecided:
             loser.cut_off()  # at once: a cancelled task acts in its next turn
         for other in self._aside:
-            other.lane.beaten_by = winner.lane
+            other.lane.lose(winner.lane)
             self.on_end(other.lane)

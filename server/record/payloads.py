@@ -99,6 +99,48 @@ class RacesPayload(TypedDict):
     data: list[RacePayload]
 
 
+class RacerName(TypedDict):
+    id: ProviderId
+    model: str
+
+
+RequestId = Annotated[
+    str, Keywords(description="The request's id, as in `x-request-id`.")
+]
+
+
+class RaceStartedPayload(TypedDict):
+    """What `race.started` says."""
+
+    id: RequestId
+    model: str | None
+    strategy: Annotated[str, Keywords(enum=tuple(STRATEGIES))]
+    racers: list[RacerName]
+
+
+class RacerStepPayload(TypedDict):
+    """What the events of racers say, and `race.decided`."""
+
+    id: RequestId
+    racer: ProviderId
+    ms: Annotated[Milliseconds | None, Keywords(description="After the race's start.")]
+    reason: NotRequired[
+        Annotated[str, Keywords(description="Of `racer.failed`: the error's code.")]
+    ]
+    winner: NotRequired[
+        Annotated[str, Keywords(description="Of `race.decided`: the same racer.")]
+    ]
+
+
+class ResyncPayload(TypedDict):
+    """What `resync` says: so many events were not sent to who is slow."""
+
+    missed: Count
+
+
+RaceEventPayload = RaceStartedPayload | RacerStepPayload | RacePayload | ResyncPayload
+
+
 def races_list(races: list[bytes]) -> bytes:
     """Return a `RacesPayload`; *races* are encoded when they are first read."""
     return b'{"object":"list","data":[' + b",".join(races) + b"]}"

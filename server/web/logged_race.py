@@ -16,9 +16,10 @@ from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
+from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
 
-from .context import VISIT
+from .context import VISIT, Visit
 
 
 @define(eq=False)
@@ -36,6 +37,9 @@ class LoggedRace(Generic[R, P]):
 
     def __enter__(self) -> Self:
         self.request[VISIT].race = self.race
+        live = self.request[VISIT].gateway.live
+        if live.followed:
+            self._follow(live)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -63,8 +67,18 @@ class LoggedRace(Generic[R, P]):
             return
         self._is_logged = True
         self.race.close()
+        if self.race.tell is not None:
+            for lane in self.race.lanes:
+                lane.leave()
         story = _story(self.request, self.race, self.lineup, self.ending)
         self.request[VISIT].gateway.finished(story.entry())
+
+    def _follow(self, live: LiveRaces) -> None:
+        """Tell whoever listens of this race's steps."""
+        visit, race, lineup = self.request[VISIT], self.race, self.lineup
+        follower = Follower(live, visit.id, _owner(visit), race.started)
+        follower.begin(race.request.model, lineup.policy.strategy, lineup.entrants)
+        race.tell = follower
 
 
 def _story(
@@ -74,7 +88,7 @@ def _story(
     now = perf_counter()
     return Story(
         id=visit.id,
-        key=None if visit.client is None else visit.client.name,
+        key=_owner(visit),
         path=request.path,
         task=task.task,
         model=task.model,
@@ -90,6 +104,10 @@ def _story(
         waiting=_waiting(race, lineup),
         ending=ending,
     )
+
+
+def _owner(visit: Visit) -> str | None:
+    return None if visit.client is None else visit.client.name
 
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:

@@ -26,6 +26,13 @@ class ServerPayload(TypedDict):
     anthropic_base_url: str
 
 
+class RootPayload(ServerPayload):
+    """What `/` says besides, to all that are no browsers."""
+
+    version: str
+    docs: str
+
+
 def readiness(responses: str, images: str) -> ReadinessPayload:
     """Say that the server can serve; the two say why it can't keep some, if not ""."""
     not_kept: NotKept = {}

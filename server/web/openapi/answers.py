@@ -18,7 +18,14 @@ import attrs
 
 from server.errors import ErrorPayload, LossPayload
 from server.json_types import Keywords
-from server.record.payloads import RacePayload, RacesPayload
+from server.record.payloads import (
+    RaceEventPayload,
+    RacePayload,
+    RacerStepPayload,
+    RacesPayload,
+    RaceStartedPayload,
+    ResyncPayload,
+)
 from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, UsagePayload
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
 from server.wire.errors import ErrorBody
@@ -27,7 +34,12 @@ from server.wire.messages.count import TokenCountPayload
 from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
 from server.wire.models import ModelPayload, ModelsPayload
-from server.wire.probes import ReadinessPayload, ServerPayload, StatusPayload
+from server.wire.probes import (
+    ReadinessPayload,
+    RootPayload,
+    ServerPayload,
+    StatusPayload,
+)
 from server.wire.providers import ProviderDetails, ProviderPayload
 from server.wire.responses.events import ResponsesEvent
 from server.wire.responses.passing import PassedEvent, PassedPayload
@@ -69,9 +81,14 @@ NAMES: dict[object, str] = {
     ProviderDetails: "ProviderDetails",
     RacePayload: "Race",
     RacesPayload: "Races",
+    RaceStartedPayload: "RaceStarted",
+    RacerStepPayload: "RacerStep",
+    ResyncPayload: "Resync",
+    RaceEventPayload: "RaceEvent",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",
+    RootPayload: "Root",
 }
 SCALARS: dict[object, Schema] = {
     str: {"type": "string"},

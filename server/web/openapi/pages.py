@@ -80,9 +80,21 @@ PATHS: JSONObject = {
         "get": operation(
             "showServer",
             "What this is",
-            _200=answer("Where clients find it.", SERVER),
-            _302=answer("The page, for browsers."),
+            _200=answer(
+                "Where clients find it; for browsers, the page.",
+                {**in_json(ref("Root")), "text/html": {"schema": TEXT}},
+            ),
         )
+    },
+    "/page/{name}": {
+        "parameters": [path_parameter("name", "A file's name.", "app.js")],
+        "get": files(
+            "retrieveFileOfWebPage",
+            "A file of the page at `/`",
+            "text/css",
+            "text/javascript",
+            "image/svg+xml",
+        ),
     },
     "/healthz": {
         "get": operation(

@@ -21,6 +21,13 @@ LIMIT: Schema = {
     "maximum": REMEMBERED,
     "default": 100,
 }
+STEPS = (
+    "The `event` says what happened: `race.started`; `racer.started`,"
+    " `racer.connected`, `racer.headers`, `racer.token` (its first), `racer.failed`,"
+    " `racer.cut_off` and `race.decided`; `race.ended`, with the race's story, which"
+    " says all of it once more. A client that reads too slowly misses some, and is sent"
+    " `resync`."
+)
 PATHS: JSONObject = {
     "/races": {
         "get": {
@@ -40,10 +47,11 @@ PATHS: JSONObject = {
         "get": {
             "operationId": "streamRaces",
             "tags": ["Races"],
-            "summary": "Each race as it ends, until the client has had enough",
+            "summary": "What happens in races, until the client has had enough",
+            "description": STEPS,
             "security": KEYS,
             "responses": {
-                "200": answer("An event a race.", in_events(ref("Race"))),
+                "200": answer("An event a step.", in_events(ref("RaceEvent"))),
                 **errors(OF_API),
             },
         }

@@ -26,17 +26,17 @@ async def list_races(request: web.Request) -> web.Response:
 
 @routes.get("/races/events")
 async def stream_races(request: web.Request) -> web.StreamResponse:
-    """Send each race as it ends, until the client hangs up or the server stops."""
+    """Send what happens in races, until the client hangs up or the server stops."""
     if request.method == METH_HEAD:  # which would wait for a body without an end
         return web.Response(content_type="text/event-stream")
     gateway = request[VISIT].gateway
     ping_interval = gateway.config.server.ping_interval
     response = EventStream(request, ping_interval=ping_interval)
-    with gateway.races.listen(request[VISIT].client) as listener:
+    with gateway.live.listen(request[VISIT].client) as listener:
         try:
             await response.begin()
-            async for entry in listener:
-                if response.put(b"data: " + entry.json() + b"\n\n"):
+            async for event in listener:
+                if response.put(event.frame()):
                     await response.catch_up()
             await response.finish(b"")
         finally:
