@@ -205,10 +205,14 @@ class Record:
 
 
 class Health:
-    """The records of all providers, by id; they outlive a reload."""
+    """
+    The records of all providers, by id; they outlive a reload. *chance* is what says
+    when another than the best goes first.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random | None = None) -> None:
         self._records: dict[str, Record] = {}
+        self._chance = chance or random.Random()
 
     def of(self, provider: str) -> Record:
         record = self._records.get(provider)
@@ -239,7 +243,7 @@ class Health:
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
         settled = len(ordered) > 1 and self.of(ordered[0].id).known
-        if settled and random.random() < EXPLORED:
-            other = random.randrange(1, len(ordered))
+        if settled and self._chance.random() < EXPLORED:
+            other = self._chance.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))
         return ordered

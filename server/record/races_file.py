@@ -1,6 +1,6 @@
 """Reads a file of races: what it tells of each racer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 from pathlib import Path
 
@@ -55,19 +55,26 @@ class Recorded:
 
 def read(path: Path) -> Iterator[Recorded]:
     """
-    Yield the chats of a log, in its order, but those whose end is not known, or whose
-    first token nobody saw, since they were asked for in one piece.
+    Yield the chats of a log, in its order, as `replayable` has it.
 
     Raises OSError, and UnreadableLog at a line that is no race.
     """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                entry = orjson.loads(line)
-                if entry["task"] == "chat" and _is_known(entry):
-                    yield _recorded(entry)
+                yield from replayable([orjson.loads(line)])
             except (ValueError, KeyError, TypeError) as exc:
                 raise UnreadableLog(f"{path}:{number}: not a race: {exc!r}") from exc
+
+
+def replayable(stories: Iterable[JSONMapping]) -> Iterator[Recorded]:
+    """
+    Yield the chats among *stories*, less those whose end nobody knows, or of which
+    nobody saw the first token, since they were asked for in one piece.
+    """
+    for entry in stories:
+        if entry["task"] == "chat" and _is_known(entry):
+            yield _recorded(entry)
 
 
 def _is_known(entry: JSONMapping) -> bool:

@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from attrs import define, field, frozen
 
@@ -40,6 +41,14 @@ class Tally:
     failed: int = 0
     winners: list[str | None] = field(factory=list)
 
+    @classmethod
+    def recorded(cls, races: Sequence[Recorded]) -> Self:
+        """Return what the races came to when they were run."""
+        tally = cls()
+        for race in races:
+            tally.add(race.winner, race.seconds, race.calls)
+        return tally
+
     def add(self, winner: str | None, seconds: float, calls: int) -> None:
         self.calls += calls
         self.winners.append(winner)
@@ -72,15 +81,15 @@ class Replay:
     drawn: int = field(default=0, init=False)
     known: int = field(default=0, init=False)
     unknown: set[str] = field(factory=set, init=False)
-    _health: Health = field(factory=Health, init=False)
+    _health: Health = field(init=False)
     _budget: Budget = field(factory=Budget, init=False)
     _takes: dict[tuple[str, str], list[Take]] = field(init=False)
     _chance: random.Random = field(init=False)
 
     def run(self) -> Tally:
         """Return the result of the policy."""
-        random.seed(self.seed)  # Health explores at random
         self._chance = random.Random(self.seed)
+        self._health = Health(random.Random(self.seed))
         self._takes = _pool(self.races)
         tally = Tally()
         for race in self.races:

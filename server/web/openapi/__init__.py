@@ -48,7 +48,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks)
+REQUESTS = (chat, completions, responses, messages, tasks, races)
 
 
 def document() -> JSONObject:

@@ -24,7 +24,9 @@ from server.record.payloads import (
     RacerStepPayload,
     RacesPayload,
     RaceStartedPayload,
+    ReplayPayload,
     ResyncPayload,
+    SummaryPayload,
 )
 from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, UsagePayload
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
@@ -85,6 +87,8 @@ NAMES: dict[object, str] = {
     RacerStepPayload: "RacerStep",
     ResyncPayload: "Resync",
     RaceEventPayload: "RaceEvent",
+    SummaryPayload: "RaceSummary",
+    ReplayPayload: "Replay",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",

@@ -1,15 +1,23 @@
 """The last races: who ran, who won, why the others did not; and new ones, live."""
 
+import asyncio
 import re
 
+import orjson
 from aiohttp import web
 from aiohttp.hdrs import METH_HEAD
 
 from server.errors import InvalidRequest, RouteNotFound
 from server.record.log import REMEMBERED
+from server.record.payloads import ReplayPayload
+from server.record.races_file import replayable
+from server.record.summary import summarized
 from server.web.context import VISIT
-from server.web.json_answers import encoded_answer
+from server.web.json_answers import encoded_answer, json_answer
 from server.web.sse import EventStream
+from server.wire.replay import ReplayRequest, parse_replay, replay_payload
+
+from .bodies import body_of
 
 routes = web.RouteTableDef()
 
@@ -42,6 +50,30 @@ async def stream_races(request: web.Request) -> web.StreamResponse:
         finally:
             response.stop()
     return response
+
+
+@routes.get("/races/summary")
+async def summarize_races(request: web.Request) -> web.Response:
+    """Say of each provider how its last hour was, minute by minute."""
+    races = request[VISIT].gateway.all_races
+    last = await races.last(request[VISIT].client, REMEMBERED)
+    return json_answer(await summarized(last))
+
+
+@routes.post("/races/replay")
+async def replay_races(request: web.Request) -> web.Response:
+    """Run the last races again, on paper, by another policy."""
+    wish = parse_replay(await body_of(request))
+    races = request[VISIT].gateway.all_races
+    last = await races.last(request[VISIT].client, REMEMBERED)
+    # It takes a thousand races some tenths of a second: nobody else is to wait for it.
+    answer = await asyncio.to_thread(_replayed, last, wish)
+    return json_answer(answer)
+
+
+def _replayed(races: bytes, wish: ReplayRequest) -> ReplayPayload:
+    oldest_first = orjson.loads(races)["data"][::-1]
+    return replay_payload(list(replayable(oldest_first)), wish)
 
 
 @routes.get("/races/{id}")

@@ -376,8 +376,7 @@ def test_best_first() -> None:
 
 def test_others_are_tried_once_in_a_while() -> None:
     """A few per cent go to another than the best, each as often, and nobody is lost."""
-    random.seed(4)
-    health = Health()
+    health = Health(random.Random(4))
     add(health, *[lane("best", 0.1)] * ENOUGH, lane("slow", 2.0))
 
     first = firsts(health, "new", "slow", "best")
