@@ -8,7 +8,6 @@ every event. Here what arrives goes on in the same turn of the event loop.
 import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
-from time import perf_counter
 from typing import Protocol
 
 import aiohttp
