@@ -20,7 +20,7 @@ class Doors:
 
     _open: Counter[str] = field(factory=Counter, init=False)
     _all: int = field(default=0, init=False)
-    _refused: int = field(default=0, init=False)
+    _refusals: int = field(default=0, init=False)
     _last_line: float = field(default=0.0, init=False)
 
     def enter(self, address: str, settings: ServerSettings) -> str:
@@ -42,8 +42,8 @@ class Doors:
 
     def tell(self, why: str) -> None:
         """Log that a connection was refused: one line a second at most."""
-        self._refused += 1
+        self._refusals += 1
         now = monotonic()
         if now - self._last_line >= BETWEEN_LINES:
-            log.warning("connections refused", why=why, count=self._refused)
-            self._refused, self._last_line = 0, now
+            log.warning("connections refused", why=why, count=self._refusals)
+            self._refusals, self._last_line = 0, now

@@ -57,14 +57,14 @@ class ClientServer(web.Server):
         """Look for slow clients now and then: a timer for each would cost more."""
         settings = self._gateway.config.server
         timeouts = settings.header_timeout, settings.body_timeout
-        now, refused = self._loop.time(), 0
+        now, refusals = self._loop.time(), 0
         for connection in self.connections:
             if isinstance(connection, ClientConnection):
-                refused += connection.look(now, *timeouts)
-                if refused == REFUSED:
+                refusals += connection.look(now, *timeouts)
+                if refusals == REFUSED:
                     break
         wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
-        wait = SOON if refused == REFUSED else wait
+        wait = SOON if refusals == REFUSED else wait
         self._next_look = self._loop.call_later(wait, self._look)
 
     def _make(

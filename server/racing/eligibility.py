@@ -24,7 +24,7 @@ Question = tuple[object, ...]
 
 
 @frozen
-class Chosen:
+class Candidates:
     """
     The providers that a request means, and its strategy. *by_record*: they are ordered
     by their records; *by_id*: the request has the provider's id as its model.
@@ -131,46 +131,46 @@ class Eligibility:
             )
         own = self._models.get(name)
         model = own.model if own and own.model else name
-        chosen = self._chosen(request, model, own, selection, client)
-        if chosen.by_id:
+        candidates = self._candidates(request, model, own, selection, client)
+        if candidates.by_id:
             model = ""
-        able, unable = _able(chosen.providers, request)
+        able, unable = _able(candidates.providers, request)
         lists = [self._catalog.models_list(provider.id) for provider in able]
         entrants = self._entrants(calls, able, model, request.task, selection.race)
         return Eligible(
-            policy=self._policy(chosen.strategy, selection.race),
-            by_record=chosen.by_record,
+            policy=self._policy(candidates.strategy, selection.race),
+            by_record=candidates.by_record,
             able=entrants,
             alone=calls.only(entrants),
             unable=unable,
             lists=[(models, models.models) for models in lists],
         )
 
-    def _chosen(
+    def _candidates(
         self,
         request: Request,
         model: str,
         own: ModelSettings | None,
         selection: Selection,
         client: KeySettings | None,
-    ) -> Chosen:
+    ) -> Candidates:
         race, catalog = self._race, self._catalog
         if selection.providers is not None:
             providers = catalog.named(selection.providers, client)
-            return Chosen(providers, race.strategy)
+            return Candidates(providers, race.strategy)
         if own is not None:
             strategy = own.strategy or race.strategy
-            return Chosen(catalog.configured(own.providers, client), strategy)
+            return Candidates(catalog.configured(own.providers, client), strategy)
         provider = catalog.provider_in_model(model, client)
         if provider is not None:
-            return Chosen([provider], Fallback.name, by_record=True, by_id=True)
+            return Candidates([provider], Fallback.name, by_record=True, by_id=True)
         if race.default_providers:
             default = catalog.configured(race.default_providers, client)
-            return Chosen(default, race.strategy)
+            return Candidates(default, race.strategy)
         usable = catalog.usable(client)
         able = _able(usable, request)[0] if usable else []
         serving = catalog.serving(able, model, request.task, client)
-        return Chosen(serving, Fallback.name, by_record=True)
+        return Candidates(serving, Fallback.name, by_record=True)
 
     def _entrants(
         self,

@@ -173,7 +173,7 @@ class Record:
             )
 
     @property
-    def known(self) -> bool:
+    def has_enough(self) -> bool:
         """Whether it is long enough to prefer one provider to another by it."""
         return self._times.enough
 
@@ -242,7 +242,7 @@ class Health:
         not be found to have recovered.
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
-        settled = len(ordered) > 1 and self.of(ordered[0].id).known
+        settled = len(ordered) > 1 and self.of(ordered[0].id).has_enough
         if settled and self._chance.random() < EXPLORED:
             other = self._chance.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))

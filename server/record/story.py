@@ -116,8 +116,8 @@ class Story:
             entry["phase"] = lane.error.phase
             entry["status"] = lane.error.status
         if lane.beaten_by is not None and lane.ended is not None:
-            decided = lane.beaten_by.first_token or lane.ended
-            entry["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+            decision = lane.beaten_by.first_token or lane.ended
+            entry["closed_ms"] = _rounded(max(lane.ended - decision, 0.0))
         if lane is not self.winner or self.ending.outcome != "won":
             entry["tokens_wasted_at_least"] = attempt.tokens
         return entry

@@ -26,8 +26,8 @@ def operation(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
 
 def operation_on_one(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
     """Return an operation that may find nothing there."""
-    made = operation(name, tag, summary, schema)
-    return {**made, "responses": {**made["responses"], **errors((404,))}}
+    base = operation(name, tag, summary, schema)
+    return {**base, "responses": {**base["responses"], **errors((404,))}}
 
 
 MODELS: JSONObject = {

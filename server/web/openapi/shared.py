@@ -138,8 +138,8 @@ def answer(
     names: tuple[str, ...] = ("X-Request-ID",),
 ) -> JSONObject:
     """Return a response with *content*, by media type, and the headers *names*."""
-    made = {"description": description, "headers": headers(*names)}
-    return made if content is None else {**made, "content": dict(content)}
+    response = {"description": description, "headers": headers(*names)}
+    return response if content is None else {**response, "content": dict(content)}
 
 
 def in_json(schema: Schema) -> JSONObject:
