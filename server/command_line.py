@@ -65,8 +65,8 @@ def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
     source.given = file or source.given
     config = _or_exit(source.read)
     logs.configure(LogSettings(level="error"))
-    told = str(source.path) if source.path else "no file: the defaults"
-    sys.exit(0 if show(config, told, live=live) else 1)
+    name = str(source.path) if source.path else "no file: the defaults"
+    sys.exit(0 if show(config, name, live=live) else 1)
 
 
 @cli.command()
@@ -135,16 +135,16 @@ def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> N
     """Make an API key, shown once, and the table that lets it in."""
     if not name.strip():
         raise click.BadParameter("a key needs a name", param_hint="NAME")
-    made = NewKey(name)
+    new_key = NewKey(name)
     if write:
         path = _file_to_write(file or source.given)
-        _or_exit(lambda: add_key(path, made))
-        click.echo(made.secret)
+        _or_exit(lambda: add_key(path, new_key))
+        click.echo(new_key.secret)
         click.echo(f"\n# The key is shown only now. {path} lets it in; SIGHUP reloads.")
         return
-    click.echo(f"{made.secret}\n")
+    click.echo(f"{new_key.secret}\n")
     click.echo("# The key above is shown only now. Paste this into config.toml:")
-    click.echo(made.table(), nl=False)
+    click.echo(new_key.table(), nl=False)
 
 
 @cli.group()
@@ -195,8 +195,8 @@ def revoke_key(source: ConfigSource, name: str) -> None:
     revoke(_or_exit(source.read), name)
 
 
-def _file_to_write(given: Path | None) -> Path:
-    return config_path(given, os.environ) or Path("config.toml")
+def _file_to_write(file: Path | None) -> Path:
+    return config_path(file, os.environ) or Path("config.toml")
 
 
 def _command() -> str:

@@ -100,12 +100,12 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
-        # What can fail is made before anything of it is in force.
+        # All that can fail is made before anything changes.
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._auth != config.auth:
-            self.live.dismiss()  # whoever listens may be allowed less now
+            self.live.dismiss()  # listeners' keys may show them less now
         self._auth = config.auth
         self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
@@ -176,7 +176,7 @@ class Gateway:
 
 
 async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    """Keep a list of models fresh, also after unforeseen errors."""
     while True:
         try:
             await models.keep_fresh()

@@ -1,7 +1,7 @@
-"""What is known of vendors' models: context and prices, by a package that may be there.
+"""Context lengths and prices of vendors' models, from a package that may be missing.
 
 It takes 0.4 s and 32 MiB to import and 60 microseconds to ask, so that it is read in a
-thread once somebody wants to know, and each answer is kept.
+thread once somebody needs it, and its answers are kept.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Pricing(TypedDict):
 
 
 class ModelFacts(TypedDict):
-    """What is known of a model; what is not, is left out."""
+    """What is known of a model; unknown fields are left out."""
 
     context_length: NotRequired[Tokens]
     max_output_tokens: NotRequired[Tokens]
@@ -63,7 +63,7 @@ class Prices:
     _kept: dict[tuple[str, str], ModelFacts] = field(factory=dict, init=False)
 
     async def load(self) -> None:
-        """Read the package, if it is installed, where nobody waits for it."""
+        """Read the package in a thread, if it is installed."""
         if self._find is None and importlib.util.find_spec(PACKAGE) is not None:
             self._find = await asyncio.to_thread(_loaded)
 

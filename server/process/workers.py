@@ -26,10 +26,9 @@ from .worker import Order, Place
 
 log = structlog.get_logger(__name__)
 
-# Seconds before a worker follows one that died soon after its start: the first time,
-# nobody waits.
+# Seconds before a worker replaces one that died soon after its start.
 RESTART_DELAY = 1.0
-# Seconds after which a worker's start is over.
+# Seconds of a worker's start: one that dies later is replaced at once.
 STEADY = 5.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
@@ -93,9 +92,9 @@ class _Crew:
     """
     The worker processes; one that dies is replaced.
 
-    *sockets* stay open here while the crew runs, so that what waits in a dead worker's
-    is answered by the one that follows it. *folder* is what is to be removed if this
-    process is killed.
+    *sockets* stay open here while the crew runs, so that connections that wait at a
+    dead worker's socket are answered by its successor. *folder* is removed by workers
+    if this process is killed.
     """
 
     sockets: Sequence[socket]
@@ -122,7 +121,7 @@ class _Crew:
             sock.close()
 
     def tell(self, order: Order) -> None:
-        """Have every worker serve as *order* says, and those that follow them."""
+        """Send *order* to every worker, and to those that replace them later."""
         self.order = order
         for process in self._running:
             self._write(process)
@@ -138,7 +137,7 @@ class _Crew:
                 await self._pause(RESTART_DELAY)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so many seconds, or until this is to stop."""
+        """Wait so many seconds, or until the crew is stopped."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -192,6 +191,6 @@ class _Crew:
 
 
 def _python_path() -> str:
-    """Return where a worker looks for packages: first, where this process has them."""
+    """Return a worker's PYTHONPATH: first, the folder of this process's packages."""
     rest = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(PACKAGES), *([rest] if rest else [])])

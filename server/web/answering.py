@@ -1,4 +1,4 @@
-"""From a parsed request to its answer: choose racers, race them, show the winner."""
+"""From a parsed request to its answer: choose racers, race them, render the winner."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -34,8 +34,8 @@ async def race_chat(
     prepare: Callable[[ChatLineup], ChatLineup] = _as_chosen,
 ) -> web.StreamResponse:
     """
-    Race those whom *selection* means for *chat*, once *prepare* has seen them; answer
-    in the form that the client wants.
+    Race the providers that *selection* means for *chat*, and answer in the client's
+    *form*. *prepare* may refuse the lineup, or put another in its place.
 
     Raises a GatewayError only while nothing has been sent.
     """
@@ -56,11 +56,10 @@ async def race_task(
     request: web.Request, task: TaskRequest, selection: Selection, kind: type[T]
 ) -> tuple[T, dict[str, str]]:
     """
-    Race those whom *selection* means for what comes in one piece, of this *kind*:
-    images, sound, embeddings.
+    Race the providers that *selection* means for a *task*, whose result comes in one
+    piece and is of this *kind*.
 
-    Return it with the headers that name its provider and tell of the race. Raises
-    GatewayError.
+    Return the result, with the answer's headers about its race. Raises GatewayError.
     """
     visit = request[VISIT]
     gateway = visit.gateway
@@ -118,7 +117,7 @@ async def _race_count(
 
 
 def _only(winner: Winner[Result], kind: type[T]) -> T:
-    """Return the one result of a task, whose request says of which kind it is."""
+    """Return the one result of a task; raises TypeError if it is of another kind."""
     (result,) = winner.head
     if not isinstance(result, kind):
         raise TypeError(f"a {kind.__name__} is expected, not {result!r}")
@@ -133,12 +132,12 @@ async def _whole(
     with visit.gateway.drain.scope(within, lineup.deadline):
         while True:
             winner = await decided(race, lineup)
-            shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
+            renderer = form.answer(race.request, winner.id, lineup.model_of(winner.id))
             try:
-                shown.add(winner.head)
+                renderer.add(winner.head)
                 async for pieces in winner.rest:
-                    shown.add(pieces)
-                body = shown.body()
+                    renderer.add(pieces)
+                body = renderer.body()
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.

@@ -18,10 +18,10 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 @define(eq=False)
 class Visit:
     """
-    What is known of a request: its id, the gateway that it came to, whose it is, the
-    course of the race that it began, the code and the words of the error that it was
-    answered with, when its first race began, and what is reserved for it. One lookup
-    for all of them costs less than one for each.
+    What is known of a request: its id, its gateway, its API key, the course of its
+    race, the code and the message of the error that answers it, when its first race
+    began, and what its key's limits reserve for it. One lookup for all of them costs
+    less than one for each.
     """
 
     id: str
@@ -48,6 +48,6 @@ WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)
 
 class RefusedRequest(web.Request):
     """
-    One that gets its REFUSAL, whatever it wants. It is known by its class: to look for
-    the key would cost all others.
+    A request that is answered with its REFUSAL in any case. A class of its own, since a
+    look-up of the key would cost all other requests.
     """

@@ -84,15 +84,15 @@ class LoggedRace(Generic[R, P]):
 def _story(
     request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
 ) -> Story:
-    visit, raced = request[VISIT], race.request
+    visit, task = request[VISIT], race.request
     now = perf_counter()
     return Story(
         id=visit.id,
         key=_owner(visit),
         path=request.path,
-        task=raced.task,
-        model=raced.model,
-        stream=isinstance(raced, ChatRequest) and bool(raced.stream),
+        task=task.task,
+        model=task.model,
+        stream=isinstance(task, ChatRequest) and bool(task.stream),
         created=time() - (now - race.started),
         started=race.started,
         ended=now,
@@ -112,13 +112,13 @@ def _owner(visit: Visit) -> str | None:
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:
     if len(lineup.entrants) == len(race.lanes) == 1:
-        return ()  # most, and this is kept for a thousand of them
+        return ()  # most requests: their stories share this one
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 
 
 async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
-    """Run *race*; after it, every try that it had claimed after a rest is done."""
+    """Run *race*, then give up its claims to providers whose rest is over."""
     try:
         return await race.run()
     finally:
@@ -137,7 +137,7 @@ def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
 
 def timing(race: Course) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
-    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
+    latest = {lane.id: lane for lane in race.lanes}  # some have started twice
     entries = [
         f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
         for lane in latest.values()

@@ -130,18 +130,18 @@ def fields_with_values(record: object, *names: str) -> JSONObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _providers(named: JSON) -> tuple[str, ...] | None:
-    if isinstance(named, str):
-        named = named.split()
-    if named is None or named == []:
+def _providers(value: JSON) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        value = value.split()
+    if value is None or value == []:
         return None
-    if not isinstance(named, list) or not all(isinstance(n, str) for n in named):
+    if not isinstance(value, list) or not all(isinstance(n, str) for n in value):
         raise InvalidRequest(
             "'provider' must be a string of provider ids separated by spaces, or an"
             " array of ids.",
             param="provider",
         )
-    return tuple(named)
+    return tuple(value)
 
 
 def _make(structure: Structure, payload: JSON, cls: type[T], root: str) -> T:

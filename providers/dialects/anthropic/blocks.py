@@ -1,4 +1,4 @@
-"""The events of Messages, with what copies of the API leave out of them or get wrong."""
+"""The events of Messages; what copies of the API leave out or get wrong in them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -69,20 +69,21 @@ class BlockOrder:
 
     def ordered(self, event: Event) -> list[Event]:
         """Return the events that *event* should have been."""
+        events: list[Event] = [event]
         match event.get("type"):
             case "content_block_delta":
-                return self._delta(event)
+                events = self._delta(event)
             case "content_block_start":
-                return self._start(event)
+                events = self._start(event)
             case "content_block_stop":
-                return self._stop(event)
+                events = self._stop(event)
             case "message_stop":
-                return [*self.stops(), event]
+                events = [*self.stops(), event]
             case "message":
-                return self._all(unrolled(event))
+                events = self._all(unrolled(event))
             case "message_start" if (event.get("message") or {}).get("content"):
-                return self._all(begun_with(event["message"]))
-        return [event]
+                events = self._all(begun_with(event["message"]))
+        return events
 
     def _all(self, events: Iterable[Event]) -> list[Event]:
         return [each for event in events for each in self.ordered(event)]

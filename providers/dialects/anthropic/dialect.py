@@ -26,6 +26,7 @@ from providers.chat import (
 from providers.dialects.base import Call, noted, written
 from providers.dialects.endings import Endings
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sound_history
 from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tool_calls import CallIds
 from providers.dialects.tools import functions_only
@@ -81,6 +82,7 @@ class Anthropic:
             body = passed_body(self.settings, native, model, self.notes)
         else:
             request = functions_only(request, API, self.dropped)
+            request = sound_history(request, self.notes)
             body = message_body(self.settings, request, model, self.notes)
         return Call("messages", written(body), headers)
 
@@ -137,25 +139,26 @@ class Anthropic:
         """Read one event; pings, and types that the API may yet add, say nothing."""
         if failed(event):
             raise error_of(event)
+        chunks: list[Chunk] = []
         match event.get("type"):
             case "content_block_delta":
-                return self._say(self._reader.grow(event["index"], event["delta"]))
+                chunks = self._say(self._reader.grow(event["index"], event["delta"]))
             case "content_block_start":
                 start = event["content_block"]
-                return self._say(self._reader.open(event["index"], start))
+                chunks = self._say(self._reader.open(event["index"], start))
             case "content_block_stop":
-                return self._say(self._reader.close(event["index"]))
+                chunks = self._say(self._reader.close(event["index"]))
             case "message_start":
                 message = event.get("message") or NOTHING
                 self._id, self._model = message.get("id"), message.get("model")
-                return self._finish(message, message.get("usage"))
+                chunks = self._finish(message, message.get("usage"))
             case "message_delta":
-                return self._finish(event["delta"], event.get("usage"))
+                chunks = self._finish(event["delta"], event.get("usage"))
             case "message_stop":
                 self.done = True
                 chunks = [] if self.finished else self._finish(NO_REASON, None)
-                return [*chunks, *self._closing()]
-        return []
+                chunks = [*chunks, *self._closing()]
+        return chunks
 
     def _finish(self, delta: Event, usage: Mapping[str, Any] | None) -> list[Chunk]:
         # Every count is a total that takes the place of the one before.

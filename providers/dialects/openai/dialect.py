@@ -29,6 +29,7 @@ from providers.dialects.base import UNREADABLE, Call, written
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sound_history
 from providers.dialects.tolerant import TolerantJSON, note
 from providers.dialects.tool_calls import CallIds, CallPieces
 from providers.dialects.tools import leave_out
@@ -115,6 +116,7 @@ class OpenAI:
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
         leave_out(request.hosted, API, self.dropped)
+        request = sound_history(request, self.notes)
         path, body = asked_of(self.settings, request, model, self.notes)
         body.update(how)
         headers = _headers(self.settings.api_key, accepted)

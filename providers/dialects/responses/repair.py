@@ -1,4 +1,4 @@
-"""The arguments of calls in the events of a response, so that every parser takes them."""
+"""The arguments of calls in the events of a response: every parser is to take them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -49,7 +49,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks, keys)
+REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
 def document() -> JSONObject:

@@ -24,7 +24,9 @@ from server.record.payloads import (
     RacerStepPayload,
     RacesPayload,
     RaceStartedPayload,
+    ReplayPayload,
     ResyncPayload,
+    SummaryPayload,
 )
 from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, UsagePayload
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
@@ -51,7 +53,7 @@ from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
 
 from .records import Schema, nullable, ref
 
-# The answers that the document names: where one is part of another, it is referred to.
+# The answers that the document names: others that contain them refer to them.
 NAMES: dict[object, str] = {
     ErrorBody: "Error",
     ErrorPayload: "ErrorObject",
@@ -90,6 +92,8 @@ NAMES: dict[object, str] = {
     RacerStepPayload: "RacerStep",
     ResyncPayload: "Resync",
     RaceEventPayload: "RaceEvent",
+    SummaryPayload: "RaceSummary",
+    ReplayPayload: "Replay",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",

@@ -120,17 +120,17 @@ class GrowingChoice:
         return size + sum(len(str(value)) for value in rest if value)
 
     def _add_call(self, call: ToolCallDelta) -> int:
-        known, text = self.calls.get(call.index, call), call.arguments or ""
-        kind, name, extra = call.type or known.type, call.name, {**call.extra}
+        before, text = self.calls.get(call.index, call), call.arguments or ""
+        kind, name, extra = call.type or before.type, call.name, {**call.extra}
         if custom := extra.pop("custom", None):
             kind, name = "custom", custom.get("name")
             text = custom.get("input") or ""
         self.calls[call.index] = evolve(
-            known,
-            id=known.id or call.id,
+            before,
+            id=before.id or call.id,
             type=kind,
-            name=known.name or name,
-            extra={**known.extra, **extra},
+            name=before.name or name,
+            extra={**before.extra, **extra},
         )
         self.arguments.setdefault(call.index, []).append(text)
         return CALL_SIZE + len(text)

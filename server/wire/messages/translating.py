@@ -42,7 +42,7 @@ class ContentBlock:
     started: bool = False
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         return self.kind != "tool_use" or bool(self.name)
 
     @property

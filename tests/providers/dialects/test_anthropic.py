@@ -777,16 +777,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (content(image("data:image/png,AAAA")), "neither"),
     (content(image("file:///etc/passwd")), "neither"),
     ({"messages": [{"role": "user", "content": ""}]}, "no message has any content"),
-    ({"messages": [{"role": "tool", "content": "3"}]}, "no tool_call_id"),
     ({"messages": [{"role": "function", "name": "f", "content": "3"}]}, "'function'"),
-    (
-        {
-            "messages": [
-                {"role": "assistant", "tool_calls": [tool_call("c", "f", "[1]")]}
-            ]
-        },
-        "not a JSON object",
-    ),
     (
         {
             "messages": [
