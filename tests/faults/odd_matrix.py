@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 from attrs import frozen
 
+from tests.rig.anthropic_events import check_order, named
 from tests.rig.server_process import running
 from tests.rig.upstream import upstream
 
@@ -101,8 +102,12 @@ async def _ask(me: aiohttp.ClientSession, cell: OddCell) -> OddFinding:
     try:
         told = asked.read(answer.status, body)
         problems = [*_problems(cell, told)]
+        if told.ended and asked.stream and asked.path == MESSAGES:
+            known = ("message_", "content_block_")  # others pass, for who knows them
+            events = named(body.encode())
+            check_order(each for each in events if each["type"].startswith(known))
         outcome = _outcome(told)
-    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as exc:
         outcome, problems = "unreadable", [repr(exc)]
     name = f"{cell.oddity.section} {cell.oddity.name}, {asked.name}"
     return OddFinding(

@@ -11,6 +11,8 @@ from providers.chat import SEALED_HERE
 from providers.dialects.call_ids import FORMATS, ConversationIds
 from providers.settings import ProviderSettings
 
+from .pairs import with_pairs
+
 # Of Anthropic's own host, which takes no thoughts but those that it has signed.
 HOST = "//api.anthropic.com/"
 Body = Mapping[str, Any]
@@ -37,6 +39,7 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
         turns = _noted(turns, signed(turns), "unsigned thinking left out", notes)
     turns = _noted(turns, without_seals(turns), "others' reasoning left out", notes)
     turns = _noted(turns, without_blanks(turns), "blank texts left out", notes)
+    turns = _noted(turns, with_pairs(turns), "calls and results paired", notes)
     turns = _noted(turns, with_prefill_cut(turns), "end of the prefill cut", notes)
     turns = _noted(turns, with_fitting_ids(turns), "call ids rewritten", notes)
     if turns:
