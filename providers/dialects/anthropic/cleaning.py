@@ -17,6 +17,7 @@ from .pairs import with_pairs
 HOST = "//api.anthropic.com/"
 Body = Mapping[str, Any]
 Block = Mapping[str, Any]
+THINKS = ("enabled", "adaptive")
 # Fields that say nothing where there are no tools.
 IDLE_CHOICES = ("auto", "none")
 
@@ -46,6 +47,7 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
         made["messages"] = turns
     _clean_system(made, notes)
     _clean_stops(made, notes)
+    _clean_thinking(made, notes)
     if made.get("tools") == []:
         _forget_tools(made)
     return made
@@ -187,6 +189,21 @@ def _clean_stops(made: dict[str, Any], notes: list[str]) -> None:
         del made["stop_sequences"]
     if left != stops:
         _note(notes, "blank stop sequences left out")
+
+
+def _clean_thinking(made: dict[str, Any], notes: list[str]) -> None:
+    """Make room for an answer after thoughts, which go with one temperature only."""
+    thinking = made.get("thinking")
+    if not isinstance(thinking, Mapping):
+        return
+    budget, bound = thinking.get("budget_tokens"), made.get("max_tokens")
+    if isinstance(budget, int) and isinstance(bound, int) and bound <= budget:
+        made["max_tokens"] = budget + bound
+        _note(notes, "max_tokens raised above budget_tokens")
+    thinks = thinking.get("type") in THINKS
+    if thinks and made.get("temperature") not in (None, 1):
+        del made["temperature"]
+        _note(notes, "temperature left out, since it thinks")
 
 
 def _forget_tools(made: dict[str, Any]) -> None:
