@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from yarl import URL
@@ -15,6 +16,16 @@ from .settings import ENGINE, Config, is_loopback, same_id
 
 # A header's name is a token (RFC 9110, section 5.6.2).
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# How a Redis is reached: alone, in a cluster, watched by Sentinels.
+STATE_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+cluster",
+    "rediss+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+)
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 
@@ -90,6 +101,7 @@ def _url_problem(text: str) -> str:
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
     yield from _key_problems(config)
+    yield from _state_problems(config)
     yield from _id_problems(config)
     yield from _path_problems(config)
     strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
@@ -145,6 +157,16 @@ def _key_problems(config: Config) -> Iterator[str]:
         yield f"auth.store: {Path(store).parent} is no folder that can be written to"
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"
+
+
+def _state_problems(config: Config) -> Iterator[str]:
+    url = config.state.url
+    if not url:
+        return
+    if url.partition("://")[0] not in STATE_SCHEMES:
+        yield f"state.url: must begin with one of {', '.join(STATE_SCHEMES)}"
+    if find_spec("redis") is None:
+        yield "state.url: the extra is missing: pip install 'interference[redis]'"
 
 
 def _id_problems(config: Config) -> Iterator[str]:
