@@ -11,15 +11,17 @@ import structlog
 from providers import ModelList, Provider, ProviderSettings
 
 from .config.settings import ENGINE, Config, KeySettings, LogSettings
-from .prices import Prices
+from .prices import Prices, worth_loading
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
+from .record.costs import Tariff
 from .record.file import RaceFile
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
+from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
 from .web.unread import UnreadBodies
@@ -59,12 +61,15 @@ class Gateway:
         public_session: aiohttp.ClientSession,
         channel: Channel | None = None,
         worker: int | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.channel = channel or OnlyProcess()
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
+        self.usage = SharedUsage(self.channel, ledger)
         self.prices = Prices()
+        self._loading: asyncio.Task[None] | None = None
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
         self._races_file: RaceFile | None = None
@@ -102,6 +107,9 @@ class Gateway:
         self._keys = config.auth.keys
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
+        self.prices.forget()
+        if refresh and self._loading is None and worth_loading(config.on()):
+            self._loading = asyncio.create_task(self._load_prices(), name="prices")
         self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
@@ -109,6 +117,17 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+
+    async def _load_prices(self) -> None:
+        try:
+            await self.prices.load()
+        except Exception as exc:
+            log.exception("no prices", reason=repr(exc))
+
+    def tariff(self, provider: str, model: str) -> Tariff | None:
+        """Return what a provider's model costs; None: nobody knows."""
+        settings = self.config.providers.get(provider)
+        return None if settings is None else self.prices.tariff(settings, model)
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
@@ -133,8 +152,11 @@ class Gateway:
     async def aclose(self) -> None:
         if self._races_file is not None:
             self._races_file.close()
-        tasks = self._refreshing
+        tasks: list[asyncio.Task[None]] = [*self._refreshing]
         self._stop_refreshing()
+        if self._loading is not None:
+            self._loading.cancel()
+            tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
 

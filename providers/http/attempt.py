@@ -7,6 +7,8 @@ from typing import TypeVar
 import aiohttp
 from attrs import define, field
 
+from providers.chat import Usage
+
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
 T = TypeVar("T")
@@ -22,7 +24,8 @@ class Attempt:
     is when the answer was there to its end. *whole*: the answer was requested in one
     piece, so that nobody knows when its first token was written. *notes* say what has
     been put right so far, for the race's story: the dialect's own list. *dropped* names
-    what of the request its upstream was not sent, such as "tools.web_search".
+    what of the request its upstream was not sent, such as "tools.web_search". *usage*
+    is what the upstream has counted, once it has said so.
     """
 
     connected: float | None = None
@@ -35,6 +38,7 @@ class Attempt:
     tokens: int = 0
     notes: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
+    usage: Usage | None = None
     _sent_at: float = 0.0
 
     async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:

@@ -128,6 +128,13 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class UsageSettings:
+    """Where it is stored what was used, for how much ("": in memory)."""
+
+    path: str = ""
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -149,6 +156,7 @@ class Sections:
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
+    usage: UsageSettings = UsageSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -169,6 +177,7 @@ class Config:
     race: RaceSettings
     media: MediaSettings
     responses: ResponseSettings
+    usage: UsageSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]

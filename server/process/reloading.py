@@ -21,6 +21,7 @@ FIXED = (
     "server.workers",
     "server.max_body_bytes",
     "responses.path",
+    "usage.path",
 )
 
 Load = Callable[[], Config]

@@ -16,7 +16,9 @@ from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
+from server.record.costs import dollars, nanos_of
 from server.record.story import Ending, Story
+from server.record.usage import charges
 
 from .context import VISIT
 
@@ -49,8 +51,10 @@ class LoggedRace(Generic[R, P]):
             case Exception():
                 self._ending.code = InternalError.code
         self.race.close()
+        visit = self.request[VISIT]
         story = _story(self.request, self.race, self.lineup, self._ending)
-        self.request[VISIT].gateway.finished(story.entry())
+        visit.gateway.usage.add(story.key, story.charges)
+        visit.gateway.finished(story.entry())
 
 
 def _story(
@@ -75,7 +79,23 @@ def _story(
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
         ending=ending,
+        charges=charges(
+            race.lanes,
+            race.winning_lane,
+            visit.gateway.tariff,
+            chat=isinstance(raced, ChatRequest),
+        ),
     )
+
+
+def cost(request: web.Request, winner: Winner[P]) -> float | None:
+    """Return what the answer of *winner* cost, in dollars; None: nobody knows."""
+    usage = winner.lane.attempt.usage
+    if usage is None:
+        return None
+    price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
+    nanos = nanos_of(usage, price)
+    return None if nanos is None else dollars(nanos)
 
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:

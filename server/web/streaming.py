@@ -15,7 +15,7 @@ from server.record.story import Ending
 from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
-from .logged_race import decided, race_headers
+from .logged_race import cost, decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .sse import EventStream
@@ -75,7 +75,7 @@ class Streaming:
                 response.headers.update(race_headers(race, winner))
             shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, shown, response)
-            end = await form.keep(shown.end())
+            end = await form.keep(shown.end(cost(self.request, winner)))
         await response.finish(end)
 
     def _last_frame(self, exc: Exception) -> bytes:

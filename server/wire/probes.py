@@ -8,10 +8,11 @@ class StatusPayload(TypedDict):
 
 
 class NotKept(TypedDict):
-    """Why responses or images can't be kept."""
+    """Why responses or images can't be kept, or what was used can't be stored yet."""
 
     responses: NotRequired[str]
     images: NotRequired[str]
+    usage: NotRequired[str]
 
 
 class ReadinessPayload(TypedDict):
@@ -26,13 +27,15 @@ class ServerPayload(TypedDict):
     anthropic_base_url: str
 
 
-def readiness(responses: str, images: str) -> ReadinessPayload:
-    """Say that the server can serve; the two say why it can't keep some, if not ""."""
+def readiness(responses: str, images: str, usage: str) -> ReadinessPayload:
+    """Say that the server can serve; these say why it can't keep some, if not ""."""
     not_kept: NotKept = {}
     if responses:
         not_kept["responses"] = responses
     if images:
         not_kept["images"] = images
+    if usage:
+        not_kept["usage"] = usage
     if not_kept:
         return {"status": "degraded", "not_kept": not_kept}
     return {"status": "ok"}

@@ -23,6 +23,7 @@ RECORDS = {
     "race": settings.RaceSettings,
     "media": settings.MediaSettings,
     "responses": settings.ResponseSettings,
+    "usage": settings.UsageSettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
     "providers.ID.messages": MessageRules,

@@ -9,7 +9,17 @@ import orjson
 
 from server.json_types import JSONObject
 
-from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from . import (
+    catalog,
+    chat,
+    completions,
+    messages,
+    pages,
+    races,
+    responses,
+    tasks,
+    usage,
+)
 from .answers import ANSWERS
 from .shared import (
     HEADERS,
@@ -41,6 +51,7 @@ TAGS = {
     "Models": "What can be asked for.",
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
+    "Usage": "What requests have used, and what it cost.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
 }
@@ -66,7 +77,7 @@ def document() -> JSONObject:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | usage.PATHS),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),

@@ -35,6 +35,7 @@ from server.wire.responses.payloads import ItemPayload
 from server.wire.responses.response import ResponsePayload
 from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
+from server.wire.usage_rows import UsageRows
 
 from .records import Schema, nullable, ref
 
@@ -69,6 +70,7 @@ NAMES: dict[Any, str] = {
     ProviderDetails: "ProviderDetails",
     RacePayload: "Race",
     RacesPayload: "Races",
+    UsageRows: "UsageRows",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",

@@ -84,6 +84,13 @@ class PassedResponse:
         self._told = {**response, **ours}
         return self._told
 
+    def price(self, cost: float | None) -> JSONObject:
+        """Return the response object, whose usage says its *cost*, if it is known."""
+        usage = self._told.get("usage")
+        if cost is not None and isinstance(usage, dict):
+            self._told = {**self._told, "usage": {**usage, "cost": cost}}
+        return self._told
+
     def failed(self, error: ResponseError) -> JSONObject:
         """Return the response object of an answer that breaks off with *error*."""
         begun: JSONObject = {
@@ -123,7 +130,8 @@ class PassingStream:
 
     response: PassedResponse
     _number: int = field(default=0, init=False)
-    _last: bytes = field(default=b"", init=False)
+    # The last event, and its name.
+    _last: tuple[str, JSONObject] | None = field(default=None, init=False)
 
     def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the events for what arrived together."""
@@ -135,9 +143,12 @@ class PassingStream:
                 frames += map(self._event, piece.native)
         return b"".join(frames)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last event of a stream that is whole."""
-        return self._last
+        if self._last is None:
+            return b""
+        name, payload = self._last
+        return self._made(name, {**payload, "response": self.response.price(cost)})
 
     def fail(self, code: str, error: ErrorPayload) -> bytes:
         """Return the last events of a stream that breaks off; see ResponseStream."""
@@ -161,10 +172,9 @@ class PassingStream:
         if event.name in BEGINNINGS or event.name in ENDINGS:
             payload = orjson.loads(event.data)
             response = self.response.take(payload.get("response") or {})
-            shown = self._made(event.name, {**payload, "response": response})
             if event.name in BEGINNINGS:
-                return shown
-            self._last = shown
+                return self._made(event.name, {**payload, "response": response})
+            self._last = event.name, payload
             return b""
         return _frame(event.name, self._numbered(event.data))
 
@@ -202,11 +212,11 @@ class PassingAnswer:
                     self.response.take(payload.get("response") or {})
                     self._ended = True
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         """Return the response; raises ProviderProtocolError if its end is missing."""
         if not self._ended:
             raise ProviderProtocolError("the response came without its last event")
-        return orjson.dumps(self.response.whole())
+        return orjson.dumps(self.response.price(cost))
 
 
 def _number(data: bytes) -> int | None:

@@ -32,7 +32,8 @@ class ResponseAnswer:
         for chunk in map(as_chunk, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
+        self.response.cost = cost
         return orjson.dumps(self.response.whole())
 
 
@@ -112,9 +113,9 @@ class EitherStream:
             shown = self._shown = self._begin(pieces)
         return shown.render(pieces)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         shown = self._shown if self._shown is not None else self._begin(())
-        return shown.end()
+        return shown.end(cost)
 
 
 @define(eq=False)
@@ -130,9 +131,9 @@ class EitherAnswer:
             self._answer = self._begin(arrived)
         self._answer.add(arrived)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         answer = self._answer if self._answer is not None else self._begin(())
-        return answer.body()
+        return answer.body(cost)
 
 
 def _code(error: GatewayError) -> str:
