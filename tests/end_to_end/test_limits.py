@@ -91,7 +91,7 @@ async def test_hanging_up_early_is_no_way_around(
         auth(team="tokens_per_day = 200"), upstream.table("One")
     )
     async with client(server.url) as me:
-        seen = 0
+        seen, refused = 0, {}
         while seen < 20:
             body = hello("One", stream=True, max_tokens=1)
             async with me.session.post(
@@ -180,7 +180,7 @@ async def test_a_race_of_eight_takes_eight_inputs(
 async def test_failures_cost_a_request_and_no_tokens(
     start_server: StartServer, make_upstream: MakeUpstream
 ) -> None:
-    """What no provider has answered is given back; what is refused counts for nobody."""
+    """What nobody has answered is given back; what is refused counts for nobody."""
     upstream = await make_upstream([b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"])
     server = await start_server(
         auth(team="tokens_per_day = 100\nrequests_per_minute = 4"),
