@@ -1,13 +1,13 @@
 """The words of all that is no chat: images, speech, transcriptions, embeddings."""
 
-from collections.abc import Mapping
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from attrs import evolve, field, fields, frozen
 from attrs.validators import ge, in_, le, matches_re, min_len, optional
 
 from .errors import ProviderProtocolError
+from .json_types import JSON, JSONMapping
 
 # Image formats that browsers show, by Pillow's names: extension and media type.
 FORMATS = {
@@ -23,7 +23,7 @@ MAX_IMAGES = 10
 MAX_PIXELS = 64_000_000
 
 
-def side() -> Any:
+def side() -> int | None:
     """Declare a width or a height, in pixels."""
     return field(default=None, validator=optional([ge(16), le(MAX_SIDE)]))
 
@@ -52,7 +52,7 @@ class ImageRequest:
     response_format: str | None = field(
         default=None, validator=optional(in_(("url", "b64_json")))
     )
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "images"
 
     @property
@@ -80,8 +80,8 @@ class SpeechRequest:
 
     input: str = field(validator=min_len(1))
     model: str = field(validator=min_len(1))
-    voice: str | Mapping[str, Any]
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    voice: str | JSONMapping
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "speech"
 
     def needs(self) -> frozenset[str]:
@@ -107,13 +107,13 @@ class TranscriptionRequest:
 class EmbeddingsRequest:
     """Texts, or lists of token ids, to be embedded."""
 
-    input: str | tuple[Any, ...] = field(validator=min_len(1))
+    input: str | tuple[JSON, ...] = field(validator=min_len(1))
     model: str = field(validator=min_len(1))
     encoding_format: str | None = field(
         default=None, validator=optional(in_(("float", "base64")))
     )
     dimensions: int | None = field(default=None, validator=optional(ge(1)))
-    body: Mapping[str, Any] = field(factory=dict, repr=False)
+    body: JSONMapping = field(factory=dict, repr=False)
     task: ClassVar[str] = "embeddings"
 
     def needs(self) -> frozenset[str]:
@@ -177,18 +177,20 @@ class TokenCount:
 
 def _verified(image: Image) -> Image:
     # Slow to import, and for this alone.
-    from PIL import Image as Pillow  # noqa: PLC0415
-    from PIL import UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     try:
         with Pillow.open(BytesIO(image.data), formats=list(FORMATS)) as opened:
             extension, media_type = FORMATS[opened.format or ""]
-            if opened.width * opened.height > MAX_PIXELS:
-                raise Pillow.DecompressionBombError  # noqa: TRY301 - as Pillow would
-            opened.load()
+            bearable = opened.width * opened.height <= MAX_PIXELS
+            if bearable:
+                opened.load()
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as exc:
         raise ProviderProtocolError("what it sent is no image") from exc
     except Exception as exc:
         # Each format fails in its own way: struct.error, RuntimeError, IndexError ...
         raise ProviderProtocolError("the image that it sent is broken") from exc
+    if not bearable:
+        raise ProviderProtocolError("what it sent is no image")
     return evolve(image, extension=extension, media_type=media_type)

@@ -1,30 +1,11 @@
-"""What a client is told when its request can't be answered: a class a row."""
+"""What a client is told when its request can't be answered: a class a code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from math import ceil
 from typing import Annotated, NotRequired, TypedDict
 
-from attrs import frozen
-
-from providers import (
-    Phase,
-    ProviderBusy,
-    ProviderError,
-    ProviderRefusedRequest,
-    ProviderTimeout,
-)
+from providers import Phase
 from server.json_types import Keywords, Milliseconds, ProviderId
-
-# The refusals that mean the same at every provider: the request itself is wrong.
-REQUEST_STATUSES = frozenset(
-    {
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-    }
-)
 
 
 class LossPayload(TypedDict):
@@ -49,8 +30,6 @@ class ErrorPayload(TypedDict):
     ]
 
 
-# OpenAI's code for a conversation that has no room in a model's context.
-CONTEXT_FULL = "context_length_exceeded"
 # Characters of what may quote a client, who can send a name of 16 MB.
 LONGEST = 2000
 
@@ -62,10 +41,10 @@ def bounded(text: str) -> str:
 
 class GatewayError(Exception):
     """
-    Why a request can't be answered as it wants; only its subclasses are raised.
+    Why a request can't be answered as it wants; only what has a code is raised.
 
     *type* and *code* are OpenAI's words where it has one for the case, *param* is the
-    field of the request that is to blame.
+    field of the request that is to blame. *headers* go with the answer.
     """
 
     status: int = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -99,7 +78,15 @@ class GatewayError(Exception):
         }
 
 
+class InternalError(GatewayError):
+    """A bug; the log has more."""
+
+    code = "internal_error"
+
+
 class InvalidRequest(GatewayError):
+    """The request is wrong: a field of it, unless a subclass says what."""
+
     status: int = HTTPStatus.BAD_REQUEST
     type = "invalid_request_error"
     code = "invalid_request"
@@ -113,41 +100,21 @@ class TooManyRacers(InvalidRequest):
     code = "too_many_providers"
 
 
-class PreviousResponseNotFound(InvalidRequest):
-    code = "previous_response_not_found"
-
-
 class MissingCapability(InvalidRequest):
     code = "unsupported_by_provider"
 
 
-class InvalidAPIKey(GatewayError):
+class PreviousResponseNotFound(InvalidRequest):
+    code = "previous_response_not_found"
+
+
+class InvalidAPIKey(InvalidRequest):
     status = HTTPStatus.UNAUTHORIZED
-    type = "invalid_request_error"
     code = "invalid_api_key"
 
 
-class ProviderNotAllowed(GatewayError):
-    status = HTTPStatus.FORBIDDEN
-    type = "permission_error"
-    code = "provider_not_allowed"
-
-
-class HostNotAllowed(GatewayError):
-    status = HTTPStatus.FORBIDDEN
-    type = "permission_error"
-    code = "host_not_allowed"
-
-
-class OriginNotAllowed(GatewayError):
-    status = HTTPStatus.FORBIDDEN
-    type = "permission_error"
-    code = "origin_not_allowed"
-
-
-class RouteNotFound(GatewayError):
+class RouteNotFound(InvalidRequest):
     status = HTTPStatus.NOT_FOUND
-    type = "invalid_request_error"
     code = "not_found"
 
 
@@ -167,22 +134,24 @@ class ItemNotFound(RouteNotFound):
     code = "item_not_found"
 
 
-class MethodNotAllowed(GatewayError):
+class MethodNotAllowed(InvalidRequest):
     status = HTTPStatus.METHOD_NOT_ALLOWED
-    type = "invalid_request_error"
     code = "method_not_allowed"
 
 
-class BodyTooLarge(GatewayError):
+class BodyTooLarge(InvalidRequest):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    type = "invalid_request_error"
     code = "body_too_large"
 
 
-class UnsupportedEncoding(GatewayError):
-    status = 415
-    type = "invalid_request_error"
+class UnsupportedEncoding(InvalidRequest):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_encoding"
+
+
+class ExpectationFailed(InvalidRequest):
+    status = HTTPStatus.EXPECTATION_FAILED
+    code = "expectation_failed"
 
 
 class MalformedHTTP(InvalidRequest):
@@ -191,39 +160,51 @@ class MalformedHTTP(InvalidRequest):
     code = "invalid_http"
 
 
-class ExpectationFailed(GatewayError):
-    status = 417
-    type = "invalid_request_error"
-    code = "expectation_failed"
-
-
 class RequestLineTooLong(MalformedHTTP):
-    status = 414
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 class HeaderTooLarge(MalformedHTTP):
-    status = 431
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
-class InternalError(GatewayError):
-    code = "internal_error"
+class Forbidden(GatewayError):
+    """Something that whoever asks may not do."""
+
+    status = HTTPStatus.FORBIDDEN
+    type = "permission_error"
 
 
-class ServerStopping(GatewayError):
+class ProviderNotAllowed(Forbidden):
+    code = "provider_not_allowed"
+
+
+class HostNotAllowed(Forbidden):
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(Forbidden):
+    code = "origin_not_allowed"
+
+
+class Unavailable(GatewayError):
+    """Something that the server can't do now, and will again."""
+
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class ServerStopping(Unavailable):
     code = "server_stopping"
 
 
-class StorageFailed(GatewayError):
+class ServerBusy(Unavailable):
+    code = "server_busy"
+
+
+class StorageFailed(Unavailable):
     """What is kept here can't be had, or nothing more can be kept."""
 
-    status: int = HTTPStatus.SERVICE_UNAVAILABLE
     code = "storage_failed"
-
-
-class ServerBusy(GatewayError):
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "server_busy"
 
 
 class RequestTooSlow(GatewayError):
@@ -234,14 +215,6 @@ class RequestTooSlow(GatewayError):
     code = "request_timeout"
 
 
-class TotalTimeout(GatewayError):
-    """All tries together have taken the time that one request has."""
-
-    status = HTTPStatus.GATEWAY_TIMEOUT
-    type = "upstream_error"
-    code = "timeout"
-
-
 class DeadlineExceeded(GatewayError):
     """The deadline that the client itself has set."""
 
@@ -250,115 +223,15 @@ class DeadlineExceeded(GatewayError):
     code = "deadline_exceeded"
 
 
-@frozen(kw_only=True)
-class Loss:
-    """Why a racer is out; *ms* is how long after its start that was."""
-
-    id: str
-    error: ProviderError
-    ms: float
-
-    def payload(self) -> LossPayload:
-        return {
-            "id": self.id,
-            "phase": self.error.phase,
-            "status": self.error.status,
-            "code": self.error.code,
-            "message": self.error.message,
-            "ms": round(self.ms, 1),
-        }
-
-
-class NobodyWon(GatewayError):
-    """
-    All racers are out. What they failed of decides what the client is told.
-
-    A refusal that all share is the request's own fault and is passed on; all busy, or
-    all too slow, says so; anything else is a 502.
-    """
+class UpstreamError(GatewayError):
+    """What the providers of a request have not done."""
 
     status: int = HTTPStatus.BAD_GATEWAY
     type = "upstream_error"
-    code = "all_providers_failed"
-
-    def __init__(self, losses: Sequence[Loss]) -> None:
-        super().__init__("; ".join(f"{loss.id}: {loss.error}" for loss in losses))
-        self.losses = losses
-        # Those that were meant, too, and were not called, each with why.
-        self.not_called: Sequence[tuple[str, str]] = ()
-        errors = [loss.error for loss in losses]
-        if shared := _shared_refusal(errors):
-            self.status, self.type = shared, "invalid_request_error"
-            self.code = errors[0].upstream_code or ProviderRefusedRequest.code
-            if self.too_long:
-                self.code = CONTEXT_FULL  # whatever each upstream calls it
-            self.message = errors[0].message
-        elif all(isinstance(error, ProviderBusy) for error in errors):
-            self.status, self.type = HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"
-            self.code = "rate_limit_exceeded"
-            waits = [e.retry_after for e in errors if e.retry_after is not None]
-            if waits:
-                self.headers["Retry-After"] = str(max(ceil(min(waits)), 1))
-        elif all(isinstance(error, ProviderTimeout) for error in errors):
-            self.status, self.code = HTTPStatus.GATEWAY_TIMEOUT, "timeout"
-        if not any(error.retryable for error in errors):
-            self.headers["x-should-retry"] = "false"
-
-    @property
-    def too_long(self) -> bool:
-        """Whether no racer's model has room for the whole chat."""
-        errors = [loss.error for loss in self.losses]
-        return bool(errors) and all(
-            isinstance(error, ProviderRefusedRequest) and error.too_long
-            for error in errors
-        )
-
-    @property
-    def cause(self) -> str | None:
-        if self.code == CONTEXT_FULL:
-            return self.code
-        refused = self.type == "invalid_request_error"
-        return ProviderRefusedRequest.code if refused else self.code
-
-    def payload(self) -> ErrorPayload:
-        return {
-            **super().payload(),
-            "providers": [
-                *(loss.payload() for loss in self.losses),
-                *(_not_called(name, why) for name, why in self.not_called),
-            ],
-        }
 
 
-def _not_called(name: str, why: str) -> LossPayload:
-    return {
-        "id": name,
-        "phase": "connect",
-        "status": None,
-        "code": "not_called",
-        "message": f"It was not called: {why}",
-        "ms": 0.0,
-    }
+class TotalTimeout(UpstreamError):
+    """All tries together have taken the time that one request has."""
 
-
-class StreamInterrupted(GatewayError):
-    """The winner failed after its first token, when there was no way back."""
-
-    status = HTTPStatus.BAD_GATEWAY
-    type = "upstream_error"
-    code = "stream_interrupted"
-
-    def __init__(self, loss: Loss) -> None:
-        super().__init__(f"{loss.id} failed in the middle of its answer: {loss.error}")
-        self.loss = loss
-
-    def payload(self) -> ErrorPayload:
-        return {**super().payload(), "providers": [self.loss.payload()]}
-
-
-def _shared_refusal(errors: Sequence[ProviderError]) -> int | None:
-    """Return the status with which all providers refused the request, if they did."""
-    statuses = {error.status for error in errors}
-    refused = all(isinstance(error, ProviderRefusedRequest) for error in errors)
-    status = statuses.pop() if len(statuses) == 1 else None
-    return status if refused and status in REQUEST_STATUSES else None
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    code = "timeout"

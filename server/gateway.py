@@ -16,8 +16,11 @@ from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
+from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
+from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
 from .web.draining import Drain
 from .web.unread import UnreadBodies
@@ -55,10 +58,14 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
+        channel: Channel | None = None,
         worker: int | None = None,
     ) -> None:
+        self.channel = channel or OnlyProcess()
         self.health = Health()
         self.races = RaceLog()
+        self.all_races = SharedRaces(self.races, self.channel)
+        self.live = LiveRaces(self.channel)
         self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
         self._worker = worker
@@ -88,12 +95,12 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
-        # What can fail is made before anything of it is in force.
+        # All that can fail is made before anything changes.
         media = MediaStore(config.media, os.environ)
-        catalog = Catalog(config, lists, self.health)
+        catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
         if self._keys != config.auth.keys:
-            self.races.dismiss()  # whoever listens may be allowed less now
+            self.live.dismiss()  # listeners' keys may show them less now
         self._keys = config.auth.keys
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
@@ -107,7 +114,9 @@ class Gateway:
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
-        self.races.add(entry)
+        self.all_races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 
@@ -156,7 +165,7 @@ class Gateway:
 
 
 async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    """Keep a list of models fresh, also after unforeseen errors."""
     while True:
         try:
             await models.keep_fresh()

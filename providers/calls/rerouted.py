@@ -5,11 +5,11 @@ from typing import Generic, Self, TypeVar
 
 from providers.errors import Phase, ProviderError
 from providers.http.attempt import Attempt
-from providers.ways import Route
 
 from .answer import Pieces
 from .call import OpenCall
 from .chat import ChatCall
+from .ways import Route
 from .whole import WholeCall
 
 CallT = TypeVar("CallT", bound=ChatCall | WholeCall)

@@ -9,6 +9,7 @@ from attrs import Factory, field, frozen
 
 from providers.chat import ChatPiece, ChatRequest
 from providers.errors import (
+    ERRONEOUS,
     ProviderDenied,
     ProviderError,
     error_class,
@@ -252,7 +253,7 @@ def _status(error: Mapping[str, Any]) -> int | None:
         value = error.get(name)
         if isinstance(value, str) and value.isdecimal():
             value = int(value)
-        if isinstance(value, int) and 400 <= value < 600:  # noqa: PLR2004 - HTTP errors
+        if isinstance(value, int) and value in ERRONEOUS:
             return value
     return None
 

@@ -26,8 +26,10 @@ def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
     if settings.kind not in known:
         yield "kind", f"must be one of {', '.join(known)}, not {settings.kind!r}"
     if settings.kind == ENGINE:
-        yield from _missing(settings, model_file="which GGUF file is the model?")
-        yield from _missing(settings, default_model="what is the model called?")
+        if not settings.engine.model_file:
+            yield "model_file", "is missing: which GGUF file is the model?"
+        if not settings.default_model:
+            yield "default_model", "is missing: what is the model called?"
     elif (problem := _url_problem(settings.base_url)) and (
         settings.kind in known or settings.base_url
     ):
@@ -38,7 +40,8 @@ def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
 
 def _app_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
     """Yield what is wrong with a provider whose models are addresses."""
-    yield from _missing(settings, models="which Spaces or Gradio apps are there?")
+    if not settings.models:
+        yield "models", "is missing: which Spaces or Gradio apps are there?"
     if settings.unknown_model == "pass":
         yield "unknown_model", "'pass' would let clients name addresses of their own"
     addresses = {f"models.{name}": model for name, model in settings.models.items()}
@@ -67,12 +70,6 @@ def provider_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
             yield f"headers.{name}", "must not have control characters"
     if not (settings.api_key or "").isprintable():
         yield "api_key", "must not have control characters"
-
-
-def _missing(settings: ProviderSettings, **questions: str) -> Iterator[KeyProblem]:
-    for key, question in questions.items():
-        if not getattr(settings, key):
-            yield key, f"is missing: {question}"
 
 
 def _url_problem(text: str) -> str:
@@ -127,13 +124,6 @@ def _folder_problems(config: Config) -> Iterator[str]:
         and not os.access(path.parent, os.W_OK)
     ):
         yield f"log.races_file: {path.parent} is no folder that can be written to"
-
-
-def _may_write(folder: Path) -> bool:
-    try:
-        return os.access(folder, os.W_OK)
-    except ValueError:
-        return False  # it has a NUL
 
 
 def _key_problems(config: Config) -> Iterator[str]:

@@ -56,7 +56,7 @@ class LogSettings:
         return path.with_name(f"{path.stem}-{worker}{path.suffix}")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # each request looks things up by it
 class KeySettings:
     """An API key that clients may use, known by its SHA-256 (hexadecimal) only."""
 

@@ -4,13 +4,14 @@ import random
 from collections import Counter, deque
 from collections.abc import Sequence
 from math import inf
-from time import perf_counter, time
-from typing import Protocol, TypeVar
+from time import perf_counter
+from typing import Protocol, TypedDict, TypeVar
 
 import structlog
 from attrs import define, field
 
 from providers import ProviderError, ProviderTimeout
+from server.json_types import Milliseconds
 
 from .lanes import Outcome
 from .resting import Rest
@@ -19,15 +20,14 @@ from .times import ENOUGH, Times
 
 log = structlog.get_logger(__name__)
 
-PERCENTILES = (50, 90, 99)
 # Seconds before a hedge, while a provider has too short a record to tell its own.
 DEFAULT_DELAY = 1.0
-# So many of a provider's models have times of their own: names may be a client's.
+# So many of a provider's models have times of their own: clients may send any names.
 MODELS = 64
-# So many different notes are counted: a vendor's own words may be in them.
+# So many different notes are counted: they may have a vendor's own words in them.
 NOTES = 64
-# One in so many answers is asked for as a stream all the same: its first token tells
-# the provider's time to first token.
+# One in so many answers is asked for as a stream in any case, to learn the provider's
+# time to first token.
 UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
@@ -35,7 +35,7 @@ C = TypeVar("C", bound=Candidate)
 
 
 class Start(Candidate, Protocol):
-    """What became of one start; a race's lane, for one. Seconds, on any one clock."""
+    """How one start of a racer ended, such as a race's lane. Seconds, on any clock."""
 
     @property
     def hurried(self) -> bool:
@@ -72,6 +72,12 @@ class Start(Candidate, Protocol):
         ...
 
 
+class Quantiles(TypedDict):
+    p50: Milliseconds | None
+    p90: Milliseconds | None
+    p99: Milliseconds | None
+
+
 @define(eq=False)
 class Pace:
     """A model's times to first token, and to the ends of its last answers."""
@@ -97,10 +103,10 @@ class Pace:
 @define(eq=False)
 class Record:
     """
-    What became of one provider's starts.
+    How one provider's starts ended.
 
     A racer that was cut off has lost, but not failed: nobody knows what it would have
-    said. One that was given up undecided is not counted at all.
+    said. Where a race was given up undecided, its racers are not counted at all.
     """
 
     requests: int = 0
@@ -109,19 +115,19 @@ class Record:
     failures: int = 0
     last_error: str | None = None
     rest: Rest = field(factory=Rest)
-    _notes: Counter[str] = field(factory=Counter)
+    notes: Counter[str] = field(factory=Counter)
     _times: Times = field(factory=Times)
     _by_model: dict[str, Pace] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
-        """Note what became of one start; *now* is on the start's clock."""
+        """Note how one start ended; *now* is on the start's clock."""
         if start.error is not None and start.error.ours:
             return
         self.requests += 1
         for each in start.notes:
-            if each in self._notes or len(self._notes) < NOTES:
-                self._notes[each] += 1
+            if each in self.notes or len(self.notes) < NOTES:
+                self.notes[each] += 1
         if start.outcome == "won":
             self.wins += 1
         elif start.outcome == "cut off":
@@ -135,14 +141,14 @@ class Record:
 
     def _time(self, start: Start) -> None:
         late = start.outcome == "cut off" or isinstance(start.error, ProviderTimeout)
-        seen = start.ttft is not None
-        if not (seen or late or start.answered_in):
+        has_ttft = start.ttft is not None
+        if not (has_ttft or late or start.answered_in):
             return
         pace = self._of_model(start.model)
         pace.add(start)
-        if seen or late:
+        if has_ttft or late:
             for times in (self._times, pace.times):
-                times.add(start.seconds * 1000, seen=seen)
+                times.add(start.seconds * 1000, seen=has_ttft)
 
     def _of_model(self, model: str) -> Pace:
         pace = self._by_model.pop(model, None) or Pace()
@@ -167,13 +173,14 @@ class Record:
             )
 
     @property
-    def known(self) -> bool:
-        """Whether there is enough of it to prefer one provider to another."""
+    def has_enough(self) -> bool:
+        """Whether it is long enough to prefer one provider to another by it."""
         return self._times.enough
 
-    def ttft_ms(self) -> dict[str, float | None]:
+    def ttft_ms(self) -> Quantiles:
         """Return quantiles of the times to first token that were seen, in ms."""
-        return {f"p{percent}": self._times.seen(percent) for percent in PERCENTILES}
+        seen = self._times.seen
+        return {"p50": seen(50), "p90": seen(90), "p99": seen(99)}
 
     def delay(self, model: str, percent: float) -> float:
         """Return the seconds in which so many per cent of first tokens have come."""
@@ -196,29 +203,16 @@ class Record:
         failed = 1 - sum(self._recent) / len(self._recent) if self._recent else 0.0
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
-    def payload(self) -> dict[str, object]:
-        left = self.rest.until - perf_counter()
-        resting = left > 0
-        # Most need nothing put right.
-        noted = {"notes": dict(self._notes)} if self._notes else {}
-        return {
-            "status": "resting" if resting else "ready",
-            "requests": self.requests,
-            "wins": self.wins,
-            "losses": self.losses,
-            "failures": self.failures,
-            "ttft_ms": self.ttft_ms(),
-            "last_error": self.last_error,
-            "resting_until": round(time() + left, 3) if resting else None,
-            **noted,
-        }
-
 
 class Health:
-    """The records of all providers, by id; they outlive a reload."""
+    """
+    The records of all providers, by id; they outlive a reload. *chance* is what says
+    when another than the best goes first.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, chance: random.Random | None = None) -> None:
         self._records: dict[str, Record] = {}
+        self._chance = chance or random.Random()
 
     def of(self, provider: str) -> Record:
         record = self._records.get(provider)
@@ -244,11 +238,12 @@ class Health:
         """
         Return *racers* with the best record first; equal ones stay as they are.
 
-        Once in a while another is put first: who is never called can't recover.
+        Once in a while another one goes first: a provider that is never called could
+        not be found to have recovered.
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
-        settled = len(ordered) > 1 and self.of(ordered[0].id).known
-        if settled and random.random() < EXPLORED:  # noqa: S311 - no secret
-            other = random.randrange(1, len(ordered))  # noqa: S311 - likewise
+        settled = len(ordered) > 1 and self.of(ordered[0].id).has_enough
+        if settled and self._chance.random() < EXPLORED:
+            other = self._chance.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))
         return ordered

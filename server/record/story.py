@@ -1,4 +1,4 @@
-"""The story of one race, as it is logged: who started when, and what became of them."""
+"""The story of one race, as it is logged: who started when, and how each ended."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +10,7 @@ from server.racing.lineup import Skipped
 from server.racing.strategies import Policy, Strategy
 
 from .log import Entry
+from .payloads import RaceOutcome, RacePayload, RacerPayload
 
 
 @define
@@ -20,7 +21,7 @@ class Ending:
     code: str | None = None
 
     @property
-    def outcome(self) -> str:
+    def outcome(self) -> RaceOutcome:
         if self.client_left:
             return "client left"
         return "won" if self.code is None else "failed"
@@ -48,26 +49,26 @@ class Story:
     policy: Policy
     schedule: Strategy
     skipped: Sequence[Skipped]
-    # Of those who never started, the id and the model.
+    # The ids and models of racers that never started.
     waiting: Sequence[tuple[str, str]]
     ending: Ending
 
     def entry(self) -> Entry:
-        """Return what is kept of it."""
+        """Return the log's entry of it."""
         entry = Entry(self.id, self.key, self)
         if any(lane.error is not None for lane in self.lanes):
-            entry.json()  # an error would keep its causes, and they their requests
+            entry.json()  # at once: the error would keep its causes and their requests
         return entry
 
     def json(self) -> bytes:
         """
-        Return what happened, without a word of what was said.
+        Return the race as a `RacePayload`, without a word of what was said in it.
 
         Times are milliseconds after the race's start.
         """
         policy, schedule = self.policy, self.schedule
-        spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
-        story = {
+        tokens = [t for lane in self.lanes if (t := lane.spoke) is not None]
+        story: RacePayload = {
             "id": self.id,
             "object": "race",
             "created": round(self.created, 3),
@@ -84,16 +85,16 @@ class Story:
             "outcome": self.ending.outcome,
             "code": self.ending.code,
             "winner": self.winner.id if self.winner else None,
-            "ttft_ms": self._ms(min(spoke)) if spoke else None,
+            "ttft_ms": self._ms(min(tokens)) if tokens else None,
             "ms": self._ms(self.ended),
             "racers": [*map(self._lane, self.lanes), *self._waiting()],
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
         return orjson.dumps(story)
 
-    def _lane(self, lane: Lane) -> dict[str, object]:
+    def _lane(self, lane: Lane) -> RacerPayload:
         attempt = lane.attempt
-        entry: dict[str, object] = {
+        entry: RacerPayload = {
             "id": lane.id,
             "model": lane.model,
             "outcome": lane.outcome,
@@ -105,29 +106,32 @@ class Story:
             "end_ms": self._ms(lane.ended),
             "chunks": attempt.chunks,
             "bytes": attempt.received,
-            **self._delay(lane.id),
         }
+        self._note_delay(entry)
         if attempt.dropped:
-            entry["dropped"] = attempt.dropped
+            entry["dropped"] = [*attempt.dropped]
         if lane.notes:
             entry["notes"] = [*lane.notes]
         if lane.error is not None:
-            entry |= {"phase": lane.error.phase, "status": lane.error.status}
+            entry["phase"] = lane.error.phase
+            entry["status"] = lane.error.status
         if lane.beaten_by is not None and lane.ended is not None:
-            decided = lane.beaten_by.first_token or lane.ended
-            entry["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+            decision = lane.beaten_by.first_token or lane.ended
+            entry["closed_ms"] = _rounded(max(lane.ended - decision, 0.0))
         if lane is not self.winner or self.ending.outcome != "won":
             entry["tokens_wasted_at_least"] = attempt.tokens
         return entry
 
-    def _waiting(self) -> Iterator[dict[str, object]]:
+    def _waiting(self) -> Iterator[RacerPayload]:
         for racer, model in self.waiting:
-            entry = {"id": racer, "model": model, "outcome": "waiting"}
-            yield entry | self._delay(racer)
+            entry: RacerPayload = {"id": racer, "model": model, "outcome": "waiting"}
+            self._note_delay(entry)
+            yield entry
 
-    def _delay(self, racer: str) -> dict[str, object]:
-        delays = self.schedule.delays
-        return {"delay_ms": _rounded(delays[racer])} if racer in delays else {}
+    def _note_delay(self, entry: RacerPayload) -> None:
+        delay = self.schedule.delays.get(entry["id"])
+        if delay is not None:
+            entry["delay_ms"] = _rounded(delay)
 
     def _ms(self, moment: float | None) -> float | None:
         return None if moment is None else _rounded(moment - self.started)

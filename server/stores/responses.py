@@ -3,56 +3,18 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import orjson
 from attrs import define, field
 
 from server.config.settings import ResponseSettings
+from server.json_types import JSONObject
 from server.wire.responses import StoredResponse
 
-# How much each owner keeps, is counted as it changes, so that no statement looks at all
-# that is stored.
-SCHEMA = """
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY,
-    owner TEXT NOT NULL,
-    previous TEXT,
-    used REAL NOT NULL,
-    size INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-DROP INDEX IF EXISTS responses_by_use;
-CREATE INDEX IF NOT EXISTS responses_by_age ON responses (used);
-CREATE INDEX IF NOT EXISTS responses_by_owner ON responses (owner, used);
-CREATE TABLE IF NOT EXISTS items (
-    response TEXT NOT NULL REFERENCES responses ON DELETE CASCADE,
-    answered INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    id TEXT NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (response, answered, place)
-);
-CREATE INDEX IF NOT EXISTS items_by_id ON items (id);
-CREATE TABLE IF NOT EXISTS shares AS
-    SELECT owner, count(*) AS entries, sum(size) AS bytes FROM responses GROUP BY owner;
-CREATE UNIQUE INDEX IF NOT EXISTS shares_by_owner ON shares (owner);
-CREATE TRIGGER IF NOT EXISTS response_put AFTER INSERT ON responses BEGIN
-    INSERT INTO shares VALUES (new.owner, 1, new.size)
-    ON CONFLICT (owner) DO UPDATE SET entries = entries + 1, bytes = bytes + new.size;
-END;
-CREATE TRIGGER IF NOT EXISTS response_gone AFTER DELETE ON responses BEGIN
-    UPDATE shares SET entries = entries - 1, bytes = bytes - old.size
-    WHERE owner = old.owner;
-    DELETE FROM shares WHERE owner = old.owner AND entries = 0;
-END;
-COMMIT;
-"""
 # A response, and those before it, as far as they are here: the last one first.
 CHAIN = """
 WITH RECURSIVE chain (id, previous, depth) AS (
@@ -65,13 +27,14 @@ WITH RECURSIVE chain (id, previous, depth) AS (
 )
 """
 LINKS = "SELECT id, previous FROM chain ORDER BY depth"
-SAID = """
+ITEMS = """
 SELECT items.body FROM chain JOIN items ON items.response = chain.id
 ORDER BY depth DESC, answered, place
 """
 TOTALS = "SELECT coalesce(sum(entries), 0), coalesce(sum(bytes), 0) FROM shares"
-# The least recently used of whoever has the most: nobody's go for another's sake while
-# he has no more than his share. Of several in the same moment, the first goes.
+# The least recently used response of the owner with the most: no owner's responses make
+# room for another's while it has no more than its share. Of several that were used in
+# the same moment, the first goes.
 LARGEST_SHARE = "SELECT owner FROM shares ORDER BY {} DESC LIMIT 1"
 DELETE_OLDEST = """
 DELETE FROM responses WHERE rowid = (
@@ -80,79 +43,33 @@ DELETE FROM responses WHERE rowid = (
 """
 PUT_ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?)"
 
-# Seconds for which other processes' transactions are waited for; to note that a
-# response was used is not worth as much.
+# Seconds that a transaction waits for those of other processes; a note that a response
+# was used is not worth as much.
 PATIENCE = 1.0
 PATIENCE_TO_TOUCH = 0.05
-# Responses that may go on from one another.
+# Responses in a chain, of which each goes on from the one before.
 DEEPEST = 1000
-Item = dict[str, Any]
-Items = list[Item]
-Row = tuple[Any, ...]
+Items = list[JSONObject]
 T = TypeVar("T")
 
 
 class ChainTooLong(Exception):
-    """More responses go on from one another than are put together again."""
-
-
-@asynccontextmanager
-async def open_store(
-    settings: ResponseSettings, path: str | None = None
-) -> AsyncIterator["ResponseStore"]:
-    """
-    Open the store that *settings* describe, in *path* if it is given; several processes
-    may share a file. Raises OSError or sqlite3.Error.
-    """
-    place = _place(path or settings.path)
-    with ThreadPoolExecutor(1, "responses") as thread:
-        loop = asyncio.get_running_loop()
-        connection = await loop.run_in_executor(thread, _connected, place)
-        try:
-            yield ResponseStore(settings, connection, thread)
-        finally:
-            await loop.run_in_executor(thread, connection.close)
-
-
-def _connected(place: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(place, isolation_level=None, timeout=PATIENCE)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.executescript(SCHEMA)
-    return connection
-
-
-def try_store(settings: ResponseSettings) -> None:
-    """Raise OSError or sqlite3.Error if the store's file can't be had."""
-    if settings.path:
-        with closing(sqlite3.connect(_place(settings.path))) as connection:
-            connection.execute("PRAGMA schema_version")
-
-
-def _place(path: str) -> Path | str:
-    """Return the place as SQLite names it; a file is created, for its user only."""
-    if not path:
-        return ":memory:"
-    place = Path(path).expanduser()
-    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    place.touch(mode=0o600)
-    return place
+    """More than DEEPEST responses go on from one another."""
 
 
 @define(eq=False)
 class ResponseStore:
     """
-    Responses by id, bounded in number, bytes and age; each belongs to an *owner*, who
-    alone finds it.
+    Responses by id, bounded in number, bytes and age. Each belongs to an *owner*, the
+    name of an API key, and is found by that owner only.
 
-    What has not been used for the longest time makes room first, of the owner who has
-    the most. All methods raise sqlite3.Error where the file can't be had.
+    Where there is no room, the owner with the most loses the response that was not used
+    for the longest time. All methods raise sqlite3.Error where the file can't be used.
     """
 
     settings: ResponseSettings
     _connection: sqlite3.Connection
-    # One transaction at a time, and each of them whole: they share the connection.
+    # One thread, so that transactions, which share the connection, don't overlap.
     _thread: ThreadPoolExecutor
     # Why the last response was not kept; "" if it was.
     trouble: str = field(default="", init=False)
@@ -163,7 +80,7 @@ class ResponseStore:
         self.trouble = ""
         return kept
 
-    async def get(self, owner: str, name: str) -> tuple[Item, Items] | None:
+    async def get(self, owner: str, name: str) -> tuple[JSONObject, Items] | None:
         """Return a response's body and its output, if it is there."""
         return await self._run(lambda: self._get(owner, name))
 
@@ -177,17 +94,17 @@ class ResponseStore:
 
     async def history(self, owner: str, name: str) -> Items | None:
         """
-        Return all that was said up to and with a response, in order; None if that, or
-        one before it, is not there. Raises ChainTooLong.
+        Return the items of a response and of all before it in its chain, in order; None
+        if one of them is not there. Raises ChainTooLong.
         """
         return await self._run(lambda: self._history(owner, name))
 
-    async def items(self, owner: str, names: Iterable[str]) -> dict[str, Item]:
+    async def items(self, owner: str, names: Iterable[str]) -> dict[str, JSONObject]:
         """Return those of the items with these ids that are there."""
         return await self._run(lambda: self._items(owner, names))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Do *work* in the store's thread: it is done whole, whoever waits for it."""
+        """Do *work* in the store's thread, to its end if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, work)
 
@@ -201,16 +118,14 @@ class ResponseStore:
         size = len(body) + sum(len(row[-1]) for row in rows)
         if size > self.settings.max_bytes:
             return False
-        # Whoever waited for another process once, doesn't have all others wait, too.
+        # Where one write has waited in vain for another process, the next don't wait.
         with self._transaction(0.0 if self.trouble else PATIENCE) as execute:
             execute("DELETE FROM responses WHERE used < ?", (self._oldest(),))
             execute(
                 "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)",
                 (stored.id, owner, stored.previous, time.time(), size, body),
             )
-            self._connection.executemany(
-                "INSERT INTO items VALUES (?, ?, ?, ?, ?)", rows
-            )
+            self._connection.executemany(PUT_ITEM, rows)
             self._make_room()
         return True
 
@@ -227,9 +142,9 @@ class ResponseStore:
             owner = execute(LARGEST_SHARE.format(measure)).fetchone()
             execute(DELETE_OLDEST, owner)
 
-    def _get(self, owner: str, name: str) -> tuple[Item, Items] | None:
+    def _get(self, owner: str, name: str) -> tuple[JSONObject, Items] | None:
         with self._reading() as execute:
-            found = execute(
+            row = execute(
                 "SELECT body FROM responses WHERE id = ? AND owner = ? AND used >= ?",
                 (name, owner, self._oldest()),
             ).fetchone()
@@ -237,10 +152,10 @@ class ResponseStore:
                 "SELECT body FROM items WHERE response = ? AND answered ORDER BY place",
                 (name,),
             ).fetchall()
-        if found is None:
+        if row is None:
             return None
         self._touch([name])
-        return orjson.loads(found[0]), _loaded(rows)
+        return orjson.loads(row[0]), _loaded(rows)
 
     def _input(self, owner: str, name: str) -> Items | None:
         with self._reading() as execute:
@@ -265,46 +180,41 @@ class ResponseStore:
         return bool(deleted)
 
     def _history(self, owner: str, name: str) -> Items | None:
-        place = {
-            "id": name,
-            "owner": owner,
+        chained = {"id": name, "owner": owner} | {
             "oldest": self._oldest(),
             "deepest": DEEPEST,
         }
         with self._reading() as execute:
-            chain = execute(CHAIN + LINKS, place).fetchall()
+            chain = execute(CHAIN + LINKS, chained).fetchall()
             if len(chain) > DEEPEST:
                 raise ChainTooLong
             if not chain or chain[-1][1] is not None:
                 return None
-            rows = execute(CHAIN + SAID, place).fetchall()
+            rows = execute(CHAIN + ITEMS, chained).fetchall()
         self._touch([link[0] for link in reversed(chain)])
         return _loaded(rows)
 
-    def _items(self, owner: str, names: Iterable[str]) -> dict[str, Item]:
-        items: dict[str, Item] = {}
+    def _items(self, owner: str, names: Iterable[str]) -> dict[str, JSONObject]:
+        items: dict[str, JSONObject] = {}
         with self._reading() as execute:
             for name in names:
-                found = execute(
+                row = execute(
                     "SELECT items.body FROM items JOIN responses AS of"
                     " ON of.id = items.response WHERE items.id = ? AND of.owner = ?"
                     " AND of.used >= ? ORDER BY of.used DESC LIMIT 1",
                     (name, owner, self._oldest()),
                 ).fetchone()
-                if found:
-                    items[name] = orjson.loads(found[0])
+                if row:
+                    items[name] = orjson.loads(row[0])
         return items
 
     def _oldest(self) -> float:
         return time.time() - self.settings.max_age
 
     def _touch(self, names: list[str]) -> None:
-        """Note that responses are used; that can wait if another process writes."""
+        """Note that responses are used; leave it if another process is writing."""
         now = time.time()
-        with (
-            suppress(sqlite3.Error),
-            self._transaction(PATIENCE_TO_TOUCH),
-        ):
+        with suppress(sqlite3.Error), self._transaction(PATIENCE_TO_TOUCH):
             self._connection.executemany(
                 "UPDATE responses SET used = ? WHERE id = ?",
                 [(now, name) for name in names],
@@ -312,7 +222,7 @@ class ResponseStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """See one state of the store in all of the block; nobody keeps us from that."""
+        """See one state of the store in all of the block; other processes may write."""
         self._connection.execute("BEGIN")
         try:
             yield self._connection.execute
@@ -321,7 +231,7 @@ class ResponseStore:
 
     @contextmanager
     def _transaction(self, patience: float) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """Do all of the block or nothing, once other processes have let us."""
+        """Do all of the block or nothing, within *patience* seconds of waiting."""
         execute = self._connection.execute
         execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
         try:
@@ -333,5 +243,5 @@ class ResponseStore:
             raise
 
 
-def _loaded(rows: Iterable[Row]) -> Items:
+def _loaded(rows: Iterable[tuple[bytes]]) -> Items:
     return [orjson.loads(row[0]) for row in rows]

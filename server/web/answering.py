@@ -1,4 +1,4 @@
-"""From a parsed request to its answer: choose racers, race them, show the winner."""
+"""From a parsed request to its answer: choose racers, race them, render the winner."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -6,17 +6,19 @@ from typing import TypeVar
 from aiohttp import web
 
 from providers import ChatRequest, ProviderError, Result, TaskRequest, TokenCount
-from server.errors import NobodyWon
 from server.racing.batch import ChatLineup
+from server.racing.errors import NobodyWon
 from server.racing.lineup import Selection
 from server.racing.race import Race, Winner
 from server.wire.format import Rendering
+from server.wire.messages.count import estimate
 
 from .context import VISIT
 from .logged_race import LoggedRace, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
 T = TypeVar("T", bound=Result)
+ESTIMATED = {"X-Token-Count": "estimate"}
 
 
 def _as_chosen(lineup: ChatLineup) -> ChatLineup:
@@ -31,8 +33,8 @@ async def race_chat(
     prepare: Callable[[ChatLineup], ChatLineup] = _as_chosen,
 ) -> web.StreamResponse:
     """
-    Race those whom *selection* means for *chat*, once *prepare* has seen them; answer
-    in the form that the client wants.
+    Race the providers that *selection* means for *chat*, and answer in the client's
+    *form*. *prepare* may refuse the lineup, or put another in its place.
 
     Raises a GatewayError only while nothing has been sent.
     """
@@ -40,9 +42,9 @@ async def race_chat(
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
-    with LoggedRace(request, race, lineup) as ending:
+    with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
-            return await Streaming(request, race, lineup, form, ending).run()
+            return await Streaming(request, race, lineup, form, logged).run()
         return await _whole(request, race, lineup, form)
 
 
@@ -50,11 +52,10 @@ async def race_task(
     request: web.Request, task: TaskRequest, selection: Selection, kind: type[T]
 ) -> tuple[T, dict[str, str]]:
     """
-    Race those whom *selection* means for what comes in one piece, of this *kind*:
-    images, sound, embeddings.
+    Race the providers that *selection* means for a *task*, whose result comes in one
+    piece and is of this *kind*.
 
-    Return it with the headers that name its provider and tell of the race. Raises
-    GatewayError.
+    Return the result, with the answer's headers about its race. Raises GatewayError.
     """
     visit = request[VISIT]
     gateway = visit.gateway
@@ -68,12 +69,27 @@ async def race_task(
         return _only(winner, kind), race_headers(race, winner)
 
 
-async def race_count(
+async def count(
+    request: web.Request, chat: ChatRequest, selection: Selection
+) -> tuple[int, dict[str, str]]:
+    """
+    Return how many tokens *chat* has, as the first of its racers has counted that can,
+    with the headers that tell of the race; raises GatewayError.
+
+    Where none of them can or does, an estimate is better than an error: clients want
+    to know how full a conversation is, and whoever answers it may need no count.
+    """
+    tokens, headers = await _race_count(request, chat, selection)
+    if tokens is None:
+        return estimate(chat), headers | ESTIMATED
+    return tokens, headers
+
+
+async def _race_count(
     request: web.Request, chat: ChatRequest, selection: Selection
 ) -> tuple[int | None, dict[str, str]]:
     """
-    Race for how many tokens *chat* has, and return the number, or None if nobody has
-    counted, with the headers that tell of the race.
+    Race for a count; return None if nobody has counted.
 
     It is not recorded, as it says nothing of how soon and how well providers answer.
     """
@@ -95,7 +111,7 @@ async def race_count(
 
 
 def _only(winner: Winner[Result], kind: type[T]) -> T:
-    """Return the one result of a task, whose request says of which kind it is."""
+    """Return the one result of a task; raises TypeError if it is of another kind."""
     (result,) = winner.head
     if not isinstance(result, kind):
         raise TypeError(f"a {kind.__name__} is expected, not {result!r}")
@@ -110,12 +126,12 @@ async def _whole(
     with visit.gateway.drain.scope(within, lineup.deadline):
         while True:
             winner = await decided(race, lineup)
-            shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
+            renderer = form.answer(race.request, winner.id, lineup.model_of(winner.id))
             try:
-                shown.add(winner.head)
+                renderer.add(winner.head)
                 async for pieces in winner.rest:
-                    shown.add(pieces)
-                body = shown.body()
+                    renderer.add(pieces)
+                body = renderer.body()
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.

@@ -17,10 +17,9 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 @define(eq=False)
 class Visit:
     """
-    What is known of a request: its id, the gateway that it came to, whose it is, the
-    course of the race that it began, the code and the words of the error that it was
-    answered with, and when its first race began. One lookup for all of them costs less
-    than one for each.
+    What is known of a request: its id, its gateway, its API key, the course of its
+    race, the code and the message of the error that answers it, and when its first
+    race began. One lookup for all of them costs less than one for each.
     """
 
     id: str
@@ -46,6 +45,6 @@ WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)
 
 class RefusedRequest(web.Request):
     """
-    One that gets its REFUSAL, whatever it wants. It is known by its class: to look for
-    the key would cost all others.
+    A request that is answered with its REFUSAL in any case. A class of its own, since a
+    look-up of the key would cost all other requests.
     """

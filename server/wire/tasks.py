@@ -1,12 +1,13 @@
 """Requests for speech, transcriptions and embeddings."""
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
 from server.errors import InvalidJSON, InvalidRequest
-from server.json_types import JSON, JSONObject
+from server.json_types import JSON, JSONObject, Keywords
 from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
@@ -14,6 +15,29 @@ from .reading import make, read_object, take_selection
 # The media type of what may be anything.
 UNKNOWN = "application/octet-stream"
 Path = tuple[str, ...] | None
+
+
+class EmbeddingPayload(TypedDict):
+    embedding: Annotated[
+        list[float] | str,
+        Keywords(
+            description="Numbers; or base64 of 32-bit floats, the least byte first."
+        ),
+    ]
+
+
+class EmbeddingsPayload(TypedDict):
+    """The winner's answer, passed on as its dialect has put it right."""
+
+    object: Literal["list"]
+    model: str
+    data: list[EmbeddingPayload]
+
+
+class TranscriptionPayload(TypedDict):
+    """The winner's answer, passed on as it comes."""
+
+    text: NotRequired[str]
 
 
 def parse_speech(body: bytes, path: Path = None) -> tuple[SpeechRequest, Selection]:
@@ -78,7 +102,7 @@ def _selecting(form: Mapping[str, str]) -> JSONObject:
 
 
 def _plain(text: str) -> str:
-    """Return *text* with question marks for bytes that were no UTF-8."""
+    """Return *text* with question marks in place of bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

@@ -10,6 +10,7 @@ import attrs
 from providers import ProviderSettings
 from providers.settings import MessageRules
 from server.config import settings
+from server.config.hooks import keys_of
 
 EXAMPLE = Path("config.example.toml")
 TABLE = re.compile(r"(?:# )?\[+(\w+)(?:\.([\w.]+))?\]+")
@@ -66,7 +67,7 @@ def page() -> str:
 
 
 def _keys(record: type[Any]) -> Iterator[Any]:
-    return (each for each in attrs.fields(record) if each.name not in ELSEWHERE)
+    return (each for each in keys_of(record) if each.name not in ELSEWHERE)
 
 
 def _row(key: Any, meanings: dict[str, str]) -> str:

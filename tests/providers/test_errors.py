@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from providers import ProviderBusy, ProviderError, ProviderRefusedRequest
 from providers.dialects import read_error
 from providers.errors import ProviderDenied, ProviderFailed
+from providers.http.masking import Secrets
 from providers.http.reading import retry_after
-from providers.masking import Secrets
 
 ERROR = {"message": "No", "type": "a_type", "param": None, "code": "a_code"}
 

@@ -15,13 +15,8 @@ from providers.errors import (
     ProviderUnreachable,
 )
 from server import errors
-from server.errors import (
-    GatewayError,
-    InvalidRequest,
-    Loss,
-    NobodyWon,
-    StreamInterrupted,
-)
+from server.errors import GatewayError, InvalidRequest
+from server.racing.errors import Loss, NobodyWon, StreamInterrupted
 from server.wire.errors import error_answer
 
 SLOW = ProviderTimeout("no token within 30 s", phase="first_token")

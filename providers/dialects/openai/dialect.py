@@ -105,7 +105,7 @@ class OpenAI:
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         how: dict[str, Any] = {"stream": True}
-        if self.settings.stream_usage:
+        if self.settings.rules.stream_usage:
             how["stream_options"] = {"include_usage": True}
         return self._call_for(request, model, how, "text/event-stream")
 

@@ -1,4 +1,4 @@
-"""What a strategy is: all that races, their choice, replays and logs need of it."""
+"""What a strategy is: all that races, lineups, replays and logs need of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -92,12 +92,12 @@ class Strategy(ABC):
 
     @classmethod
     def most_parallel(cls, racers: int) -> int:
-        """Return how many may run at a time where so many may race."""
+        """Return how many of so many *racers* may run at a time."""
         return racers
 
     @classmethod
     def at_once(cls, policy: Policy) -> int:
-        """Return how many start together when a race begins, however it goes on."""
+        """Return how many start together when a race begins."""
         return policy.parallel
 
     @classmethod

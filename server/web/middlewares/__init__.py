@@ -23,7 +23,7 @@ OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
 def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
-    """Return them in their order, made for *gateway*: to find it costs each of them."""
+    """Return them in their order, made for *gateway*: to look it up would cost each."""
     return (
         log_access(gateway),
         render_errors,
@@ -38,7 +38,7 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         try:
             request[VISIT]
-        except KeyError:  # aiohttp has refused it by itself
+        except KeyError:  # aiohttp has refused the request before any middleware
             request[VISIT] = Visit(request_id(request), gateway)
         introduce(request, response)
         close_when_done(request, response)
@@ -47,7 +47,7 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
 
 
 def introduce(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say what the answer is to, and who may read it, unless that is done already."""
+    """Set the headers of the request's id and of CORS, unless they are set."""
     if HEADER not in response.headers:
         # aiohttp would tell its version, and Python's.
         response.headers[SERVER] = "Interference"

@@ -1,4 +1,4 @@
-"""API keys: who may come in, known by the SHA-256 of the key alone."""
+"""API keys: the server knows their SHA-256 hashes alone."""
 
 import asyncio
 from hashlib import sha256
@@ -20,7 +20,7 @@ KEY_HEADERS = ("X-API-Key", "API-Key")
 
 
 def require_api_key(gateway: Gateway) -> Middleware:
-    """Let a request in whose key is known, or any if no key is configured."""
+    """Refuse requests without a known key, if any key is configured."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -37,13 +37,13 @@ def require_api_key(gateway: Gateway) -> Middleware:
 
 
 def _is_guarded(request: web.Request) -> bool:
-    """Say whether it goes to the API; what is no route at all is judged by its path."""
+    """Say whether a request goes to the API; its path tells where it has no route."""
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
     return f"{place}/".startswith(GUARDED)
 
 
-def _given(request: web.Request) -> list[str]:
+def _keys_in(request: web.Request) -> list[str]:
     """Return each key that comes with *request*, the likeliest first."""
     headers, given = request.headers, []
     for value in headers.getall(AUTHORIZATION, ()):
@@ -58,7 +58,7 @@ def _given(request: web.Request) -> list[str]:
 
 def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings | None:
     """Return whose key comes with *request*: None if none of its keys is known."""
-    given = _given(request)
+    given = _keys_in(request)
     if not given:
         raise _refusal("No API key is given")
     found = None
@@ -71,7 +71,7 @@ def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings
 
 
 def _unknown(request: web.Request) -> InvalidAPIKey:
-    one = len(_given(request)) == 1
+    one = len(_keys_in(request)) == 1
     return _refusal(f"{'This API key is' if one else 'These API keys are'} not known")
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
-from server.json_types import JSONObject
+from server.json_types import JSON, JSONObject
 
 from . import catalog, chat, completions, messages, pages, races, responses, tasks
 from .answers import ANSWERS
@@ -49,7 +48,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-AREAS = (chat, completions, responses, messages, tasks, catalog, races, pages)
+REQUESTS = (chat, completions, responses, messages, tasks, races)
 
 
 def document() -> JSONObject:
@@ -77,7 +76,7 @@ def document() -> JSONObject:
             ),
         },
         "components": {
-            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in AREAS)]),
+            "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
             "responses": error_responses(OF_RACE, "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
@@ -104,7 +103,7 @@ def of_providers(prefix: str, paths: JSONObject, suffix: str) -> JSONObject:
     )
 
 
-def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, Any]]:
+def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, JSON]]:
     yield "parameters", [PROVIDERS, *item.get("parameters", ())]
     for method in METHODS:
         if operation := item.get(method):

@@ -2,106 +2,16 @@
 
 from server.json_types import JSONObject
 
-from .chat import COUNT
 from .records import Schema, ref
 from .shared import (
     KEYS,
     OF_API,
-    TEXT,
     answer,
     array,
     errors,
     in_json,
     path_parameter,
-    record,
 )
-
-PRICE: Schema = {"type": "number", "minimum": 0}
-MODEL = record(
-    {
-        "id": TEXT,
-        "object": {"type": "string", "const": "model"},
-        "created": COUNT,
-        "owned_by": TEXT,
-        "type": {"type": "string", "const": "model"},
-        "display_name": TEXT,
-        "created_at": {
-            "description": "`created` in Anthropic's form.",
-            "type": "string",
-            "format": "date-time",
-        },
-        "providers": {
-            "description": "The ids of those that serve it.",
-            "minItems": 1,
-            **array(TEXT),
-        },
-        "context_length": {"type": "integer", "minimum": 1},
-        "max_output_tokens": {"type": "integer", "minimum": 1},
-        "capabilities": array(TEXT),
-        "pricing": {
-            "description": "Dollars per million tokens.",
-            **record({"input": PRICE, "output": PRICE}),
-        },
-    },
-    optional=("context_length", "max_output_tokens", "capabilities", "pricing"),
-)
-PROVIDER: dict[str, Schema] = {
-    "id": TEXT,
-    "object": {"type": "string", "const": "provider"},
-    "created": COUNT,
-    "url": {**TEXT, "description": "Its home page, or an empty string."},
-    "label": TEXT,
-}
-MILLISECONDS: Schema = {"type": ["number", "null"], "minimum": 0}
-STATS = record(
-    {
-        "status": {"type": "string", "enum": ["ready", "resting"]},
-        "requests": COUNT,
-        "wins": COUNT,
-        "losses": COUNT,
-        "failures": COUNT,
-        "ttft_ms": record(dict.fromkeys(("p50", "p90", "p99"), MILLISECONDS)),
-        "last_error": {"type": ["string", "null"]},
-        "resting_until": {
-            "type": ["number", "null"],
-            "description": "Seconds since 1970.",
-        },
-        "notes": {
-            "type": "object",
-            "description": "How often what had to be put right for it.",
-            "additionalProperties": COUNT,
-        },
-    },
-    optional=("notes",),
-)
-LISTS = dict.fromkeys(("models", "image_models", "vision_models"), array(TEXT))
-SCHEMAS: dict[str, Schema] = {
-    "Model": MODEL,
-    "Models": record(
-        {
-            "object": {"type": "string", "const": "list"},
-            "data": array(ref("Model")),
-            "has_more": {"type": "boolean", "const": False},
-            "first_id": {"type": ["string", "null"]},
-            "last_id": {"type": ["string", "null"]},
-        }
-    ),
-    "Provider": record(PROVIDER),
-    "ProviderDetails": record(
-        {
-            **PROVIDER,
-            **LISTS,
-            "params": {
-                "description": "The fields of requests that it takes.",
-                **array(TEXT),
-            },
-            "stats": {
-                "description": "Its record, from this server's own traffic.",
-                **STATS,
-            },
-        }
-    ),
-}
 
 
 def operation(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
@@ -114,15 +24,15 @@ def operation(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
     }
 
 
-def found(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
-    """Return an operation on what may not be there."""
-    made = operation(name, tag, summary, schema)
-    return {**made, "responses": {**made["responses"], **errors((404,))}}
+def operation_on_one(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
+    """Return an operation that may find nothing there."""
+    base = operation(name, tag, summary, schema)
+    return {**base, "responses": {**base["responses"], **errors((404,))}}
 
 
 MODELS: JSONObject = {
     "/models": {
-        "get": found(
+        "get": operation_on_one(
             "listModels",
             "Models",
             "Every model, with the providers that serve it",
@@ -137,7 +47,7 @@ MODELS: JSONObject = {
                 "openai/gpt-oss-20b",
             )
         ],
-        "get": found("retrieveModel", "Models", "One model", ref("Model")),
+        "get": operation_on_one("retrieveModel", "Models", "One model", ref("Model")),
     },
 }
 PROVIDERS: JSONObject = {
@@ -155,7 +65,7 @@ PROVIDERS: JSONObject = {
                 "id", "A provider's id, whatever its case, `-` and `_`.", "HuggingChat"
             )
         ],
-        "get": found(
+        "get": operation_on_one(
             "retrieveProvider",
             "Providers",
             "One provider: its models, what it takes, its record",

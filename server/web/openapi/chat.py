@@ -4,6 +4,7 @@ from providers import ChatRequest
 from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
+from .selection import raced
 from .shared import (
     KEYS,
     OF_RACE,
@@ -13,14 +14,12 @@ from .shared import (
     errors,
     in_events,
     in_json,
-    raced,
 )
 
 EXAMPLE = {
     "model": "SmolLM2-135M-Instruct",
     "messages": [{"role": "user", "content": "Say hello."}],
 }
-COUNT: Schema = {"type": "integer", "minimum": 0}
 
 REQUEST = raced(
     schema_of(

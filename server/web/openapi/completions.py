@@ -6,6 +6,7 @@ from server.wire.completions import MAX_PROMPTS, CompletionRequest
 from .chat import EXAMPLE
 from .chat import REQUEST as CHAT_REQUEST
 from .records import Schema, ref, schema_of
+from .selection import raced
 from .shared import (
     KEYS,
     OF_RACE,
@@ -17,7 +18,6 @@ from .shared import (
     errors,
     in_events,
     in_json,
-    raced,
 )
 
 # The fields that completions share with chats, and what is said of them there.

@@ -1,104 +1,43 @@
 """The log of races in the document."""
 
 from server.json_types import JSONObject
-from server.racing.strategies import STRATEGIES
 from server.record.log import REMEMBERED
+from server.wire.replay import ReplayRequest
 
-from .chat import COUNT
-from .records import Schema, ref
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_API,
-    TEXT,
     answer,
-    array,
+    body,
     errors,
     in_events,
     in_json,
     path_parameter,
-    record,
+    query_parameter,
 )
 
-TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-MS: Schema = {"type": ["number", "null"], "minimum": 0}
-RACER: Schema = {
-    "type": "object",
-    "description": "Times are milliseconds after the race's start.",
-    "properties": {
-        "id": {**TEXT, "description": "The provider's id."},
-        "model": TEXT,
-        "outcome": {
-            "type": "string",
-            "enum": ["won", "cut off", "failed", "running", "waiting"],
-        },
-        "reason": TEXT_OR_NULL,
-        "start_ms": MS,
-        "connect_ms": MS,
-        "headers_ms": MS,
-        "first_token_ms": {
-            **MS,
-            "description": "Null if the answer was asked for in one piece.",
-        },
-        "end_ms": MS,
-        "closed_ms": {
-            **MS,
-            "description": "How long it took to hang up, after another's first token.",
-        },
-        "delay_ms": {**MS, "description": "How long a hedge waited for it."},
-        "chunks": COUNT,
-        "bytes": COUNT,
-        "notes": {
-            "description": "What was put right in its request or answer.",
-            **array(TEXT),
-        },
-        "dropped": {
-            "description": "What of the request it was not sent.",
-            **array(TEXT),
-        },
-        "phase": TEXT,
-        "status": {"type": ["integer", "null"]},
-        "tokens_wasted_at_least": COUNT,
-    },
-    "required": ["id", "model", "outcome"],
-}
-RACE = record(
-    {
-        "id": {**TEXT, "description": "The request's id, as in `x-request-id`."},
-        "object": {"type": "string", "const": "race"},
-        "created": {"type": "number", "description": "Seconds since 1970."},
-        "key": {**TEXT_OR_NULL, "description": "The name of the request's API key."},
-        "path": TEXT,
-        "task": TEXT,
-        "model": TEXT_OR_NULL,
-        "stream": {"type": "boolean"},
-        "strategy": {"type": "string", "enum": list(STRATEGIES)},
-        "parallel": COUNT,
-        "hedge_delay": {"type": ["number", "string"]},
-        "hedge_budget": {"type": "number"},
-        "hedge_refused": {"type": "boolean"},
-        "outcome": {"type": "string", "enum": ["won", "failed", "client left"]},
-        "code": {**TEXT_OR_NULL, "description": "The error's, if there was one."},
-        "winner": TEXT_OR_NULL,
-        "ttft_ms": {**MS, "description": "Null if nobody saw a first token."},
-        "ms": MS,
-        "racers": array(RACER),
-        "skipped": {
-            "description": "Who was asked for and did not start, and why.",
-            **array(record({"id": TEXT, "reason": TEXT})),
-        },
-    }
-)
-SCHEMAS: dict[str, Schema] = {
-    "Race": RACE,
-    "Races": record(
-        {"object": {"type": "string", "const": "list"}, "data": array(ref("Race"))}
-    ),
-}
 LIMIT: Schema = {
     "type": "integer",
     "minimum": 1,
     "maximum": REMEMBERED,
     "default": 100,
+}
+STEPS = (
+    "The `event` says what happened: `race.started`; `racer.started`,"
+    " `racer.connected`, `racer.headers`, `racer.token` (its first), `racer.failed`,"
+    " `racer.cut_off` and `race.decided`; `race.ended`, with the race's story, which"
+    " says all of it once more. A client that reads too slowly misses some, and is sent"
+    " `resync`."
+)
+SCHEMAS: dict[str, Schema] = {
+    "ReplayRequest": schema_of(
+        ReplayRequest,
+        {
+            "hedge_delay": "Seconds, or a quantile of the provider's own times: p90.",
+            "hedge_budget": "Extra calls a request, at most.",
+        },
+    )
 }
 PATHS: JSONObject = {
     "/races": {
@@ -108,14 +47,7 @@ PATHS: JSONObject = {
             "summary": "The last races that this key may see, the newest first",
             "description": "What happened in them, and never what was said.",
             "security": KEYS,
-            "parameters": [
-                {
-                    "name": "limit",
-                    "in": "query",
-                    "description": "How many.",
-                    "schema": LIMIT,
-                }
-            ],
+            "parameters": [query_parameter("limit", "How many.", LIMIT)],
             "responses": {
                 "200": answer("Them.", in_json(ref("Races"))),
                 **errors((400, *OF_API)),
@@ -126,11 +58,39 @@ PATHS: JSONObject = {
         "get": {
             "operationId": "streamRaces",
             "tags": ["Races"],
-            "summary": "Each race as it ends, until the client has had enough",
+            "summary": "What happens in races, until the client has had enough",
+            "description": STEPS,
             "security": KEYS,
             "responses": {
-                "200": answer("An event a race.", in_events(ref("Race"))),
+                "200": answer("An event a step.", in_events(ref("RaceEvent"))),
                 **errors(OF_API),
+            },
+        }
+    },
+    "/races/summary": {
+        "get": {
+            "operationId": "summarizeRaces",
+            "tags": ["Races"],
+            "summary": "What the last races say of each provider, minute by minute",
+            "description": "Of the last hour, as far as its races are still kept.",
+            "security": KEYS,
+            "responses": {
+                "200": answer("A provider each.", in_json(ref("RaceSummary"))),
+                **errors(OF_API),
+            },
+        }
+    },
+    "/races/replay": {
+        "post": {
+            "operationId": "replayRaces",
+            "tags": ["Races"],
+            "summary": "What another policy would have made of the last races",
+            "description": "Of chats whose first token was seen. Nobody is called.",
+            "security": KEYS,
+            "requestBody": body(ref("ReplayRequest"), {"strategy": "hedge"}),
+            "responses": {
+                "200": answer("Both, side by side.", in_json(ref("Replay"))),
+                **errors((400, *OF_API, 408, 413, 415)),
             },
         }
     },

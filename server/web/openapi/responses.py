@@ -1,25 +1,13 @@
 """The Responses API in the document."""
 
-from collections.abc import Iterable
-
 from server.json_types import JSONObject
-from server.wire.responses.calls import CALLS, OUTPUTS
-from server.wire.responses.commands import COMMANDS
-from server.wire.responses.input import (
-    InputCommandCall,
-    InputCustomCall,
-    InputFunctionCall,
-    InputFunctionCallOutput,
-    InputMessage,
-    InputReasoning,
-    InputToolOutput,
-)
 from server.wire.responses.request import OPAQUE, ResponseRequest
 from server.wire.responses.stored import MOST_LISTED, ORDERS
-from server.wire.responses.tools import FreeFormTool, FunctionTool, Namespace
 
 from .chat import EXAMPLE
 from .records import Schema, nullable, ref, schema_of
+from .response_items import INPUT_ITEM, TOOL
+from .selection import raced
 from .shared import (
     KEYS,
     OF_API,
@@ -33,90 +21,9 @@ from .shared import (
     in_events,
     in_json,
     path_parameter,
-    raced,
-    record,
+    query_parameter,
 )
 
-
-def typed(kind: str, schema: Schema, *, bare: bool = False) -> Schema:
-    """Return *schema* with a `type`, which *bare* objects may leave out."""
-    name: Schema = {"type": "string", "enum": [kind]}
-    properties = {**schema["properties"], "type": nullable(name) if bare else name}
-    required = {*schema.get("required", ()), *(() if bare else ("type",))}
-    return {**schema, "properties": properties, "required": sorted(required)}
-
-
-def of_other_types(known: Iterable[str]) -> Schema:
-    """Return the schema of objects whose type is none of *known*."""
-    name: Schema = {"type": "string", "minLength": 1, "not": {"enum": [*known]}}
-    properties: Schema = {"type": name}
-    return {"type": "object", "properties": properties, "required": ["type"]}
-
-
-def command_call(kind: str, what: str) -> Schema:
-    """Return the schema of a call, which has an id of its own or its item's."""
-    schema = typed(kind, schema_of(InputCommandCall))
-    schema["properties"][what] = {"type": "object"}
-    schema["required"] = [what, "type"]
-    return {**schema, "anyOf": NAMED_CALL}
-
-
-# What an output or a command's call is known by.
-NAMED_CALL: list[Schema] = [
-    {"required": [name], "properties": {name: {"type": "string", "minLength": 1}}}
-    for name in ("call_id", "id")
-]
-INPUT_ITEM: Schema = {
-    "anyOf": [
-        typed("message", schema_of(InputMessage), bare=True),
-        typed("function_call", schema_of(InputFunctionCall)),
-        typed("function_call_output", schema_of(InputFunctionCallOutput)),
-        typed("custom_tool_call", schema_of(InputCustomCall)),
-        command_call("local_shell_call", "action"),
-        command_call("shell_call", "action"),
-        command_call("apply_patch_call", "operation"),
-        *(
-            {**typed(kind, schema_of(InputToolOutput)), "anyOf": NAMED_CALL}
-            for kind in OUTPUTS
-            if kind != "function_call_output"
-        ),
-        typed("reasoning", schema_of(InputReasoning)),
-        {
-            **typed("item_reference", record({"id": TEXT}), bare=True),
-            "not": {"required": ["role"]},
-        },
-        {
-            "description": "What other upstreams' own tools did: it is left out.",
-            **of_other_types(
-                ["message", "reasoning", "item_reference", *CALLS, *OUTPUTS]
-            ),
-        },
-    ]
-}
-PLAIN_TOOLS: list[Schema] = [
-    typed("function", schema_of(FunctionTool)),
-    typed("custom", schema_of(FreeFormTool)),
-]
-PLAIN = ("function", "custom")
-NAMESPACE = typed("namespace", schema_of(Namespace))
-NAMESPACE["properties"]["tools"] = array(
-    {"anyOf": [*PLAIN_TOOLS, of_other_types(PLAIN)]}
-)
-TOOL: Schema = {
-    "anyOf": [
-        *PLAIN_TOOLS,
-        NAMESPACE,
-        *(
-            {
-                "type": "object",
-                "properties": {"type": {"type": "string", "enum": [kind]}},
-                "required": ["type"],
-            }
-            for kind in COMMANDS
-        ),
-        of_other_types([*PLAIN, "namespace", *COMMANDS]),
-    ]
-}
 REQUEST = raced(
     schema_of(
         ResponseRequest,
@@ -161,10 +68,6 @@ SCHEMAS: dict[str, Schema] = {
     "ResponseRequest": REQUEST,
     "InputItem": INPUT_ITEM,
 }
-
-
-def query(name: str, description: str, schema: Schema) -> JSONObject:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 OF_STORE = (400, *OF_API, 404, 503)
@@ -223,7 +126,7 @@ PATHS: JSONObject = {
             "description": "Whole: with `stream=true` it is refused.",
             "security": KEYS,
             "parameters": [
-                query(
+                query_parameter(
                     "include",
                     f"`{OPAQUE}`: also what an upstream wants back with its thoughts.",
                     array(TEXT),
@@ -253,7 +156,7 @@ PATHS: JSONObject = {
             "summary": "The items that a stored response answers",
             "security": KEYS,
             "parameters": [
-                query(
+                query_parameter(
                     "limit",
                     "How many.",
                     {
@@ -263,12 +166,12 @@ PATHS: JSONObject = {
                         "default": 20,
                     },
                 ),
-                query(
+                query_parameter(
                     "order",
                     "The last item first, or the first.",
                     {"type": "string", "enum": list(ORDERS), "default": "desc"},
                 ),
-                query("after", "The id of the item before the page.", TEXT),
+                query_parameter("after", "The id of the item before the page.", TEXT),
             ],
             "responses": {
                 "200": answer("A page of them.", in_json(ref("InputItems"))),

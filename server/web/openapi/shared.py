@@ -1,13 +1,10 @@
-"""What the operations of the document share: errors, headers, whom a request names."""
+"""What the operations of the document share: errors, headers, bodies, parameters."""
 
 from collections.abc import Mapping
 
 from server.json_types import JSON, JSONMapping, JSONObject
-from server.racing.catalog import LONGEST_NAME
-from server.racing.lineup import RaceOptions
-from server.racing.strategies import STRATEGIES
 
-from .records import Schema, nullable, ref, schema_of
+from .records import Schema, ref
 
 JSON_TYPE = "application/json"
 EVENTS = "text/event-stream"
@@ -59,7 +56,7 @@ ERRORS = {
     504: "No racer has begun to answer in time, or the request's own deadline passed.",
     529: "All racers have too much to do, or the server is stopping.",
 }
-# What each of a family of routes may answer besides what it is asked for.
+# The statuses of errors with which each family of routes may answer.
 OF_ALL = (403, 500)
 OF_API = (401, *OF_ALL)
 OF_RACE = (400, *OF_API, 404, 408, 413, 415, 422, 429, 502, 503, 504)
@@ -141,8 +138,8 @@ def answer(
     names: tuple[str, ...] = ("X-Request-ID",),
 ) -> JSONObject:
     """Return a response with *content*, by media type, and the headers *names*."""
-    made = {"description": description, "headers": headers(*names)}
-    return made if content is None else {**made, "content": dict(content)}
+    response = {"description": description, "headers": headers(*names)}
+    return response if content is None else {**response, "content": dict(content)}
 
 
 def in_json(schema: Schema) -> JSONObject:
@@ -153,8 +150,8 @@ def in_events(schema: Schema, last: str | None = None) -> JSONObject:
     """
     Return the content of a stream whose events' data is JSON of *schema*.
 
-    *last* is the data of an event that is no JSON. As the media type's schema stands
-    that of one event: whole streams have none before OpenAPI 3.2.
+    *last* is the data of an event that is no JSON. The schema is that of one event:
+    before OpenAPI 3.2, whole streams have none.
     """
     data: Schema = {**TEXT, "contentMediaType": JSON_TYPE, "contentSchema": schema}
     if last is not None:
@@ -164,7 +161,7 @@ def in_events(schema: Schema, last: str | None = None) -> JSONObject:
 
 
 def errors(statuses: tuple[int, ...], shape: str = "Error") -> JSONObject:
-    """Return the responses with *statuses*, in the *shape* of the API that is asked."""
+    """Return the responses with *statuses*, in the *shape* of their API's errors."""
     return {
         str(status): {"$ref": f"#/components/responses/{shape}{status}"}
         for status in sorted(statuses)
@@ -203,43 +200,5 @@ def path_parameter(name: str, description: str, example: str) -> JSONObject:
     }
 
 
-def raced(schema: Schema) -> Schema:
-    """Return the schema of a request whose racers its client may name."""
-    properties = dict(schema["properties"])
-    if "model" in properties:
-        properties["model"] = {**properties["model"], "maxLength": LONGEST_NAME}
-    return {**schema, "properties": {**properties, **SELECTION}}
-
-
-def _race_options() -> Schema:
-    schema = schema_of(
-        RaceOptions,
-        {
-            "first_token_timeout": "Seconds that each racer has to its first token.",
-            "max_parallel": "How many race at once.",
-            "deadline": "Seconds until all of it must be answered.",
-        },
-    )
-    strategy = nullable({"type": "string", "enum": list(STRATEGIES)})
-    schema["properties"]["strategy"] = strategy
-    return {**schema, "additionalProperties": False}
-
-
-RACE_OPTIONS = _race_options()
-SELECTION: dict[str, Schema] = {
-    "provider": {
-        "description": "Whom to ask: ids of `/v1/providers`, separated by spaces or in"
-        " an array. The first that really speaks answers; the path, if it names"
-        " providers, goes before this. Not sent on.",
-        "anyOf": [
-            {"type": "string"},
-            {"type": "array", "items": {"type": "string"}},
-            {"type": "null"},
-        ],
-        "examples": ["HuggingChat Groq"],
-    },
-    "race": {
-        "description": "Tightens what is configured for this race. Not sent on.",
-        **nullable(RACE_OPTIONS),
-    },
-}
+def query_parameter(name: str, description: str, schema: Schema) -> JSONObject:
+    return {"name": name, "in": "query", "description": description, "schema": schema}

@@ -4,21 +4,17 @@ from providers import EmbeddingsRequest, ImageRequest, SpeechRequest
 from server.json_types import JSONObject
 
 from .records import Schema, ref, schema_of
+from .selection import RACE_OPTIONS, SELECTION, raced
 from .shared import (
     KEYS,
     OF_RACE,
     OF_RACES,
-    RACE_OPTIONS,
-    SELECTION,
     TEXT,
     answer,
-    array,
     body,
     errors,
     in_events,
     in_json,
-    raced,
-    record,
 )
 
 SOUNDS = ("audio/*", "application/octet-stream")
@@ -47,10 +43,6 @@ TRANSCRIPTION: Schema = {
     },
     "required": ["file", "model"],
 }
-VECTOR: Schema = {
-    "description": "Numbers; or base64 of 32-bit floats, the least byte first.",
-    "anyOf": [array({"type": "number"}), TEXT],
-}
 SCHEMAS: dict[str, Schema] = {
     "ImageRequest": raced(
         schema_of(
@@ -64,22 +56,14 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "SpeechRequest": raced(schema_of(SpeechRequest)),
     "TranscriptionRequest": TRANSCRIPTION,
-    "Transcription": {"type": "object", "properties": {"text": TEXT}},
     "EmbeddingsRequest": raced(
         schema_of(EmbeddingsRequest, {"input": "Texts, or lists of token ids."})
-    ),
-    "Embeddings": record(
-        {
-            "object": {"type": "string", "const": "list"},
-            "model": TEXT,
-            "data": array(record({"embedding": VECTOR})),
-        }
     ),
 }
 
 
 def operation(
-    name: str, tag: str, summary: str, asked: JSONObject, made: JSONObject
+    name: str, tag: str, summary: str, request_body: JSONObject, success: JSONObject
 ) -> JSONObject:
     return {
         "post": {
@@ -87,8 +71,8 @@ def operation(
             "tags": [tag],
             "summary": summary,
             "security": KEYS,
-            "requestBody": asked,
-            "responses": {"200": made, **errors(OF_RACE)},
+            "requestBody": request_body,
+            "responses": {"200": success, **errors(OF_RACE)},
         }
     }
 

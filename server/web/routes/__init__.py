@@ -8,6 +8,7 @@ from .images import media
 from .images import routes as images
 from .messages import routes as messages
 from .models import routes as models
+from .page import routes as page
 from .probes import routes as probes
 from .providers import routes as providers
 from .races import routes as races
@@ -23,6 +24,7 @@ __all__ = [
     "media",
     "messages",
     "models",
+    "page",
     "probes",
     "providers",
     "races",

@@ -1,22 +1,15 @@
-"""The base URLs themselves: clients try them before they ask anything."""
+"""The base URLs themselves: some clients try them before anything else."""
 
-import orjson
 from aiohttp import web
 
 from server.web.base_urls import base_url
 from server.web.context import VISIT
+from server.web.json_answers import json_answer
+from server.wire.probes import server_payload
 
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
-
-
-@routes.get("/")
-async def show_server(request: web.Request) -> web.Response:
-    """Say what this is; browsers are shown the page of all routes."""
-    if "text/html" in request.headers.get("Accept", ""):
-        return web.Response(status=302, headers={"Location": "/docs"})
-    return _bases(request)
 
 
 @routes.get("/v1")
@@ -29,14 +22,9 @@ async def show_base(request: web.Request) -> web.Response:
     """Say what is here; raises what a race of the path's providers would."""
     visit = request[VISIT]
     visit.gateway.catalog.models(visit.client, providers_in_path(request))
-    return _bases(request)
-
-
-def _bases(request: web.Request) -> web.Response:
-    told = {
-        "object": "server",
-        "name": "Interference",
-        "openai_base_url": base_url(request),
-        "anthropic_base_url": base_url(request, anthropic=True),
-    }
-    return web.Response(body=orjson.dumps(told), content_type="application/json")
+    return json_answer(
+        server_payload(
+            openai_base_url=base_url(request),
+            anthropic_base_url=base_url(request, anthropic=True),
+        )
+    )

@@ -14,10 +14,8 @@ routes = web.RouteTableDef()
 
 @routes.post(COMPLETIONS.path)
 async def create_completion(request: web.Request) -> web.StreamResponse:
-    path = providers_in_path(request)
-    completion, selection = COMPLETIONS.parse(
-        await body_of(request), path, request.headers
-    )
+    body, path = await body_of(request), providers_in_path(request)
+    completion, selection = COMPLETIONS.parse(body, path, request.headers)
     chats = completion.chats()
 
     def batch(lineup: ChatLineup) -> ChatLineup:

@@ -7,16 +7,17 @@ from pathlib import Path
 from aiohttp import web
 
 from server.errors import RouteNotFound
+from server.web.json_answers import encoded_answer
 
 routes = web.RouteTableDef()
 
-# Where scripts and styles come from is said, and nothing else may be loaded at all.
+# Scripts, styles and images come from this server, and nothing else may be loaded.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    # Asked for again each time, and sent again only if it has changed.
+    # Browsers ask for them each time, and are sent them only if they have changed.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -25,9 +26,9 @@ OURS = Path(__file__).parents[1] / "openapi" / "page"
 
 @routes.get("/openapi.json")
 async def retrieve_document(_: web.Request) -> web.Response:
-    from server.web.openapi import rendered  # noqa: PLC0415 - slow to import
+    from server.web.openapi import rendered
 
-    return web.Response(body=rendered(), content_type="application/json")
+    return encoded_answer(rendered())
 
 
 @routes.get("/docs")
@@ -63,7 +64,7 @@ def files() -> dict[str, tuple[Path, str]]:
 
 
 def _package_folder(package: str) -> Path:
-    """Return where a package lies: importing this one would read all it has, twice."""
+    """Return a package's folder. An import would read all of its files."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"the package {package} is missing")

@@ -1,42 +1,36 @@
 """What an operator's machinery asks: is it alive, and can it serve?"""
 
-from collections.abc import Mapping
+from http import HTTPStatus
 
-import orjson
 from aiohttp import web
 
 from server.web.context import RESPONSES, VISIT
+from server.web.json_answers import json_answer
+from server.wire.probes import StatusPayload, readiness
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/healthz")
 async def is_alive(_: web.Request) -> web.Response:
-    return _status(200, "ok")
+    alive: StatusPayload = {"status": "ok"}
+    return json_answer(alive)
 
 
 @routes.get("/readyz")
 async def is_ready(request: web.Request) -> web.Response:
     gateway = request[VISIT].gateway
     if gateway.drain.draining:
-        return _status(503, "draining")
+        return _unavailable("draining")
     if not gateway.catalog.usable():
-        return _status(503, "no usable provider")
-    troubles = {
-        "responses": request.app[RESPONSES].trouble,
-        "images": gateway.media.trouble,
-    }
-    if any(troubles.values()):
-        told = {what: why for what, why in troubles.items() if why}
-        return _status(200, "degraded", {"not_kept": told})
-    return _status(200, "ok")
-
-
-def _status(
-    status: int, word: str, more: Mapping[str, object] | None = None
-) -> web.Response:
-    return web.Response(
-        status=status,
-        body=orjson.dumps({"status": word, **(more or {})}),
-        content_type="application/json",
+        return _unavailable("no usable provider")
+    return json_answer(
+        readiness(
+            responses=request.app[RESPONSES].trouble, images=gateway.media.trouble
+        )
     )
+
+
+def _unavailable(reason: str) -> web.Response:
+    status: StatusPayload = {"status": reason}
+    return json_answer(status, status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,10 +1,10 @@
-"""The providers: who can be named in a request, and what each one has."""
+"""Who can be named in a request, and what each one has."""
 
-import orjson
 from aiohttp import web
 
-from server.racing.catalog import provider_payload
 from server.web.context import VISIT
+from server.web.json_answers import json_answer
+from server.wire.providers import provider_details, provider_payload
 
 routes = web.RouteTableDef()
 
@@ -12,14 +12,12 @@ routes = web.RouteTableDef()
 @routes.get("/providers")
 async def list_providers(request: web.Request) -> web.Response:
     usable = request[VISIT].gateway.catalog.usable(request[VISIT].client)
-    body = orjson.dumps([provider_payload(provider) for provider in usable])
-    return web.Response(body=body, content_type="application/json")
+    return json_answer([provider_payload(provider) for provider in usable])
 
 
 @routes.get("/providers/{id}")
 async def retrieve_provider(request: web.Request) -> web.Response:
-    gateway = request[VISIT].gateway
-    name = request.match_info["id"]
-    details = gateway.catalog.details(name, request[VISIT].client)
-    body = orjson.dumps(details)
-    return web.Response(body=body, content_type="application/json")
+    gateway, client = request[VISIT].gateway, request[VISIT].client
+    provider = gateway.catalog.provider(request.match_info["id"], client)
+    record = gateway.health.of(provider.id)
+    return json_answer(provider_details(provider, gateway.catalog, record))

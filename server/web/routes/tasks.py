@@ -1,70 +1,58 @@
 """Speech, transcriptions and embeddings: raced, and passed on as they come."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from aiohttp.web_request import FileField
 
 from providers import Blob, TaskRequest
-from server.errors import InvalidRequest
 from server.racing.lineup import Selection
 from server.web.answering import race_task
 from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
 
-from .bodies import body_of, unpack_form
+from .bodies import body_of, form_of
 from .paths import providers_in_path
 
 routes = web.RouteTableDef()
 
-Form = Mapping[str, str | bytes | bytearray | FileField]
+Task = tuple[TaskRequest, Selection]
 
 
-@routes.post("/embeddings")
-async def create_embeddings(request: web.Request) -> web.Response:
-    parsed = parse_embeddings(await body_of(request), providers_in_path(request))
-    return await _answer(request, *parsed)
+def serving(parse: Callable[[bytes, tuple[str, ...] | None], Task]) -> Handler:
+    """Return the handler of requests that *parse* reads: they are JSON."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        task = parse(await body_of(request), providers_in_path(request))
+        return await _raced(request, *task)
+
+    return handler
 
 
-@routes.post("/audio/speech")
-async def create_speech(request: web.Request) -> web.Response:
-    parsed = parse_speech(await body_of(request), providers_in_path(request))
-    return await _answer(request, *parsed)
+routes.post("/embeddings")(serving(parse_embeddings))
+routes.post("/audio/speech")(serving(parse_speech))
 
 
 @routes.post("/audio/transcriptions")
 async def create_transcription(request: web.Request) -> web.Response:
-    form = await _form(request)
+    form = await form_of(request)
     fields = [
         (name, value if isinstance(value, str) else value.decode("utf-8", "replace"))
         for name, value in form.items()
         if not isinstance(value, FileField)
     ]
-    sent = form.get("file")
-    file = None
-    if isinstance(sent, FileField):
-        file = (sent.file.read(), sent.filename, sent.content_type)
-    parsed = parse_transcription(fields, file, providers_in_path(request))
-    return await _answer(request, *parsed)
+    file = form.get("file")
+    recording = None
+    if isinstance(file, FileField):
+        recording = (file.file.read(), file.filename, file.content_type)
+    task = parse_transcription(fields, recording, providers_in_path(request))
+    return await _raced(request, *task)
 
 
-async def _form(request: web.Request) -> Form:
-    """Return the fields of the body; raises InvalidRequest if they can't be read."""
-    await unpack_form(request)
-    try:
-        return await request.post()
-    except (web.HTTPException, OSError):
-        raise
-    except Exception as exc:
-        # aiohttp has an error for each way of being broken, of as many classes.
-        raise InvalidRequest(
-            "The form can't be read. Send it as multipart/form-data, each part with a"
-            " name."
-        ) from exc
-
-
-async def _answer(
+async def _raced(
     request: web.Request, task: TaskRequest, selection: Selection
 ) -> web.Response:
+    """Race for what comes in one piece, and pass it on as it comes."""
     blob, headers = await race_task(request, task, selection, Blob)
     charset = "utf-8" if blob.content_type.startswith("text/") else None
     return web.Response(

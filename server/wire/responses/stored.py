@@ -26,10 +26,11 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 @frozen(kw_only=True)
 class StoredResponse:
     """
-    A response to be stored: *body* is the response object less its *output*.
+    A response to be stored: *body* is the response object without its *output*.
 
-    *input* has the items that it answers, less those of *previous*; both are whole,
-    with what an upstream wants back.
+    *input* has the items that it answers, without those of *previous*, the id of the
+    response that it goes on from. Reasoning in either is there with
+    `encrypted_content`.
     """
 
     id: str
@@ -71,11 +72,11 @@ def not_kept(end: bytes) -> bytes:
     Return a whole response, or the last events of a stream of one, saying that it could
     not be kept.
     """
-    before, found, data = end.rpartition(b"\ndata: ")
-    payload = orjson.loads(data if found else end)
+    before, separator, data = end.rpartition(b"\ndata: ")
+    payload = orjson.loads(data if separator else end)
     payload.get("response", payload)["store"] = False
-    frame_end = b"\n\n" if found else b""
-    return before + found + orjson.dumps(payload) + frame_end
+    frame_end = b"\n\n" if separator else b""
+    return before + separator + orjson.dumps(payload) + frame_end
 
 
 def input_to_store(items: Sequence[JSONMapping]) -> list[JSONObject]:
@@ -92,7 +93,9 @@ def shown(body: JSONMapping, output: Sequence[JSONMapping], *, opaque: bool) -> 
     return orjson.dumps({**body, "output": items})
 
 
-def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONObject:
+def input_items(
+    items: Sequence[JSONMapping], query: Mapping[str, str]
+) -> InputItemsPage:
     """
     Return a page of a stored response's input, the last item first unless the query
     says otherwise; raises InvalidRequest.
@@ -109,27 +112,26 @@ def input_items(items: Sequence[JSONMapping], query: Mapping[str, str]) -> JSONO
         raise InvalidRequest(f"There is no item {after!r} here.", param="after")
     begin = ids.index(after) + 1 if after is not None else 0
     page = rows[begin : begin + int(limit)]
-    listed: InputItemsPage = {
+    return {
         "object": "list",
         "data": cast("list[InputItem]", page),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": begin + len(page) < len(rows),
     }
-    return {**listed}
 
 
 def _normal(item: JSONMapping) -> JSONObject:
     kind = item.get("type") or "message"
-    made = {**item, "type": kind, "id": item.get("id") or _id(kind)}
+    normal = {**item, "type": kind, "id": item.get("id") or _id(kind)}
     if kind != "reasoning":
-        made.setdefault("status", "completed")
+        normal.setdefault("status", "completed")
     content = item.get("content")
     if kind == "message" and isinstance(content, str):
-        spoken = item.get("role") == "assistant"
-        text = {"type": "output_text" if spoken else "input_text", "text": content}
-        made["content"] = [text | ({"annotations": []} if spoken else {})]
-    return made
+        by_model = item.get("role") == "assistant"
+        text = {"type": "output_text" if by_model else "input_text", "text": content}
+        normal["content"] = [text | ({"annotations": []} if by_model else {})]
+    return normal
 
 
 def _id(kind: str) -> str:

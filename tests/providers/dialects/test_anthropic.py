@@ -49,7 +49,7 @@ def chunk(
     return Chunk(id="msg_1", model="claude-x", choices=(choice,), usage=usage)
 
 
-def called(index: int, id: str, name: str) -> Chunk:  # noqa: A002 - the API's word
+def called(index: int, id: str, name: str) -> Chunk:
     call = ToolCallDelta(index=index, id=id, type="function", name=name)
     return chunk(tool_calls=(call,))
 
@@ -393,16 +393,16 @@ def image(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
 
 
-def tool_call(id: str, name: str, arguments: str) -> dict[str, Any]:  # noqa: A002 - same
+def tool_call(id: str, name: str, arguments: str) -> dict[str, Any]:
     function = {"name": name, "arguments": arguments}
     return {"id": id, "type": "function", "function": function}
 
 
-def tool_use(id: str, name: str, **arguments: Any) -> dict[str, Any]:  # noqa: A002 - same
+def tool_use(id: str, name: str, **arguments: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": id, "name": name, "input": arguments}
 
 
-def tool_result(id: str, *texts: str) -> dict[str, Any]:  # noqa: A002 - same
+def tool_result(id: str, *texts: str) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": id, "content": text(*texts)}
 
 

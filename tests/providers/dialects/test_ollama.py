@@ -49,7 +49,7 @@ def chunk(
     return Chunk(model=model, choices=(choice,), usage=usage)
 
 
-def call(index: int, id: str, name: str, arguments: str) -> ToolCallDelta:  # noqa: A002 - the API's word
+def call(index: int, id: str, name: str, arguments: str) -> ToolCallDelta:
     return ToolCallDelta(
         index=index, id=id, type="function", name=name, arguments=arguments
     )

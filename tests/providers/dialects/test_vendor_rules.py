@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from providers import ProviderRefusedRequest, ProviderSettings, vendors
+from providers import ProviderRefusedRequest, ProviderSettings
 from providers.dialects.openai.dialect import OpenAI
+from server.config.tables import vendor_settings
 from server.wire.chat import parse
 
 HI = {"role": "user", "content": "Hi"}
@@ -19,7 +20,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 def row(name: str) -> ProviderSettings:
-    return ProviderSettings(id=name, **vendors()[name])
+    return vendor_settings(name)
 
 
 GENERIC = ProviderSettings(id="X", kind="openai", base_url="https://x.test/v1")

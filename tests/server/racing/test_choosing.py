@@ -14,13 +14,14 @@ from server.errors import GatewayError
 from server.racing.catalog import Catalog
 from server.racing.choosing import Chooser
 from server.racing.entrants import Alone
-from server.racing.health import Health
+from server.racing.health import Health, Record
 from server.racing.lanes import Lane
 from server.racing.lineup import Lineup
 from server.racing.strategies import Budget, Hedge
 from server.racing.times import ENOUGH
 from server.wire.chat import parse
 from server.wire.images import parse as image_request
+from server.wire.providers import provider_details
 from tests.server.conftest import BARE, ReadConfig
 
 AnyLineup = Lineup[Any, Any]
@@ -58,7 +59,7 @@ async def make_chooser(read_config: ReadConfig) -> AsyncIterator[MakeChooser]:
                     models[name] = ModelList(Provider(upstream, limits, session))
                     models[name].models = lists.get(name, ())
             known = health or Health()
-            return Chooser(config, Catalog(config, models, known), known, Budget())
+            return Chooser(config, Catalog(config, models), known, Budget())
 
         yield make
 
@@ -677,7 +678,7 @@ def test_details(make_chooser: MakeChooser, lines: str, vision: list[str]) -> No
     """A provider's page has what the list has, and its models, fields and record."""
     toml = has("A", "label = 'L'", "url = 'https://example.org'", lines)
 
-    details: Any = make_chooser(toml, A=("m",)).catalog.details("a", None)
+    details: Any = _details(make_chooser(toml, A=("m",)), "a", None)
 
     stats = details.pop("stats")
     assert {"model", "messages", "stream"} <= set(details.pop("params"))
@@ -694,6 +695,11 @@ def test_details(make_chooser: MakeChooser, lines: str, vision: list[str]) -> No
     }
 
 
+def _details(chooser: Chooser, name: str, client: KeySettings | None) -> Any:
+    provider = chooser.catalog.provider(name, client)
+    return provider_details(provider, chooser.catalog, Record())
+
+
 def test_details_of_what_there_is_not(make_chooser: MakeChooser) -> None:
     """Unknown, off and forbidden providers have no page either."""
     chooser = make_chooser(ABC + has("D", "enabled = false"))
@@ -704,7 +710,7 @@ def test_details_of_what_there_is_not(make_chooser: MakeChooser) -> None:
         ("B", ONLY_A, 403),
     ):
         with pytest.raises(GatewayError) as caught:
-            chooser.catalog.details(name, client)
+            _details(chooser, name, client)
         assert caught.value.status == status
 
 

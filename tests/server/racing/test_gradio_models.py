@@ -43,7 +43,7 @@ async def make_chooser(read_config: ReadConfig) -> AsyncIterator[MakeChooser]:
             provider = Provider(settings, settings.limits(config.race), session)
             lists = {"Spaces": ModelList(provider)}
             health = Health()
-            catalog = Catalog(config, lists, health)
+            catalog = Catalog(config, lists)
             return Chooser(config, catalog, health, Budget())
 
         yield make

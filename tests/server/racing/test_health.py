@@ -31,6 +31,7 @@ from server.racing.lanes import Lane
 from server.racing.race import Race
 from server.racing.strategies import Parallel
 from server.racing.times import ENOUGH, REMEMBERED
+from server.wire.providers import record_payload
 from tests.rig.fakes import HELLO, ScriptedRacer, says
 
 NO = ProviderTimeout("no token in time")
@@ -66,7 +67,7 @@ def counts(record: Record) -> tuple[int, int, int, int]:
 
 def test_a_new_provider() -> None:
     """Who was never asked has an empty record, in the documented shape."""
-    assert Health().of("A").payload() == {
+    assert record_payload(Health().of("A")) == {
         "status": "ready",
         "requests": 0,
         "wins": 0,
@@ -94,7 +95,7 @@ def test_a_loser_has_not_failed() -> None:
     health = Health()
     add(health, lane("A", 0.1), lane("B"))
 
-    assert health.of("B").payload()["last_error"] is None
+    assert record_payload(health.of("B"))["last_error"] is None
     reliable, _ = health.of("B").rank()
     assert reliable == Record().rank()[0]
 
@@ -241,7 +242,9 @@ def test_refused_requests_blame_nobody() -> None:
     assert counts(health.of("A")) == (20, 0, 0, 0)
     assert health.of("A").rest.available(NOW)
     assert health.of("A").rank() == Record().rank()
-    assert health.of("A").payload()["last_error"] == "request_refused: no such field"
+    assert (
+        record_payload(health.of("A"))["last_error"] == "request_refused: no such field"
+    )
 
 
 def test_hurried_time_outs_count_for_nothing() -> None:
@@ -251,7 +254,7 @@ def test_hurried_time_outs_count_for_nothing() -> None:
 
     assert counts(health.of("A")) == (0, 0, 0, 0)
     assert health.of("A").rest.available(NOW)
-    assert not health.of("A").known
+    assert not health.of("A").has_enough
 
 
 def test_a_hurried_racers_other_failures_count() -> None:
@@ -272,13 +275,13 @@ def test_repeated_failures_make_it_rest() -> None:
             broken.started = broken.ended or 0.0
             health.add(broken)
 
-    told: Any = health.of("A").payload()
+    told: Any = record_payload(health.of("A"))
     assert told["status"] == "resting"
     assert 0 < told["resting_until"] - time.time() < 5.01
     (line,) = logged
     assert (line["provider"], line["seconds"]) == ("A", 5.0)
     assert "sk-1" not in str(line)
-    assert health.of("B").payload()["status"] == "ready"
+    assert record_payload(health.of("B"))["status"] == "ready"
 
 
 def test_losers_cut_off_do_not_rest() -> None:
@@ -286,7 +289,7 @@ def test_losers_cut_off_do_not_rest() -> None:
     health = Health()
     add(health, *[lane("A")] * 50)
 
-    assert health.of("A").payload()["status"] == "ready"
+    assert record_payload(health.of("A"))["status"] == "ready"
     assert health.of("A").rest.available(NOW)
 
 
@@ -331,7 +334,7 @@ def test_failures_that_say_nothing_of_speed() -> None:
     record = Record()
     for _ in range(ENOUGH):
         record.add(lane("A", error=ProviderBusy("no")), NOW)
-    assert not record.known
+    assert not record.has_enough
 
     for _ in range(ENOUGH):
         late = lane("A", error=NO)
@@ -373,8 +376,7 @@ def test_best_first() -> None:
 
 def test_others_are_tried_once_in_a_while() -> None:
     """A few per cent go to another than the best, each as often, and nobody is lost."""
-    random.seed(4)
-    health = Health()
+    health = Health(random.Random(4))
     add(health, *[lane("best", 0.1)] * ENOUGH, lane("slow", 2.0))
 
     first = firsts(health, "new", "slow", "best")
@@ -487,7 +489,7 @@ def test_who_was_not_called_is_not_charged() -> None:
     error = not_called(ProviderUnreachable("too many files"))
     add(health, *[lane("A", error=error)] * 20)
 
-    assert health.of("A").payload() == Record().payload()
+    assert record_payload(health.of("A")) == record_payload(Record())
     assert health.of("A").rest.available(NOW)
 
 
@@ -499,6 +501,6 @@ def test_notes_are_counted() -> None:
         noted.attempt.notes = ["call index reused", f"a vendor's word {number}"]
         add(health, noted)
 
-    notes: Any = health.of("A").payload()["notes"]
+    notes: Any = record_payload(health.of("A"))["notes"]
     assert notes["call index reused"] == 2 * NOTES
     assert len(notes) == NOTES

@@ -21,7 +21,7 @@ from providers import (
     ToolCallDelta,
     Usage,
 )
-from server.errors import NobodyWon
+from server.racing.errors import NobodyWon
 from server.racing.lanes import Lane
 from server.racing.race import Race, Winner
 from server.racing.strategies import Parallel

@@ -9,7 +9,7 @@ from math import inf
 import pytest
 
 from providers import ChatRequest, Chunk, ProviderBusy, ProviderTimeout
-from server.errors import NobodyWon
+from server.racing.errors import NobodyWon
 from server.racing.race import Race, Winner
 from server.racing.strategies import Budget, Hedge
 from tests.rig.fakes import HELLO, PATIENCE, ROLE, ScriptedRacer, happened, says

@@ -12,7 +12,8 @@ from attrs import evolve
 
 from server.config.settings import ResponseSettings
 from server.stores import responses
-from server.stores.responses import ResponseStore, open_store
+from server.stores.response_file import open_store
+from server.stores.responses import ResponseStore
 from server.wire.responses import StoredResponse
 
 SETTINGS = ResponseSettings()

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from server.app import create_app
 from server.errors import InvalidRequest
 from server.gateway import Gateway
-from server.stores.responses import open_store
+from server.stores.response_file import open_store
 from server.web.openapi import document
 from server.wire import chat, completions, images, responses, tasks
 from server.wire.messages import request as messages_request

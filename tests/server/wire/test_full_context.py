@@ -5,7 +5,8 @@ import json
 import pytest
 
 from providers import ProviderBusy, ProviderRefusedRequest
-from server.errors import GatewayError, Loss, NobodyWon, StreamInterrupted
+from server.errors import GatewayError
+from server.racing.errors import Loss, NobodyWon, StreamInterrupted
 from server.wire.messages.errors import error_answer, error_frame
 
 TOLD = {

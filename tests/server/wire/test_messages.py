@@ -31,14 +31,12 @@ from server.errors import (
     InternalError,
     InvalidAPIKey,
     InvalidRequest,
-    Loss,
     MethodNotAllowed,
-    NobodyWon,
     ProviderNotAllowed,
     ProviderNotFound,
     ServerStopping,
-    StreamInterrupted,
 )
+from server.racing.errors import Loss, NobodyWon, StreamInterrupted
 from server.wire.messages.answer import RENDERING
 from server.wire.messages.count import estimate
 from server.wire.messages.errors import error_answer, error_frame
@@ -129,7 +127,7 @@ def thought(said: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": said, "signature": ""}
 
 
-def used(id: str, name: str, **arguments: Any) -> dict[str, Any]:  # noqa: A002
+def used(id: str, name: str, **arguments: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": id, "name": name, "input": arguments}
 
 

@@ -17,7 +17,8 @@ from providers import (
     Usage,
     with_text,
 )
-from server.errors import GatewayError, InvalidRequest, NobodyWon, ServerStopping
+from server.errors import GatewayError, InvalidRequest, ServerStopping
+from server.racing.errors import NobodyWon
 from server.wire.bound import MAX_ANSWER
 from server.wire.opaque import sealed, unsealed
 from server.wire.reasoning import joined_details
@@ -765,7 +766,7 @@ def test_input_items() -> None:
     rows = made.stored().input
 
     def page(**query: str) -> tuple[list[str], bool]:
-        found = input_items(rows, query)
+        found: Any = input_items(rows, query)
         texts = [row["content"][0]["text"] for row in found["data"]]
         return texts, found["has_more"]
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from providers.masking import Secrets
+from providers.http.masking import Secrets
 
 KEY = "sk-Ab9/x+Q_7~zz?é-long=1"
 SECRETS = Secrets.of([KEY, "close"])

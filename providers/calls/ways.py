@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import define, evolve, field
 
-from .chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
-from .errors import ProviderError
-from .settings import ProviderSettings
+from providers.chat import COMPLETIONS, RESPONSES, ChatRequest, NativeRequest
+from providers.errors import ProviderError
+from providers.json_types import JSON
+from providers.settings import ProviderSettings
 
 # What OpenAI, Copilot and Bedrock say of models that they don't serve in chats, or not
 # with tools; and what is said of those that they serve nowhere else.
@@ -44,12 +44,15 @@ class Ways:
     @property
     def has_responses(self) -> bool:
         """Whether the upstream speaks the Responses API."""
-        return self.settings.kind == RESPONSES or self.settings.responses != "off"
+        return self.settings.kind == RESPONSES or self.settings.rules.responses != "off"
 
     @property
     def has_both(self) -> bool:
         """Whether there is a choice."""
-        return self.settings.kind != RESPONSES and self.settings.responses == "native"
+        return (
+            self.settings.kind != RESPONSES
+            and self.settings.rules.responses == "native"
+        )
 
     def route(self, request: ChatRequest, model: str) -> "Route":
         """Return how a request is put to *model*, as far as is known."""
@@ -131,13 +134,13 @@ def _less_reasoning(native: NativeRequest) -> NativeRequest:
     return evolve(native, body={**native.body, "input": left})
 
 
-def _less(message: Any) -> Any:
+def _less(message: JSON) -> JSON:
     if not isinstance(message, Mapping):
         return message
     return {name: value for name, value in message.items() if name not in SEALED}
 
 
-def _type(item: Any) -> Any:
+def _type(item: JSON) -> object:
     return item.get("type") if isinstance(item, Mapping) else None
 
 
