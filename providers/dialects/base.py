@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import orjson
 from attrs import Factory, field, frozen
@@ -14,6 +14,7 @@ from providers.errors import (
     ProviderError,
     error_class,
 )
+from providers.json_types import JSON, JSONMapping
 from providers.settings import ProviderSettings
 
 from .translation import refused
@@ -41,7 +42,7 @@ class Call:
     headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
-def written(body: Any) -> bytes:
+def written(body: JSON) -> bytes:
     """
     Return what an upstream is sent, as JSON.
 
@@ -127,7 +128,7 @@ def read_error(status: int, body: bytes) -> ProviderError:
     return found or error_class(status)(_plain(status, body), status=status)
 
 
-def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
+def error_in(payload: JSON, status: int | None = None) -> ProviderError | None:
     """
     Return the error that a JSON value from an upstream carries, if it does.
 
@@ -141,15 +142,15 @@ def error_in(payload: Any, status: int | None = None) -> ProviderError | None:
         return None  # nearly all
     if isinstance(payload, list):
         return error_in(payload[0], status) if payload else None
-    error: Any = _error_object(payload) if isinstance(payload, Mapping) else None
+    error: JSON = _error_object(payload) if isinstance(payload, Mapping) else None
     return _made(error, payload, status) if error else None
 
 
-def _error_object(payload: Mapping[str, Any]) -> Any:
+def _error_object(payload: JSONMapping) -> JSON:
     return payload.get("error") or (payload if _message(payload) else None)
 
 
-def _made(error: Any, payload: Mapping[str, Any], status: int | None) -> ProviderError:
+def _made(error: JSON, payload: JSONMapping, status: int | None) -> ProviderError:
     """Make the error that *error* stands for, a part of *payload*."""
     if not isinstance(error, Mapping):
         message = _words(error) or "the upstream names no reason"
@@ -165,7 +166,7 @@ def _made(error: Any, payload: Mapping[str, Any], status: int | None) -> Provide
     )
 
 
-def _code(error: Mapping[str, Any]) -> str | None:
+def _code(error: JSONMapping) -> str | None:
     """Return a vendor's own word; Google's `code` but repeats the HTTP status."""
     for detail in _details(error):
         if (reason := str(detail.get("reason"))) in DENIALS:
@@ -177,7 +178,7 @@ def _code(error: Mapping[str, Any]) -> str | None:
     return None if code is None else str(code)
 
 
-def _retry_after(error: Mapping[str, Any]) -> float | None:
+def _retry_after(error: JSONMapping) -> float | None:
     """Return the seconds to wait that Google's RetryInfo and QuotaFailure speak of."""
     waits = [_seconds(each.get("retryDelay")) for each in _details(error)]
     if any("PerDay" in str(each.get("violations")) for each in _details(error)):
@@ -185,20 +186,20 @@ def _retry_after(error: Mapping[str, Any]) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def _seconds(duration: Any) -> float | None:
+def _seconds(duration: JSON) -> float | None:
     """Read a duration as protocol buffers have it in JSON: "34.5s"."""
     found = DURATION.fullmatch(duration) if isinstance(duration, str) else None
     return float(found[1]) if found else None
 
 
-def _details(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _details(error: JSONMapping) -> list[JSONMapping]:
     details = error.get("details")
     if not isinstance(details, list):
         return []
     return [each for each in details if isinstance(each, Mapping)]
 
 
-def _message(error: Mapping[str, Any]) -> str:
+def _message(error: JSONMapping) -> str:
     """Return the words that say why, with those that a gateway has put beside them."""
     said = [_words(error.get(name)) for name in REASONS]
     said.append(_words(_object(error.get("base_resp")).get("status_msg")))
@@ -210,7 +211,7 @@ def _message(error: Mapping[str, Any]) -> str:
     return message
 
 
-def _words(value: Any) -> str:
+def _words(value: JSON) -> str:
     """Return the words of a text, an object with a message, or a list of these."""
     if isinstance(value, Mapping):
         said = _message(value) or _words(value.get("text"))
@@ -220,7 +221,7 @@ def _words(value: Any) -> str:
     return str(value) if value else ""
 
 
-def _inner(raw: Any) -> str:
+def _inner(raw: JSON) -> str:
     """Return a text, or the message of the JSON text that it is."""
     if isinstance(raw, str) and raw.lstrip().startswith(("{", "[")):
         try:
@@ -230,11 +231,11 @@ def _inner(raw: Any) -> str:
     return _words(raw)
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _object(value: JSON) -> JSONMapping:
     return value if isinstance(value, Mapping) else {}
 
 
-def _succeeded(payload: Mapping[str, Any]) -> bool:
+def _succeeded(payload: JSONMapping) -> bool:
     """Whether what has no error says that all went well, as some vendors do."""
     if payload.get("success") is True:
         return True
@@ -247,7 +248,7 @@ def _succeeded(payload: Mapping[str, Any]) -> bool:
     return any(str(code) in ("0", "200") for code in codes)
 
 
-def _status(error: Mapping[str, Any]) -> int | None:
+def _status(error: JSONMapping) -> int | None:
     """Find an HTTP status where vendors repeat it: in `code` or `status_code`."""
     for name in ("status_code", "code", "status"):
         value = error.get(name)

@@ -8,8 +8,7 @@ with its calls travel with the client: in a tool call's `extra_content`, where G
 own OpenAI-shaped API has them too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 import orjson
@@ -37,6 +36,7 @@ from providers.errors import (
     ProviderProtocolError,
     ProviderRefusedRequest,
 )
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .request import API, content_body
@@ -119,7 +119,7 @@ class Gemini:
             for each in listed:
                 yield from self._event(each)
 
-    def _event(self, payload: Mapping[str, Any]) -> Iterator[Chunk]:
+    def _event(self, payload: JSONMapping) -> Iterator[Chunk]:
         chunk: Chunk | None = self._chunk(payload)
         if chunk is not None and self._ends.reasons:
             chunk = self._ends.without_end(chunk)
@@ -134,7 +134,7 @@ class Gemini:
         if (last := self._ends.closing({})) is not None:
             yield last
 
-    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
+    def _chunk(self, payload: JSONMapping) -> Chunk:
         if error := error_in(payload):
             # Beside candidates it is about them; alone, it takes no finish back.
             self._ends.broken = "candidates" in payload
@@ -149,7 +149,7 @@ class Gemini:
             usage=self._ends.count(_usage(counts)) if counts else None,
         )
 
-    def _block(self, feedback: Mapping[str, Any]) -> None:
+    def _block(self, feedback: JSONMapping) -> None:
         """End an answer whose prompt is blocked, however late that is seen."""
         reason = feedback.get("blockReason")
         if not reason:
@@ -160,7 +160,7 @@ class Gemini:
         for index in sorted(self._ends.open):
             self._ends.end(index, EndReason("content_filter"))
 
-    def _choice(self, candidate: Mapping[str, Any]) -> Choice:
+    def _choice(self, candidate: JSONMapping) -> Choice:
         index = candidate.get("index") or 0
         content = candidate.get("content") or NOTHING
         delta = self._delta(content.get("parts") or (), index)
@@ -181,7 +181,7 @@ class Gemini:
             logprobs=_logprobs(logprobs) if logprobs else None,
         )
 
-    def _ending(self, candidate: Mapping[str, Any], index: int) -> EndReason | None:
+    def _ending(self, candidate: JSONMapping, index: int) -> EndReason | None:
         """Read a finishReason; the API has none for calls."""
         reason, why = candidate.get("finishReason"), candidate.get("finishMessage")
         try:
@@ -200,7 +200,7 @@ class Gemini:
             )
         return ending
 
-    def _delta(self, parts: Sequence[Mapping[str, Any]], choice: int) -> Delta:
+    def _delta(self, parts: Sequence[JSONMapping], choice: int) -> Delta:
         said: list[str] = []
         thought: list[str] = []
         calls, images = [], []
@@ -219,7 +219,7 @@ class Gemini:
         )
 
     def _call(
-        self, called: Mapping[str, Any], signature: str | None, choice: int
+        self, called: JSONMapping, signature: str | None, choice: int
     ) -> ToolCallDelta:
         """Read a call, which comes whole, and may come without an id."""
         arguments = called.get("args") or {}
@@ -253,7 +253,7 @@ def _filtered(message: str, reason: str) -> ProviderError:
     return ProviderRefusedRequest(message, status=400, upstream_code=reason)
 
 
-def _muted(reason: Any, message: str | None) -> ProviderError:
+def _muted(reason: JSON, message: str | None) -> ProviderError:
     """Make the error for an answer that ends for *reason* with nothing said."""
     said = f": {message}" if message else ""
     text = f"it said nothing and gave the finishReason {reason}{said}"
@@ -262,7 +262,7 @@ def _muted(reason: Any, message: str | None) -> ProviderError:
     return ProviderFailed(text, upstream_code=reason)
 
 
-def _image(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _image(data: JSONMapping) -> list[JSONObject]:
     """Return an image as the part of a message; there is none for other media."""
     if not data["mimeType"].startswith("image/"):
         return []
@@ -270,14 +270,14 @@ def _image(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "image_url", "image_url": {"url": url}}]
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def _usage(counts: JSONMapping) -> Usage:
     """Add up what the API counts apart: thoughts are no part of the candidates."""
     prompt = counts.get("promptTokenCount") or 0
     prompt += counts.get("toolUsePromptTokenCount") or 0
     thoughts = counts.get("thoughtsTokenCount")
     completion = (counts.get("candidatesTokenCount") or 0) + (thoughts or 0)
     cached = counts.get("cachedContentTokenCount")
-    extra: dict[str, Any] = {}
+    extra: JSONObject = {}
     if cached is not None:
         extra["prompt_tokens_details"] = {"cached_tokens": cached}
     if thoughts is not None:
@@ -290,7 +290,7 @@ def _usage(counts: Mapping[str, Any]) -> Usage:
     )
 
 
-def _logprobs(result: Mapping[str, Any]) -> dict[str, Any]:
+def _logprobs(result: JSONMapping) -> JSONObject:
     chosen = [_logprob(each) for each in result.get("chosenCandidates") or ()]
     tops = result.get("topCandidates") or ()
     for row, top in zip(chosen, tops, strict=False):
@@ -299,7 +299,7 @@ def _logprobs(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"content": rows, "refusal": None}
 
 
-def _logprob(candidate: Mapping[str, Any]) -> dict[str, Any]:
+def _logprob(candidate: JSONMapping) -> JSONObject:
     token = candidate.get("token") or ""
     return {
         "token": token,

@@ -7,7 +7,6 @@ ai.google.dev, on thinking, thought signatures and function calling. The API ans
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
@@ -27,6 +26,7 @@ from providers.dialects.translation import (
     system_and_turns,
     text_of,
 )
+from providers.json_types import JSONObject
 
 API = "Google's Gemini API"
 CARRIED = frozenset(
@@ -78,7 +78,7 @@ BUDGETS = {
 PRO_BUDGET = 128
 
 
-def content_body(request: ChatRequest, model: str) -> dict[str, Any]:
+def content_body(request: ChatRequest, model: str) -> JSONObject:
     """
     Return the body that asks *model* for an answer to *request*.
 
@@ -91,7 +91,7 @@ def content_body(request: ChatRequest, model: str) -> dict[str, Any]:
     return body
 
 
-def _conversation(request: ChatRequest, model: str) -> dict[str, Any]:
+def _conversation(request: ChatRequest, model: str) -> JSONObject:
     system, messages = system_and_turns(request.messages)
     unsigned = NO_SIGNATURE if needs_signatures(model) else ""
     contents = _contents(request, messages, unsigned)
@@ -107,13 +107,13 @@ def _conversation(request: ChatRequest, model: str) -> dict[str, Any]:
 
 def _contents(
     request: ChatRequest, messages: Sequence[Message], unsigned: str
-) -> list[dict[str, Any]]:
+) -> list[JSONObject]:
     """
     Return the turns, user's and model's by turns: all tool results in one.
 
     *unsigned* is the signature for calls that have none.
     """
-    contents: list[dict[str, Any]] = []
+    contents: list[JSONObject] = []
     names: dict[str, list[str]] = {}
     for i, message in enumerate(messages, len(request.messages) - len(messages)):
         role = "model" if message.role == "assistant" else "user"
@@ -136,14 +136,14 @@ def _contents(
     return contents
 
 
-def _texts_and_media(message: Message) -> list[dict[str, Any]]:
+def _texts_and_media(message: Message) -> list[JSONObject]:
     parts = [_part(part) for part in parts_of(message)]
     if message.refusal:
         parts.append({"text": message.refusal})
     return [part for part in parts if part != {"text": ""}]  # the API refuses them
 
 
-def _part(part: ContentPart) -> dict[str, Any]:
+def _part(part: ContentPart) -> JSONObject:
     match part.type:
         case "text":
             return {"text": part.text or ""}
@@ -162,7 +162,7 @@ def _part(part: ContentPart) -> dict[str, Any]:
     raise refused(f"{API} has nothing for content parts of the type {part.type!r}")
 
 
-def _inline(typed: tuple[str, str] | None, what: str) -> dict[str, Any]:
+def _inline(typed: tuple[str, str] | None, what: str) -> JSONObject:
     if typed is None:
         raise refused(f"{API} takes {what} as base64 data: URLs only, it fetches none")
     # No registered name, but a common one.
@@ -170,13 +170,13 @@ def _inline(typed: tuple[str, str] | None, what: str) -> dict[str, Any]:
     return {"inlineData": {"mimeType": kind, "data": typed[1]}}
 
 
-def _results(message: Message, names: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+def _results(message: Message, names: Mapping[str, list[str]]) -> list[JSONObject]:
     """Return a function's result: its text, and after it what else there is."""
     media = [_part(part) for part in parts_of(message) if part.type not in TEXTS]
     return [_result(message, names), *media]
 
 
-def _result(message: Message, names: Mapping[str, list[str]]) -> dict[str, Any]:
+def _result(message: Message, names: Mapping[str, list[str]]) -> JSONObject:
     """Return the text of a result; OpenAI's has no name, its call has."""
     call_id = message.tool_call_id or ""
     called = names.get(call_id)
@@ -187,7 +187,7 @@ def _result(message: Message, names: Mapping[str, list[str]]) -> dict[str, Any]:
     return {"functionResponse": {"id": call_id, **result} if call_id else result}
 
 
-def _response(text: str) -> dict[str, Any]:
+def _response(text: str) -> JSONObject:
     """Return a result as the object that the API wants it to be."""
     try:
         value = orjson.loads(text)
@@ -198,7 +198,7 @@ def _response(text: str) -> dict[str, Any]:
 
 def _calls(
     calls: Sequence[ToolCall], signatures: Sequence[str], unsigned: str
-) -> list[dict[str, Any]]:
+) -> list[JSONObject]:
     """Return a message's calls; the first of them is the one that must be signed."""
     parts = []
     for i, call in enumerate(calls):
@@ -225,13 +225,13 @@ def _signatures(request: ChatRequest, i: int) -> list[str]:
     return found
 
 
-def _tools(request: ChatRequest) -> dict[str, Any]:
+def _tools(request: ChatRequest) -> JSONObject:
     how, name = chosen_tool(request)
     if not request.tools:
         if how in ("required", "function"):
             raise refused("tool_choice asks for a call, and there are no tools")
         return {}
-    calling: dict[str, Any] = {"mode": MODES[how]}
+    calling: JSONObject = {"mode": MODES[how]}
     if name:
         calling["allowedFunctionNames"] = [name]
     return {
@@ -240,11 +240,11 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     }
 
 
-def _declared(tool: Tool) -> dict[str, Any]:
+def _declared(tool: Tool) -> JSONObject:
     function = tool.function
     if tool.type != "function" or function is None:
         raise refused(f"{API} has nothing for tools of the type {tool.type!r}")
-    made: dict[str, Any] = {"name": function.name}
+    made: JSONObject = {"name": function.name}
     if function.description:
         made["description"] = function.description
     if function.parameters:
@@ -253,9 +253,9 @@ def _declared(tool: Tool) -> dict[str, Any]:
     return made
 
 
-def _config(request: ChatRequest, model: str) -> dict[str, Any]:
+def _config(request: ChatRequest, model: str) -> JSONObject:
     """Return how to generate; some models refuse penalties, even those of zero."""
-    config: dict[str, Any] = {
+    config: JSONObject = {
         "temperature": request.temperature,
         "topP": request.top_p,
         "maxOutputTokens": most_tokens(request),
@@ -274,7 +274,7 @@ def _config(request: ChatRequest, model: str) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value is not None}
 
 
-def _thinking(effort: str | None, model: str) -> dict[str, Any]:
+def _thinking(effort: str | None, model: str) -> JSONObject:
     """
     Ask for thoughts, and for as many as the client wants.
 

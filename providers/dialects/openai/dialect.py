@@ -8,7 +8,6 @@ a whole completion where a stream was asked for, no `[DONE]`, no final blank lin
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
 
 import orjson
 from attrs import define, field
@@ -34,6 +33,7 @@ from providers.dialects.tolerant import TolerantJSON, note
 from providers.dialects.tool_calls import CallIds, CallPieces
 from providers.dialects.tools import leave_out
 from providers.errors import ProviderError, ProviderProtocolError
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .completion import as_completion
@@ -104,7 +104,7 @@ class OpenAI:
         return self._ends.sound and self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        how: dict[str, Any] = {"stream": True}
+        how: JSONObject = {"stream": True}
         if self.settings.rules.stream_usage:
             how["stream_options"] = {"include_usage": True}
         return self._call_for(request, model, how, "text/event-stream")
@@ -113,7 +113,7 @@ class OpenAI:
         return self._call_for(request, model, {"stream": False}, "application/json")
 
     def _call_for(
-        self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
+        self, request: ChatRequest, model: str, how: JSONMapping, accepted: str
     ) -> Call:
         leave_out(request.hosted, API, self.dropped)
         request = sound_history(request, self.notes)
@@ -194,7 +194,7 @@ class OpenAI:
             yield chunk
             self._learn(data, payload, chunk)  # the first token has gone by now
 
-    def _payload(self, data: bytes, *, whole: bool = False) -> Any:
+    def _payload(self, data: bytes, *, whole: bool = False) -> JSON:
         payload = self._json.parse(data, whole=whole)
         if error := error_of(payload):
             # Beside choices it is about them; alone, it takes no finish_reason back.
@@ -212,7 +212,7 @@ class OpenAI:
         if (last := self._ends.closing(calls)) is not None:
             yield last
 
-    def _whole(self, payload: Mapping[str, Any]) -> Chunk:
+    def _whole(self, payload: JSONMapping) -> Chunk:
         """Read an answer that came in one piece, with its end."""
         chunk = self._chunk(payload, whole=True)
         for choice in chunk.choices:
@@ -221,7 +221,7 @@ class OpenAI:
                 choice.delta = with_calls(choice.delta, lacking)
         return chunk
 
-    def _chunk(self, payload: Mapping[str, Any], *, whole: bool = False) -> Chunk:
+    def _chunk(self, payload: JSONMapping, *, whole: bool = False) -> Chunk:
         counted, choices = bool(payload.get("usage") or "x_groq" in payload), []
         for each in payload.get("choices") or ():
             choices.append(self._choice(each, whole=whole))
@@ -231,13 +231,13 @@ class OpenAI:
             chunk.usage = self._ends.count(usage_of(payload))
         return chunk
 
-    def _learn(self, data: bytes, payload: Any, chunk: Chunk) -> None:
+    def _learn(self, data: bytes, payload: JSON, chunk: Chunk) -> None:
         if self._ends.reasons or self._json.pending:
             self._template = None
         elif self._lessons and (template := learn(data, payload, chunk)):
             self._template, self._lessons = template, self._lessons - 1
 
-    def _choice(self, choice: Mapping[str, Any], *, whole: bool = False) -> Choice:
+    def _choice(self, choice: JSONMapping, *, whole: bool = False) -> Choice:
         index = choice.get("index")
         if type(index) is not int:
             index = index_of(index)
@@ -261,7 +261,7 @@ class OpenAI:
             logprobs=object_of(logprobs) if logprobs else None,
         )
 
-    def _ending(self, reason: Any, choice: Mapping[str, Any]) -> EndReason | None:
+    def _ending(self, reason: JSON, choice: JSONMapping) -> EndReason | None:
         """Read a finish reason; raises ProviderError for one that tells of an error."""
         try:
             if choice.get("error") and (error := error_of({"error": choice["error"]})):
@@ -271,13 +271,13 @@ class OpenAI:
             self._ends.broken = True
             raise
 
-    def _said(self, choice: Mapping[str, Any], *, whole: bool) -> Mapping[str, Any]:
+    def _said(self, choice: JSONMapping, *, whole: bool) -> JSONMapping:
         """
         Return a choice's delta, or what stands for it: a message, where no delta is.
 
         A message beside a delta, or after deltas, repeats what they have said.
         """
-        delta: Mapping[str, Any] | None = choice.get("delta")
+        delta: JSONMapping | None = choice.get("delta")
         if delta:
             self._spoke = self._spoke or says(delta)
             return delta
@@ -288,9 +288,7 @@ class OpenAI:
             note(self.notes, "whole message beside its pieces")
         return NOTHING
 
-    def _delta(
-        self, delta: Mapping[str, Any], choice: int, *, whole: bool = False
-    ) -> Delta:
+    def _delta(self, delta: JSONMapping, choice: int, *, whole: bool = False) -> Delta:
         if delta.keys() <= PLAIN:  # most are, and need no look at all else
             plain = delta.get("content")
             if plain is None or plain == "":
@@ -310,7 +308,7 @@ class OpenAI:
         )
 
     def _tool_calls(
-        self, calls: Any, choice: int, *, whole: bool
+        self, calls: JSON, choice: int, *, whole: bool
     ) -> tuple[ToolCallDelta, ...]:
         if not calls:
             return ()
@@ -327,7 +325,7 @@ class OpenAI:
         return tuple(out)
 
 
-def _piece(call: Mapping[str, Any]) -> ToolCallDelta:
+def _piece(call: JSONMapping) -> ToolCallDelta:
     function = call.get("function") or NOTHING
     return ToolCallDelta(
         index=0,
