@@ -12,7 +12,7 @@ from string import ascii_letters, digits
 
 from attrs import define, field, frozen
 
-from providers.json_types import JSON, JSONMapping
+from providers.json_types import JSONMapping
 
 ALPHANUMERIC = digits + ascii_letters
 NINE = 9
@@ -22,7 +22,7 @@ NINE = 9
 class IdFormat:
     """What a vendor takes for an id: *fits* says so, *made* makes such a one of any."""
 
-    fits: Callable[[str], JSON]
+    fits: Callable[[str], object]
     made: Callable[[str], str]
     # Whether no two calls of a request may have the same.
     unique: bool = False

@@ -1,8 +1,8 @@
 """What Anthropic's API says of an answer as a whole: its end, its usage, its errors."""
 
 from providers.chat import NOTHING, FinishReason, Usage
-from providers.dialects.base import error_in
 from providers.dialects.finish import EndReason, read_ending
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError, ProviderFailed, error_class
 from providers.json_types import JSON, JSONMapping
 

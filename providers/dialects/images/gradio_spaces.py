@@ -18,7 +18,7 @@ from attrs import field, frozen
 from yarl import URL
 
 from providers.dialects.base import Call
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.openai.access import authorization
 from providers.dialects.talk import Ask, Reply
 from providers.errors import (
     ProviderDenied,

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import orjson
 from attrs import field, frozen
 
-from providers.dialects.base import UNREADABLE, Call, read_error
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.base import UNREADABLE, Call
+from providers.dialects.openai.access import authorization
 from providers.dialects.openai.tasks import (
     AS_JSON,
     decoded,
@@ -25,6 +25,7 @@ from providers.dialects.openai.tasks import (
     read_object,
 )
 from providers.dialects.talk import Ask, Reply, Talk
+from providers.dialects.upstream_errors import read_error
 from providers.errors import (
     ProviderDenied,
     ProviderError,

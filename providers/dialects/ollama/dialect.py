@@ -18,13 +18,14 @@ from providers.chat import (
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import Call, noted, written
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import LineDecoder
 from providers.dialects.history import sendable
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.openai.access import authorization
 from providers.dialects.tolerant import TolerantJSON, mended, note
 from providers.dialects.tool_calls import CallIds
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderProtocolError
 from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
@@ -47,13 +48,9 @@ class Ollama:
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
     _lines: LineDecoder = field(factory=LineDecoder, init=False)
-    _json: TolerantJSON = field(init=False)
-    _ids: CallIds = field(init=False)
+    _json: TolerantJSON = noted(TolerantJSON)
+    _ids: CallIds = noted(CallIds)
     _calls: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._json = TolerantJSON(self.notes)
-        self._ids = CallIds(self.notes)
 
     @property
     def finished(self) -> bool:

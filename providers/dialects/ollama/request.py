@@ -34,7 +34,7 @@ CARRIED = frozenset(OPTIONS) | {
     "tools",
     "top_logprobs",
 }
-# OpenAI's scale is longer than Ollama's at both ends. JSON level but "none" gets a 400
+# OpenAI's scale is longer than Ollama's at both ends. Any level but "none" gets a 400
 # from a model that does not think, so none is sent that was not asked for.
 THINK: Mapping[str, bool | str] = (
     {"none": False}

@@ -6,9 +6,9 @@ import orjson
 from attrs import evolve
 
 from providers.chat import NOTHING, Choice, Chunk, Delta, ToolCallDelta, Usage
-from providers.dialects.base import error_in
 from providers.dialects.endings import first_number, object_in
 from providers.dialects.tolerant import mended
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError
 from providers.json_types import JSON, JSONMapping
 

@@ -7,8 +7,9 @@ from array import array
 
 import orjson
 
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import Call, written
 from providers.dialects.talk import Ask, Form, Reply, Talk
+from providers.dialects.upstream_errors import error_in
 from providers.errors import SUCCESSFUL, ProviderFailed, ProviderProtocolError
 from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
@@ -23,7 +24,7 @@ from providers.tasks import (
     TranscriptionRequest,
 )
 
-from .dialect import authorization
+from .access import authorization
 
 AS_JSON = {"Content-Type": "application/json"}
 TRANSCRIPTS = (

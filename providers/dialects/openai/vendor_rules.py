@@ -6,7 +6,7 @@ from functools import lru_cache
 from attrs import frozen
 
 from providers.dialects import call_ids
-from providers.dialects.gemini.request import needs_signatures
+from providers.dialects.gemini.thinking import needs_signatures
 from providers.dialects.translation import refused
 from providers.json_types import JSON, JSONMapping
 from providers.settings import EVERYTHING, MessageRules, ProviderSettings

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from attrs import define, field
 
 from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta
-from providers.dialects.base import error_in
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderProtocolError
 from providers.json_types import JSON, JSONMapping, JSONObject
 

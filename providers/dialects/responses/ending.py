@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from providers.chat import NOTHING, FinishReason, Usage
-from providers.dialects.base import error_in
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError, ProviderFailed, error_class
 from providers.json_types import JSON, JSONMapping
 
