@@ -8,7 +8,6 @@ every event. Here what arrives goes on in the same turn of the event loop.
 import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
-from time import perf_counter
 from typing import Protocol
 
 import aiohttp
@@ -180,7 +179,7 @@ class Exchange(asyncio.Protocol):
         if self._closed:
             connection.close()
             raise aiohttp.ClientConnectionError("closed")
-        self._attempt.connected = perf_counter()
+        self._attempt.connect()
         return connection
 
     def _send(self, connection: Connection, head: bytes, body: bytes) -> None:

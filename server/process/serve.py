@@ -16,6 +16,8 @@ from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
+from server.limits.opening import open_limiter
+from server.record.channel import Channel, OnlyProcess
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
 
@@ -26,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
 BACKLOG = 1024
-# Seconds for which a client may take nothing of what is sent to it.
+# Seconds for which a client may read nothing of its answer.
 SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
@@ -37,10 +39,14 @@ Change = tuple[Config, Mapping[str, RunningEngine]]
 
 @frozen
 class Worker:
-    """One of several serving processes: its number, and the file that all keep."""
+    """
+    What a serving process is among the others: its *channel* to them and, if there are
+    any, its number and the file that all keep.
+    """
 
-    number: int
-    responses: str
+    channel: Channel
+    number: int | None = None
+    responses: str | None = None
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -103,7 +109,7 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes())
+        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
     finally:
         await engines.aclose()
 
@@ -119,20 +125,23 @@ async def serve(
     engines: Mapping[str, RunningEngine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
-    worker: Worker | None = None,
+    worker: Worker,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
-    *worker* is what this process is, if it is one of several.
+    *worker* is what this process is among those of this server.
     """
     async with (
         open_session() as session,
         open_session(public=True) as public_session,
-        open_store(config.responses, worker.responses if worker else None) as responses,
+        open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(session, public_session, worker.number if worker else None)
+        gateway = Gateway(
+            session, public_session, worker.channel, limiter, worker.number
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
@@ -149,7 +158,7 @@ async def serve(
             await stop.wait()
             await site.stop()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.races.close()
+            gateway.live.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()
@@ -160,8 +169,9 @@ async def serve(
 
 def _collect_less_garbage() -> None:
     """
-    Have no collection look at what is there now and stays to the end, and have few of
-    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    Exempt all objects that exist now from garbage collection, and collect seldom: no
+    request leaves garbage behind (`tests/rig/leak_watch.py`), and collections took 4 %
+    of the CPU.
     """
     gc.collect()
     gc.freeze()
@@ -184,7 +194,7 @@ async def _follow(
 
 
 def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
-    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    """Catch SIGTERM and SIGINT: the first stops, the second cuts answers off."""
     stop = asyncio.Event()
 
     def stopping() -> None:

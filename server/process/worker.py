@@ -1,6 +1,6 @@
 """
-One of several serving processes. It reads its orders from standard input, whose end is
-its own.
+One of several serving processes. It reads its orders from standard input, and ends with
+that.
 """
 
 import asyncio
@@ -14,15 +14,17 @@ from asyncio import StreamReader
 from collections.abc import AsyncIterator, Mapping
 from typing import cast
 
-from attrs import frozen
+import orjson
+from attrs import asdict, frozen
 
 from providers import EngineAddress, load_packages
 from server import logs
 from server.config.settings import Config
 
+from .channel_member import Member
 from .serve import Change, Worker, serve
 
-# Bytes of an order: a configuration, and all that it was read from the environment.
+# Bytes of an order: a configuration with all that it takes from the environment.
 LONGEST_ORDER = 64 * 1024 * 1024
 
 
@@ -42,12 +44,30 @@ def read_order(line: bytes) -> Order:
     return cast("Order", pickle.loads(base64.b64decode(line)))  # noqa: S301 - as above
 
 
-async def work(worker: Worker, sock: socket.socket, folder: str) -> None:
+@frozen
+class Place:
     """
-    Serve on *sock*, as the orders say.
+    What a worker is started with, and cannot change: the descriptors of its listening
+    socket and of its link to the supervisor, its number, and the file of responses and
+    the *folder* that all share.
+    """
 
-    If they end because the process that gave them is gone, its temporary *folder*, if
-    it had one, is removed in its place.
+    listening: int
+    link: int
+    number: int
+    responses: str
+    folder: str
+
+    def text(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+
+async def work(place: Place) -> None:
+    """
+    Serve as the orders say.
+
+    If the orders end because the supervisor is gone, its temporary folder is removed
+    here.
     """
     orders = StreamReader(limit=LONGEST_ORDER)
     await asyncio.get_running_loop().connect_read_pipe(
@@ -57,9 +77,15 @@ async def work(worker: Worker, sock: socket.socket, folder: str) -> None:
         return
     first = read_order(line)
     logs.configure(first.config.log)
-    await serve(first.config, first.engines, sock, _changes(orders), worker)
-    if orders.at_eof() and folder:
-        shutil.rmtree(folder, ignore_errors=True)
+    sock = socket.socket(fileno=place.listening)
+    channel = Member(socket.socket(fileno=place.link))
+    worker = Worker(channel, place.number, place.responses)
+    try:
+        await serve(first.config, first.engines, sock, _changes(orders), worker)
+    finally:
+        channel.close()
+    if orders.at_eof():
+        shutil.rmtree(place.folder, ignore_errors=True)
 
 
 async def _changes(orders: StreamReader) -> AsyncIterator[Change]:
@@ -68,16 +94,15 @@ async def _changes(orders: StreamReader) -> AsyncIterator[Change]:
         yield order.config, order.engines
 
 
-def main(descriptor: str, number: str, responses: str, folder: str) -> None:
-    """Work on the listening socket with this descriptor, as this worker."""
+def main(place: str) -> None:
+    """Work in this place, which the supervisor has made."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the one that gives orders
     import uvloop
 
     load_packages()
-    sock = socket.socket(fileno=int(descriptor))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work(Worker(int(number), responses), sock, folder))
+        runner.run(work(Place(**orjson.loads(place))))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])

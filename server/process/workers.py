@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from socket import socket
 
@@ -15,17 +16,19 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
+from server.limits.channel_store import keep_limits
+from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 
+from .channel_hub import Hub
 from .reloading import Load, changed, outlived, reloads
-from .worker import Order
+from .worker import Order, Place
 
 log = structlog.get_logger(__name__)
 
-# Seconds before a worker follows one that died soon after its start: the first time,
-# nobody waits.
+# Seconds before a worker replaces one that died soon after its start.
 RESTART_DELAY = 1.0
-# Seconds after which a worker's start is over.
+# Seconds of a worker's start: one that dies later is replaced at once.
 STEADY = 5.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
@@ -42,11 +45,15 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
     was accepted, whenever they start.
     """
     with tempfile.TemporaryDirectory(prefix="interference-") as folder:
-        own = "" if config.responses.path else folder
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
-            await _supervise(config, load, _Crew(sockets, path, own, patience))
+            with closing(Hub()) as hub:
+                keep_races(hub.keeper)
+                keep_limits(hub.keeper)
+                keep_limits(hub.keeper)
+                crew = _Crew(sockets, path, folder, patience, hub)
+                await _supervise(config, load, crew)
     log.info("stopped")
 
 
@@ -85,15 +92,16 @@ class _Crew:
     """
     The worker processes; one that dies is replaced.
 
-    *sockets* stay open here while the crew runs, so that what waits in a dead worker's
-    is answered by the one that follows it. *folder* is what is to be removed if this
-    process is killed.
+    *sockets* stay open here while the crew runs, so that connections that wait at a
+    dead worker's socket are answered by its successor. *folder* is removed by workers
+    if this process is killed.
     """
 
     sockets: Sequence[socket]
     responses: str
     folder: str
     patience: float
+    hub: Hub
     order: Order = field(init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
@@ -113,7 +121,7 @@ class _Crew:
             sock.close()
 
     def tell(self, order: Order) -> None:
-        """Have every worker serve as *order* says, and those that follow them."""
+        """Send *order* to every worker, and to those that replace them later."""
         self.order = order
         for process in self._running:
             self._write(process)
@@ -129,7 +137,7 @@ class _Crew:
                 await self._pause(RESTART_DELAY)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so many seconds, or until this is to stop."""
+        """Wait so many seconds, or until the crew is stopped."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -137,17 +145,11 @@ class _Crew:
             pass
 
     async def _run_one(self, number: int, sock: socket) -> int:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing from the current folder, which may have a server.py
-            "-m",
-            "server.process.worker",
-            *(str(sock.fileno()), str(number), self.responses, self.folder),
-            env=os.environ | {"PYTHONPATH": _python_path()},
-            pass_fds=(sock.fileno(),),
-            stdin=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us, who pass it on
-        )
+        with self.hub.connect() as link:
+            files = sock.fileno(), link.fileno()
+            process = await self._start(
+                Place(*files, number, self.responses, self.folder)
+            )
         self._running.add(process)
         try:
             self._write(process)
@@ -156,6 +158,19 @@ class _Crew:
             return await self._ended(process)
         finally:
             self._running.discard(process)
+
+    async def _start(self, place: Place) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing from the current folder, which may have a server.py
+            "-m",
+            "server.process.worker",
+            place.text(),
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            pass_fds=(place.listening, place.link),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who pass it on
+        )
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         ended = asyncio.ensure_future(process.wait())
@@ -176,6 +191,6 @@ class _Crew:
 
 
 def _python_path() -> str:
-    """Return where a worker looks for packages: first, where this process has them."""
+    """Return a worker's PYTHONPATH: first, the folder of this process's packages."""
     rest = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(PACKAGES), *([rest] if rest else [])])

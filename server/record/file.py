@@ -3,10 +3,10 @@
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import structlog
 
@@ -52,10 +52,10 @@ class RaceFile:
 
 
 class _File(RotatingFileHandler):
-    def _open(self) -> Any:
+    def _open(self) -> TextIOWrapper:
         """Open it for its user only, like all else that is kept."""
         return open(
-            self.baseFilename, self.mode, encoding=self.encoding, opener=_for_its_user
+            self.baseFilename, "a", encoding=self.encoding, opener=_for_its_user
         )
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:

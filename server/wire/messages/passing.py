@@ -1,4 +1,4 @@
-"""The events of an upstream that speaks Anthropic's Messages API itself."""
+"""The events of an upstream that speaks Anthropic's Messages API, passed on."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ class Passing:
     """
     Passes an upstream's events on as they came.
 
-    Only the first one is changed, to name the winner in it. What the API always sends
-    and a copy of it has left out is added.
+    Only the first one is changed: it names the winner. Events that Anthropic always
+    sends are added where a copy of its API leaves them out.
     """
 
     provider: str
@@ -52,17 +52,17 @@ class Passing:
             return
         self._started = True
         default = message_start(self.provider, self.model)
-        passed = {**default, **(message or {}), "provider": self.provider}
+        payload = {**default, **(message or {}), "provider": self.provider}
         # Anthropic's own package fails without a usage, here and at the end.
-        passed["usage"] = without_nulls(passed["usage"]) or default["usage"]
-        yield {"type": "message_start", "message": passed}
+        payload["usage"] = without_nulls(payload["usage"]) or default["usage"]
+        yield {"type": "message_start", "message": payload}
 
     def _message_delta(self, event: NativeEvent) -> JSONObject | NativeEvent:
         self._has_delta = True
         payload = orjson.loads(event.data)
-        told = payload.get("usage")
-        usage = without_nulls(told)
-        if usage and usage == told:
+        original = payload.get("usage")
+        usage = without_nulls(original)
+        if usage and usage == original:
             return event
         return {**payload, "usage": usage or {"output_tokens": 0}}
 

@@ -22,7 +22,8 @@ from providers import (
     Usage,
 )
 from providers.dialects import UNREADABLE, Call, read_error
-from providers.dialects.anthropic.dialect import STATUS, Anthropic
+from providers.dialects.anthropic.dialect import Anthropic
+from providers.dialects.anthropic.reading import STATUS
 from providers.dialects.anthropic.request import DEFAULT_MAX_TOKENS
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.errors import ProviderDenied, ProviderFailed, error_class
@@ -776,16 +777,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (content(image("data:image/png,AAAA")), "neither"),
     (content(image("file:///etc/passwd")), "neither"),
     ({"messages": [{"role": "user", "content": ""}]}, "no message has any content"),
-    ({"messages": [{"role": "tool", "content": "3"}]}, "no tool_call_id"),
     ({"messages": [{"role": "function", "name": "f", "content": "3"}]}, "'function'"),
-    (
-        {
-            "messages": [
-                {"role": "assistant", "tool_calls": [tool_call("c", "f", "[1]")]}
-            ]
-        },
-        "not a JSON object",
-    ),
     (
         {
             "messages": [
