@@ -23,6 +23,7 @@ from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.front import Front, front
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -50,6 +51,8 @@ class Gateway:
     """
 
     config: Config
+    # What a request is looked at for before all else, if there is anything.
+    front: Front | None
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
@@ -103,6 +106,7 @@ class Gateway:
             self.live.dismiss()  # whoever listens may be allowed less now
         self._keys = config.auth.keys
         self.config, self.media = config, media
+        self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
         self._open_file(config.log)
         self._stop_refreshing()

@@ -127,13 +127,20 @@ def show(config: Config, source: str, *, live: bool) -> bool:
         console.print(f"[yellow]Left out:[/] {escape(problem)}.")
     findings = examined(config, console) if live else None
     console.print(_table(config, findings))
-    server = config.server
     keys = len(config.auth.keys)
     console.print(
-        f"Serves on http://{server.host}:{server.port}, "
+        f"Serves on {_place(config)}, "
         + (f"for {keys} API key{'s'[: keys > 1]}." if keys else "asking for no key.")
     )
     return not any(finding.failed for finding in (findings or {}).values())
+
+
+def _place(config: Config) -> str:
+    server = config.server
+    if server.unix_socket:
+        return f"{server.unix_socket}{server.path_prefix}"
+    scheme = "https" if config.tls else "http"
+    return f"{scheme}://{server.host}:{server.port}{server.path_prefix}"
 
 
 def examined(config: Config, console: Console) -> Mapping[str, Finding]:

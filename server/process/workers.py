@@ -20,6 +20,7 @@ from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 
 from .channel_hub import Hub
+from .listening import SocketFile
 from .reloading import Load, changed, outlived, reloads
 from .worker import Order, Place
 
@@ -48,9 +49,10 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
+            file = SocketFile.of(sockets[0])
             with closing(Hub()) as hub:
                 keep_races(hub.keeper)
-                crew = _Crew(sockets, path, folder, patience, hub)
+                crew = _Crew(sockets, path, folder, patience, hub, file)
                 await _supervise(config, load, crew)
     log.info("stopped")
 
@@ -92,7 +94,7 @@ class _Crew:
 
     *sockets* stay open here while the crew runs, so that what waits in a dead worker's
     is answered by the one that follows it. *folder* is what is to be removed if this
-    process is killed.
+    process is killed, *file* what is removed when it stops.
     """
 
     sockets: Sequence[socket]
@@ -100,6 +102,7 @@ class _Crew:
     folder: str
     patience: float
     hub: Hub
+    file: SocketFile | None
     order: Order = field(init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
@@ -117,6 +120,8 @@ class _Crew:
         # Whoever connects from now on is refused, and the port is free for another.
         for sock in self.sockets:
             sock.close()
+        if self.file is not None:
+            self.file.remove()
 
     def tell(self, order: Order) -> None:
         """Have every worker serve as *order* says, and those that follow them."""
