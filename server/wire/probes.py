@@ -8,10 +8,11 @@ class StatusPayload(TypedDict):
 
 
 class NotKept(TypedDict):
-    """Why responses or images can't be kept."""
+    """Why responses, images or the file of races can't be kept."""
 
     responses: NotRequired[str]
     images: NotRequired[str]
+    races: NotRequired[str]
 
 
 class ReadinessPayload(TypedDict):
@@ -33,13 +34,15 @@ class RootPayload(ServerPayload):
     docs: str
 
 
-def readiness(responses: str, images: str) -> ReadinessPayload:
-    """Say that the server can serve; the two say why it can't keep some, if not ""."""
+def readiness(responses: str, images: str, races: str) -> ReadinessPayload:
+    """Say that the server can serve; the three say why it can't keep some, or ""."""
     not_kept: NotKept = {}
     if responses:
         not_kept["responses"] = responses
     if images:
         not_kept["images"] = images
+    if races:
+        not_kept["races"] = races
     if not_kept:
         return {"status": "degraded", "not_kept": not_kept}
     return {"status": "ok"}
