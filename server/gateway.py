@@ -159,6 +159,11 @@ class Gateway:
         settings = self.config.providers.get(provider)
         return None if settings is None else self.prices.tariff(settings, model)
 
+    @property
+    def races_trouble(self) -> str:
+        """Why races are not written to their file; "" if they are, or have none."""
+        return "" if self._races_file is None else self._races_file.trouble
+
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
         self.all_races.add(entry)
@@ -174,12 +179,9 @@ class Gateway:
         self._races_file = None
         path = settings.races_path(self._worker)
         if path is not None:
-            try:
-                self._races_file = RaceFile(
-                    path, settings.races_max_bytes, settings.races_backups
-                )
-            except OSError as exc:
-                log.warning("races are not written", file=str(path), why=exc.strerror)
+            self._races_file = RaceFile(
+                path, settings.races_max_bytes, settings.races_backups
+            )
 
     async def aclose(self) -> None:
         if self._races_file is not None:
