@@ -10,7 +10,8 @@ import structlog
 
 from providers import ModelList, Provider, ProviderSettings
 
-from .config.settings import ENGINE, Config, KeySettings, LogSettings
+from .config.settings import ENGINE, AuthSettings, Config, LogSettings
+from .limits.limiter import Limiter
 from .prices import Prices
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
@@ -23,6 +24,7 @@ from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -53,21 +55,24 @@ class Gateway:
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
+    keys: KeyRing
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
         channel: Channel | None = None,
+        limiter: Limiter | None = None,
         worker: int | None = None,
     ) -> None:
         self.channel = channel or OnlyProcess()
+        self.limiter = limiter or Limiter()
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.live = LiveRaces(self.channel)
         self.prices = Prices()
-        self._keys: tuple[KeySettings, ...] = ()
+        self._auth = AuthSettings()
         self._worker = worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
@@ -99,9 +104,10 @@ class Gateway:
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
-        if self._keys != config.auth.keys:
+        if self._auth != config.auth:
             self.live.dismiss()  # listeners' keys may show them less now
-        self._keys = config.auth.keys
+        self._auth = config.auth
+        self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
         self._open_file(config.log)
@@ -111,6 +117,11 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            name = "keys"
+            self._refreshing.append(
+                asyncio.create_task(self.keys.keep_fresh(), name=name)
+            )
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""

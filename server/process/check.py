@@ -129,9 +129,12 @@ def show(config: Config, source: str, *, live: bool) -> bool:
     console.print(_table(config, findings))
     server = config.server
     keys = len(config.auth.keys)
+    which = f"for {keys} API key{'s'[: keys != 1]}"
+    if config.auth.store:
+        which += f", and those in {config.auth.store}"
     console.print(
         f"Serves on http://{server.host}:{server.port}, "
-        + (f"for {keys} API key{'s'[: keys > 1]}." if keys else "asking for no key.")
+        + (f"{escape(which)}." if config.auth.asks else "asking for no key.")
     )
     return not any(finding.failed for finding in (findings or {}).values())
 

@@ -21,6 +21,8 @@ FIXED = (
     "server.workers",
     "server.max_body_bytes",
     "responses.path",
+    "state.url",
+    "state.on_failure",
 )
 
 Load = Callable[[], Config]

@@ -16,6 +16,7 @@ from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
+from server.limits.opening import open_limiter
 from server.record.channel import Channel, OnlyProcess
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
@@ -136,8 +137,11 @@ async def serve(
         open_session() as session,
         open_session(public=True) as public_session,
         open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(session, public_session, worker.channel, worker.number)
+        gateway = Gateway(
+            session, public_session, worker.channel, limiter, worker.number
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))

@@ -59,7 +59,7 @@ def _providers(config: Config, command: str) -> str:
 
 def _request(config: Config, url: str) -> str:
     """Return a command for a shell: a request to the provider most likely to answer."""
-    key = KEY if config.auth.keys else ""
+    key = KEY if config.auth.asks else ""
     model = _model(config)
     messages = '[{"role": "user", "content": "Hello!"}]'
     body = f'{{"model": "{model}", "messages": {messages}}}'

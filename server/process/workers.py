@@ -16,6 +16,7 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
+from server.limits.channel_store import keep_limits
 from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 
@@ -49,6 +50,8 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
             patience = config.server.shutdown_timeout
             with closing(Hub()) as hub:
                 keep_races(hub.keeper)
+                keep_limits(hub.keeper)
+                keep_limits(hub.keeper)
                 crew = _Crew(sockets, path, folder, patience, hub)
                 await _supervise(config, load, crew)
     log.info("stopped")

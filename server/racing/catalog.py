@@ -92,12 +92,13 @@ class Catalog:
         names: dict[str, list[str]] = {}
         for name, model in self._config.models.items():
             own = {same_id(provider) for provider in model.providers}
-            if serving := [p.id for p in usable if same_id(p.id) in own]:
+            serving = [p.id for p in usable if same_id(p.id) in own]
+            if serving and may_ask_for(client, name):
                 names[name] = serving
         for provider in usable:
             all_names = [*self.models_of(provider), *provider.models_for("images")]
             for name in dict.fromkeys(all_names):
-                if name not in self._config.models:
+                if name not in self._config.models and may_ask_for(client, name):
                     names.setdefault(name, []).append(provider.id)
         return names
 
@@ -233,6 +234,10 @@ def _works(entry: ModelList) -> bool:
 
 def _may_use(client: KeySettings | None, provider: str) -> bool:
     return client is None or client.may_use(provider)
+
+
+def may_ask_for(client: KeySettings | None, model: str) -> bool:
+    return client is None or client.may_ask_for(model)
 
 
 def _substitutes(provider: Provider, task: str) -> bool:

@@ -7,9 +7,14 @@ from attrs import field, frozen
 
 from providers import ChatRequest, Limits, ModelList, Provider, TaskRequest
 from server.config.settings import Config, KeySettings, ModelSettings
-from server.errors import InvalidRequest, MissingCapability, ModelNotFound
+from server.errors import (
+    InvalidRequest,
+    MissingCapability,
+    ModelNotAllowed,
+    ModelNotFound,
+)
 
-from .catalog import LONGEST_NAME, Catalog
+from .catalog import LONGEST_NAME, Catalog, may_ask_for
 from .entrants import Entrant, R
 from .lineup import RaceOptions, Selection, Skipped
 from .strategies import STRATEGIES, Fallback, Policy
@@ -137,6 +142,8 @@ class Eligibility:
         able, unable = _able(candidates.providers, request)
         lists = [self._catalog.models_list(provider.id) for provider in able]
         entrants = self._entrants(calls, able, model, request.task, selection.race)
+        if not may_ask_for(client, name):
+            entrants = _allowed(entrants, name, client)
         return Eligible(
             policy=self._policy(candidates.strategy, selection.race),
             by_record=candidates.by_record,
@@ -221,6 +228,24 @@ def _cheaper(configured: str, requested: str | None) -> str:
             f"'strategy' must be one of {', '.join(names)}.", param="race.strategy"
         )
     return min(configured, requested, key=names.index)
+
+
+def _allowed(
+    entrants: Sequence[Entrant[R, P]], name: str, client: KeySettings | None
+) -> list[Entrant[R, P]]:
+    """
+    Leave out those whose model *client* may not ask for; a *name* that it may not ask
+    for means nobody's. Raises ModelNotAllowed if nobody is left.
+    """
+    allowed = [e for e in entrants if not name and may_ask_for(client, e.model)]
+    if not allowed:
+        models = name or " or ".join(sorted({entrant.model for entrant in entrants}))
+        raise ModelNotAllowed(
+            f"This API key may not use the model {models!r}. GET /v1/models lists"
+            " those that it may use.",
+            param="model",
+        )
+    return allowed
 
 
 def _is_short(selection: Selection) -> bool:

@@ -6,7 +6,7 @@ asyncio alone: no HTTP, no JSON. A race knows racers, their streams, and time.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -15,7 +15,7 @@ from providers import ProviderError
 from server.racing.errors import NobodyWon
 
 from .lanes import Course, Lane, now
-from .strategies import Strategy
+from .strategies import Strategy, count_running
 from .streams import P, Racer, RacerStream, until_token
 
 R = TypeVar("R")
@@ -55,6 +55,7 @@ class Winner(Generic[P]):
 
 
 OnEnd = Callable[[Lane], None]
+Permit = Callable[[int], Awaitable[bool]]
 
 
 def _ignore(_: Lane) -> None:
@@ -67,13 +68,16 @@ class Race(Course, Generic[R, P]):
     Streams *request* from *racers*, which start when *schedule* says.
 
     *on_end* is called once with the lane of each that has won, lost or failed, as soon
-    as it has; not with those that were given up undecided.
+    as it has; not with those that were given up undecided. *permit* says, given how
+    many then run, whether one more may start beside others: a limit of the client's may
+    be reached.
     """
 
     racers: Sequence[Racer[R, P]]
     request: R
     schedule: Strategy
     on_end: OnEnd = _ignore
+    permit: Permit | None = None
     winner: Winner[P] | None = field(default=None, init=False)
     _waiting: deque[Racer[R, P]] = field(factory=deque, init=False)
     _round: list[Lane] = field(factory=list, init=False)
@@ -191,7 +195,10 @@ class Race(Course, Generic[R, P]):
     async def _run(
         self, racer: Racer[R, P], lane: Lane, group: asyncio.TaskGroup
     ) -> None:
-        await self._compete(racer, lane)
+        if self.permit is None or await self.permit(count_running(self._round)):
+            await self._compete(racer, lane)
+        else:
+            self._withhold(racer, lane)
         # No await from here on, so no second lane can get this far as the winner.
         if self.winner is None:
             self._start_due(group)
@@ -199,6 +206,13 @@ class Race(Course, Generic[R, P]):
             for task in self._open:
                 if task is not asyncio.current_task():
                     task.cancel()
+
+    def _withhold(self, racer: Racer[R, P], lane: Lane) -> None:
+        """Take back a start: it waits until nobody runs beside it."""
+        self.lanes.remove(lane)
+        self._round.remove(lane)
+        self._waiting.appendleft(racer)
+        self.schedule.withhold(self._round)
 
     async def _compete(self, racer: Racer[R, P], lane: Lane) -> None:
         """Run *racer* in *lane* until it is out, or has won."""

@@ -14,6 +14,7 @@ from server.wire.format import Rendering
 from server.wire.messages.count import estimate
 
 from .context import VISIT
+from .limiting import reserve
 from .logged_race import LoggedRace, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
@@ -41,7 +42,10 @@ async def race_chat(
     visit = request[VISIT]
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
+    reserved = None if visit.client is None else await reserve(visit, chat, lineup)
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
+    if reserved is not None:
+        race.permit = reserved.extend
     with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
             return await Streaming(request, race, lineup, form, logged).run()
@@ -60,6 +64,8 @@ async def race_task(
     visit = request[VISIT]
     gateway = visit.gateway
     lineup = gateway.chooser.task_lineup(task, selection, visit.client)
+    if visit.client is not None:
+        await reserve(visit, task, lineup)
     race = Race(lineup.entrants, task, lineup.schedule, gateway.health.add)
     with (
         LoggedRace(request, race, lineup),

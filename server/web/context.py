@@ -8,6 +8,7 @@ from attrs import define
 from server.config.settings import KeySettings
 from server.errors import GatewayError
 from server.gateway import Gateway
+from server.limits.limiter import Reservation
 from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
 
@@ -18,8 +19,9 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 class Visit:
     """
     What is known of a request: its id, its gateway, its API key, the course of its
-    race, the code and the message of the error that answers it, and when its first
-    race began. One lookup for all of them costs less than one for each.
+    race, the code and the message of the error that answers it, when its first race
+    began, and what its key's limits reserve for it. One lookup for all of them costs
+    less than one for each.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Visit:
     race: Course | None = None
     error: tuple[str | None, str] | None = None
     began: float | None = None
+    reservation: Reservation | None = None
 
     def time_left(self, total: float) -> float:
         """Return the seconds that are left of *total*, which all its races share."""

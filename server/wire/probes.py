@@ -17,6 +17,7 @@ class NotKept(TypedDict):
 class ReadinessPayload(TypedDict):
     status: Literal["ok", "degraded"]
     not_kept: NotRequired[NotKept]
+    state: NotRequired[Literal["ok", "fallback"]]
 
 
 class ServerPayload(TypedDict):
@@ -33,16 +34,25 @@ class RootPayload(ServerPayload):
     docs: str
 
 
-def readiness(responses: str, images: str) -> ReadinessPayload:
-    """Say that the server can serve; the two say why it can't keep some, if not ""."""
+def readiness(
+    responses: str, images: str, state: Literal["ok", "fallback"] | None
+) -> ReadinessPayload:
+    """
+    Say that the server can serve; the first two say why it can't keep some, if not "".
+    *state* is that of what machines share, if they share anything.
+    """
     not_kept: NotKept = {}
     if responses:
         not_kept["responses"] = responses
     if images:
         not_kept["images"] = images
+    degraded = bool(not_kept) or state == "fallback"
+    ready: ReadinessPayload = {"status": "degraded" if degraded else "ok"}
     if not_kept:
-        return {"status": "degraded", "not_kept": not_kept}
-    return {"status": "ok"}
+        ready["not_kept"] = not_kept
+    if state is not None:
+        ready["state"] = state
+    return ready
 
 
 def server_payload(openai_base_url: str, anthropic_base_url: str) -> ServerPayload:

@@ -119,6 +119,11 @@ def make(payload: JSON, cls: type[T], root: str = "") -> T:
     return _make(_LENIENT, payload, cls, root)
 
 
+def make_exactly(payload: JSON, cls: type[T]) -> T:
+    """As `make`, and refuse what *cls* does not have."""
+    return _make(_STRICT, payload, cls, "")
+
+
 def fields_with_values(record: object, *names: str) -> JSONObject:
     """Return those fields of a record that have a value, by their names."""
     values = {name: getattr(record, name) for name in names}

@@ -79,5 +79,8 @@ class Hedge(Strategy):
         if not count_running(runs) or self.budget.take():
             self._refused_at = 0
             return True
-        self.refused, self._refused_at = True, len(runs)
+        self.withhold(runs)
         return False
+
+    def withhold(self, runs: Sequence[Run]) -> None:
+        self.refused, self._refused_at = True, len(runs)

@@ -132,6 +132,9 @@ class Strategy(ABC):
         """Say whether the next may start, now that its time has come."""
         return True
 
+    def withhold(self, _: Sequence[Run]) -> None:  # noqa: B027 - most have no use for it
+        """Note that one that was admitted may not start beside *runs* after all."""
+
 
 def count_running(runs: Sequence[Run]) -> int:
     return sum(run.running for run in runs)

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Middleware
 
 from server.gateway import Gateway
 from server.web.context import VISIT, Visit
+from server.web.limiting import tell_limits
 
 from .auth import require_api_key
 from .browsers import check_browser
@@ -53,3 +54,4 @@ def introduce(request: web.BaseRequest, response: web.StreamResponse) -> None:
         response.headers[SERVER] = "Interference"
         add_request_id(request, response)
         add_cors_headers(request, response)
+        tell_limits(request, response)

@@ -16,11 +16,11 @@ def check_browser(gateway: Gateway) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         config = gateway.config
-        if not config.auth.keys:
+        if not config.auth.asks:
             _check_host(request, config.server)
         if (answer := preflight_answer(request)) is not None:
             return answer
-        if not config.auth.keys:
+        if not config.auth.asks:
             _check_origin(request)
         return await handler(request)
 

@@ -8,7 +8,7 @@ import orjson
 
 from server.json_types import JSON, JSONObject
 
-from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from . import catalog, chat, completions, keys, messages, pages, races, responses, tasks
 from .answers import ANSWERS
 from .shared import (
     HEADERS,
@@ -40,6 +40,7 @@ TAGS = {
     "Models": "What can be asked for.",
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
+    "Keys": "Managed at run time, by administrators.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
 }
@@ -48,7 +49,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks, races)
+REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
 def document() -> JSONObject:
@@ -65,7 +66,7 @@ def document() -> JSONObject:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | keys.PATHS),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
@@ -77,7 +78,7 @@ def document() -> JSONObject:
         },
         "components": {
             "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
-            "responses": error_responses(OF_RACE, "Error")
+            "responses": error_responses((*OF_RACE, 409), "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,

@@ -32,6 +32,7 @@ from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, Usage
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
 from server.wire.errors import ErrorBody
 from server.wire.images import ImagesPayload
+from server.wire.keys import DeletedKey, KeyPayload, KeysPayload, NewKeyPayload
 from server.wire.messages.count import TokenCountPayload
 from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
@@ -81,6 +82,10 @@ NAMES: dict[object, str] = {
     ModelsPayload: "Models",
     ProviderPayload: "Provider",
     ProviderDetails: "ProviderDetails",
+    KeyPayload: "Key",
+    KeysPayload: "Keys",
+    NewKeyPayload: "NewKey",
+    DeletedKey: "DeletedKey",
     RacePayload: "Race",
     RacesPayload: "Races",
     RaceStartedPayload: "RaceStarted",

@@ -46,10 +46,12 @@ ERRORS = {
     " foreign host name, was refused.",
     404: "There is no such thing here: a provider, a model, or what the path names.",
     408: "The body did not come on.",
+    409: "There is one of that name already.",
     413: "The body is larger than `max_body_bytes`, or than an upstream takes.",
     415: "The body has a content encoding that is not known here.",
     422: "All racers have refused the request with this status.",
-    429: "All racers have asked to be left alone for a while.",
+    429: "All racers have asked to be left alone for a while; or a limit of the key is"
+    " reached.",
     500: "The server failed. Its log has more, under the request's id.",
     502: "No racer has answered: `providers` has what became of each.",
     503: "The server is stopping, or takes in too many large bodies.",

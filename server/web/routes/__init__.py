@@ -6,6 +6,7 @@ from .completions import routes as completions
 from .docs import routes as docs
 from .images import media
 from .images import routes as images
+from .keys import routes as keys
 from .messages import routes as messages
 from .models import routes as models
 from .page import routes as page
@@ -21,6 +22,7 @@ __all__ = [
     "completions",
     "docs",
     "images",
+    "keys",
     "media",
     "messages",
     "models",
