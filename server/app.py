@@ -27,7 +27,7 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     chats = [*routes.chat, *routes.responses, *routes.completions]
     races = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*races, *routes.models, *routes.providers]))
-    app.add_routes(below("/v1", [*routes.races, *routes.keys]))
+    app.add_routes(below("/v1", [*routes.races, *routes.keys, *routes.usage]))
     # The providers in the path, for clients that can set nothing but a base URL; many
     # ask there what models there are before they chat.
     app.add_routes(below("/api/{providers}", [*races, *routes.models]))

@@ -224,9 +224,13 @@ def _serve(config: Config, source: ConfigSource) -> None:
         why = str(exc.strerror).partition(" (while")[0]
         sys.exit(f"can't listen on {where}: {why}{_advice(exc, config.server.port)}")
     try:
-        try_store(config.responses)
+        try_store(config.responses.path)
     except (OSError, sqlite3.Error) as exc:
         sys.exit(f"can't keep responses in {config.responses.path}: {exc}")
+    try:
+        try_store(config.usage.path)
+    except (OSError, sqlite3.Error) as exc:
+        sys.exit(f"can't store usage in {config.usage.path}: {exc}")
     show_welcome(config, url_of(sockets[0]), source.path, _command())
     if config.server.workers == 1:
         _run(serve_alone(config, source.read, sockets[0]))

@@ -28,6 +28,10 @@ class Keywords:
     description: str | None = None
 
 
+Cost = Annotated[
+    float,
+    Keywords(minimum=0, description="Dollars; left out where no price is known."),
+]
 Count = Annotated[int, Keywords(minimum=0)]
 JSONText = Annotated[str, Keywords(description="JSON text.")]
 Winner = Annotated[str, Keywords(description="The id of the provider that has won.")]

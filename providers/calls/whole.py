@@ -111,6 +111,7 @@ class WholeCall:
             raise mapped(exc, "") from exc
         for piece in pieces:
             attempt.chunks += piece.count
+            attempt.usage = piece.usage or attempt.usage
             if piece.has_token:
                 attempt.tokens += piece.count
         if not attempt.tokens:

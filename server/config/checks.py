@@ -116,6 +116,7 @@ def _path_problems(config: Config) -> Iterator[str]:
         "log.races_file": config.log.races_file,
         "media.directory": config.media.directory,
         "responses.path": config.responses.path,
+        "usage.path": config.usage.path,
     }
     for key, path in paths.items():
         if not path.isprintable():

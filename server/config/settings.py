@@ -188,6 +188,13 @@ class StateSettings:
 
 
 @frozen(kw_only=True)
+class UsageSettings:
+    """Where it is stored what was used, for how much ("": in memory)."""
+
+    path: str = ""
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -210,6 +217,7 @@ class Sections:
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
     state: StateSettings = StateSettings()
+    usage: UsageSettings = UsageSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -231,6 +239,7 @@ class Config:
     media: MediaSettings
     responses: ResponseSettings
     state: StateSettings
+    usage: UsageSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]

@@ -57,6 +57,7 @@ class TableReader:
             media=sections.media,
             responses=sections.responses,
             state=self._state(sections.state),
+            usage=sections.usage,
             models=sections.models,
             providers=providers,
             off=self.off,

@@ -23,6 +23,7 @@ FIXED = (
     "responses.path",
     "state.url",
     "state.on_failure",
+    "usage.path",
 )
 
 Load = Callable[[], Config]

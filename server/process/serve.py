@@ -15,11 +15,13 @@ from attrs import frozen
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Gateway, RunningEngine
+from server.gateway import Gateway, RunningEngine, Shared
 from server.limits.opening import open_limiter
-from server.record.channel import Channel, OnlyProcess
+from server.record.channel import Channel, Keeper, OnlyProcess
+from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
+from server.stores.usage import keep_usage
 
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
@@ -41,12 +43,13 @@ Change = tuple[Config, Mapping[str, RunningEngine]]
 class Worker:
     """
     What a serving process is among the others: its *channel* to them and, if there are
-    any, its number and the file that all keep.
+    any, its number and the file that all keep; or else the *ledger* of what is used.
     """
 
     channel: Channel
     number: int | None = None
     responses: str | None = None
+    ledger: Ledger | None = None
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -109,7 +112,10 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
+        keeper = Keeper()
+        async with keep_usage(keeper, config.usage.path) as usage:
+            me = Worker(OnlyProcess(keeper), ledger=usage.ledger)
+            await serve(config, running, sock, changes(), me)
     finally:
         await engines.aclose()
 
@@ -140,7 +146,14 @@ async def serve(
         open_limiter(config.state, worker.channel) as limiter,
     ):
         gateway = Gateway(
-            session, public_session, worker.channel, limiter, worker.number
+            session,
+            public_session,
+            Shared(
+                channel=worker.channel,
+                limiter=limiter,
+                ledger=worker.ledger,
+                worker=worker.number,
+            ),
         )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)

@@ -17,8 +17,10 @@ import server
 from providers import Engine, Engines
 from server.config.settings import Config
 from server.limits.channel_store import keep_limits
+from server.record.channel import Keeper
 from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
+from server.stores.usage import keep_usage
 
 from .channel_hub import Hub
 from .reloading import Load, changed, outlived, reloads
@@ -48,12 +50,13 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
-            with closing(Hub()) as hub:
-                keep_races(hub.keeper)
-                keep_limits(hub.keeper)
-                keep_limits(hub.keeper)
-                crew = _Crew(sockets, path, folder, patience, hub)
-                await _supervise(config, load, crew)
+            keeper = Keeper()
+            keep_races(keeper)
+            keep_limits(keeper)
+            async with keep_usage(keeper, config.usage.path):
+                with closing(Hub(keeper)) as hub:
+                    crew = _Crew(sockets, path, folder, patience, hub)
+                    await _supervise(config, load, crew)
     log.info("stopped")
 
 

@@ -110,6 +110,7 @@ class BatchStream:
         for name in ("connected", "headers"):
             times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
             setattr(self.attempt, name, min(times, default=None))
+        self.attempt.usage = _sum([a.usage for a in self._attempts if a.usage])
         notes = (note for attempt in self._attempts for note in attempt.notes)
         self.attempt.notes = [*dict.fromkeys(notes)]
 
@@ -141,9 +142,14 @@ class BatchStream:
             raise StopAsyncIteration
         usages = list(self._usages.values())
         self._usages.clear()
-        total = Usage(
-            prompt_tokens=sum(usage.prompt_tokens for usage in usages),
-            completion_tokens=sum(usage.completion_tokens for usage in usages),
-            total_tokens=sum(usage.total_tokens for usage in usages),
-        )
-        return [Chunk(usage=total)]
+        return [Chunk(usage=_sum(usages))]
+
+
+def _sum(usages: Sequence[Usage]) -> Usage | None:
+    if not usages:
+        return None
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        total_tokens=sum(usage.total_tokens for usage in usages),
+    )

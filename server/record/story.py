@@ -9,8 +9,10 @@ from server.racing.lanes import Lane
 from server.racing.lineup import Skipped
 from server.racing.strategies import Policy, Strategy
 
+from .costs import dollars
 from .log import Entry
-from .payloads import RaceOutcome, RacePayload, RacerPayload
+from .payloads import CostPayload, RaceOutcome, RacePayload, RacerPayload
+from .usage import Charge
 
 
 @define
@@ -52,6 +54,8 @@ class Story:
     # The ids and models of racers that never started.
     waiting: Sequence[tuple[str, str]]
     ending: Ending
+    # One for each lane.
+    charges: Sequence[Charge]
 
     def entry(self) -> Entry:
         """Return the log's entry of it."""
@@ -87,12 +91,25 @@ class Story:
             "winner": self.winner.id if self.winner else None,
             "ttft_ms": self._ms(min(tokens)) if tokens else None,
             "ms": self._ms(self.ended),
-            "racers": [*map(self._lane, self.lanes), *self._waiting()],
+            **self._cost(),
+            "racers": [
+                *map(self._lane, self.lanes, self.charges),
+                *self._waiting(),
+            ],
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
         return orjson.dumps(story)
 
-    def _lane(self, lane: Lane) -> RacerPayload:
+    def _cost(self) -> CostPayload:
+        won = [each.nanos for each in self.charges if each.answered]
+        lost = (each.nanos or 0 for each in self.charges if not each.answered)
+        known = won[0] if won else 0
+        return {
+            "dollars": None if known is None else dollars(known),
+            "dollars_wasted": dollars(sum(lost)),
+        }
+
+    def _lane(self, lane: Lane, charge: Charge) -> RacerPayload:
         attempt = lane.attempt
         entry: RacerPayload = {
             "id": lane.id,
@@ -118,8 +135,13 @@ class Story:
         if lane.beaten_by is not None and lane.ended is not None:
             decision = lane.beaten_by.first_token or lane.ended
             entry["closed_ms"] = _rounded(max(lane.ended - decision, 0.0))
+        if charge.tokens.input:
+            entry["input_tokens"] = charge.tokens.input
+            entry["output_tokens"] = charge.tokens.output
+        if charge.nanos is not None:
+            entry["dollars"] = dollars(charge.nanos)
         if lane is not self.winner or self.ending.outcome != "won":
-            entry["tokens_wasted_at_least"] = attempt.tokens
+            entry["tokens_wasted_at_least"] = charge.wasted or attempt.tokens
         return entry
 
     def _waiting(self) -> Iterator[RacerPayload]:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from aiohttp import web
+from attrs import frozen
 
 from providers import ChatRequest, ProviderError, Result, TaskRequest, TokenCount
 from server.racing.batch import ChatLineup
@@ -17,7 +18,7 @@ from server.wire.messages.count import estimate
 
 from .context import VISIT
 from .limiting import reserve
-from .logged_race import LoggedRace, decided, race_headers, timing
+from .logged_race import LoggedRace, cost, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
 T = TypeVar("T", bound=Result)
@@ -57,14 +58,24 @@ async def race_chat(
         return await _whole(request, race, lineup, form)
 
 
+@frozen
+class TaskAnswer(Generic[T]):
+    """
+    What a task came to, with the headers that name its provider and tell of the race,
+    and what it cost, in dollars, if that is known.
+    """
+
+    result: T
+    headers: dict[str, str]
+    cost: float | None
+
+
 async def race_task(
     request: web.Request, task: TaskRequest, selection: Selection, kind: type[T]
-) -> tuple[T, dict[str, str]]:
+) -> TaskAnswer[T]:
     """
     Race the providers that *selection* means for a *task*, whose result comes in one
-    piece and is of this *kind*.
-
-    Return the result, with the answer's headers about its race. Raises GatewayError.
+    piece and is of this *kind*. Raises GatewayError.
     """
     visit = request[VISIT]
     gateway = visit.gateway
@@ -77,7 +88,8 @@ async def race_task(
         gateway.drain.scope(lineup.total_timeout, lineup.deadline),
     ):
         winner = await decided(race, lineup)
-        return _only(winner, kind), race_headers(race, winner)
+        headers = race_headers(race, winner)
+        return TaskAnswer(_only(winner, kind), headers, cost(request, winner))
 
 
 async def count(
@@ -147,7 +159,7 @@ async def _whole(
                 renderer.add(winner.head)
                 async for pieces in winner.rest:
                     renderer.add(pieces)
-                body = renderer.body()
+                body = renderer.body(cost(request, winner))
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.

@@ -16,10 +16,13 @@ from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
+from server.record.costs import dollars, nanos_of
 from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
+from server.record.usage import charges
 
 from .context import VISIT, Visit
+from .limiting import settle
 
 
 @define(eq=False)
@@ -70,8 +73,11 @@ class LoggedRace(Generic[R, P]):
         if self.race.tell is not None:
             for lane in self.race.lanes:
                 lane.leave()
+        visit = self.request[VISIT]
         story = _story(self.request, self.race, self.lineup, self.ending)
-        self.request[VISIT].gateway.finished(story.entry())
+        visit.gateway.usage.add(story.key, story.charges)
+        settle(visit, story.lanes, story.charges)
+        visit.gateway.finished(story.entry())
 
     def _follow(self, live: LiveRaces) -> None:
         """Tell whoever listens of this race's steps."""
@@ -103,11 +109,27 @@ def _story(
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
         ending=ending,
+        charges=charges(
+            race.lanes,
+            race.winning_lane,
+            visit.gateway.tariff,
+            chat=isinstance(task, ChatRequest),
+        ),
     )
 
 
 def _owner(visit: Visit) -> str | None:
     return None if visit.client is None else visit.client.name
+
+
+def cost(request: web.Request, winner: Winner[P]) -> float | None:
+    """Return what the answer of *winner* cost, in dollars; None: nobody knows."""
+    usage = winner.lane.attempt.usage
+    if usage is None:
+        return None
+    price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
+    nanos = nanos_of(usage, price)
+    return None if nanos is None else dollars(nanos)
 
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:

@@ -14,7 +14,7 @@ from server.racing.streams import deliver
 from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
-from .logged_race import LoggedRace, decided, race_headers
+from .logged_race import LoggedRace, cost, decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .sse import EventStream
@@ -76,7 +76,7 @@ class Streaming:
                 response.headers.update(race_headers(race, winner))
             renderer = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, renderer, response)
-            end = await form.keep(renderer.end())
+            end = await form.keep(renderer.end(cost(self.request, winner)))
         self.logged.close()
         await response.finish(end)
 

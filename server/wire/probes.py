@@ -8,10 +8,11 @@ class StatusPayload(TypedDict):
 
 
 class NotKept(TypedDict):
-    """Why responses or images can't be kept."""
+    """Why responses or images can't be kept, or what was used can't be stored yet."""
 
     responses: NotRequired[str]
     images: NotRequired[str]
+    usage: NotRequired[str]
 
 
 class ReadinessPayload(TypedDict):
@@ -35,17 +36,23 @@ class RootPayload(ServerPayload):
 
 
 def readiness(
-    responses: str, images: str, state: Literal["ok", "fallback"] | None
+    responses: str,
+    images: str,
+    usage: str,
+    state: Literal["ok", "fallback"] | None,
 ) -> ReadinessPayload:
     """
-    Say that the server can serve; the first two say why it can't keep some, if not "".
-    *state* is that of what machines share, if they share anything.
+    Say that the server can serve; *responses*, *images* and *usage* say why it can't
+    keep those, if not "". *state* is that of what machines share, if they share
+    anything.
     """
     not_kept: NotKept = {}
     if responses:
         not_kept["responses"] = responses
     if images:
         not_kept["images"] = images
+    if usage:
+        not_kept["usage"] = usage
     degraded = bool(not_kept) or state == "fallback"
     ready: ReadinessPayload = {"status": "degraded" if degraded else "ok"}
     if not_kept:

@@ -26,6 +26,7 @@ RECORDS = {
     "media": settings.MediaSettings,
     "responses": settings.ResponseSettings,
     "state": settings.StateSettings,
+    "usage": settings.UsageSettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
     "providers.ID.messages": MessageRules,

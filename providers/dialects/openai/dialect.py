@@ -45,6 +45,7 @@ from .reading import (
     error_of,
     index_of,
     object_of,
+    readable_usage,
     rest_of,
     said_in,
     says,
@@ -145,7 +146,7 @@ class OpenAI:
         payload = self._payload(body, whole=True)
         if (passed := as_completion(payload)) is not None:
             self.done = True
-            return [Completion(passed, self._whole)]
+            return [Completion(passed, self._whole, readable_usage(passed))]
         chunk = self._whole(payload)
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its finish_reason")

@@ -74,6 +74,19 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     )
 
 
+def readable_usage(payload: Mapping[str, Any]) -> Usage | None:
+    """
+    Return the usage of an answer that is passed on as it came; None where it counts no
+    tokens, or nobody can read it.
+    """
+    counts = payload.get("usage")
+    try:
+        usage = _usage(counts) if isinstance(counts, dict) else None
+    except TypeError:
+        return None
+    return usage if usage is not None and usage.total_tokens else None
+
+
 def said_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message, or the text, that is in the place of a stream's delta."""
     said: Mapping[str, Any] = choice.get("message") or NOTHING

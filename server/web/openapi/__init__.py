@@ -8,7 +8,18 @@ import orjson
 
 from server.json_types import JSON, JSONObject
 
-from . import catalog, chat, completions, keys, messages, pages, races, responses, tasks
+from . import (
+    catalog,
+    chat,
+    completions,
+    keys,
+    messages,
+    pages,
+    races,
+    responses,
+    tasks,
+    usage,
+)
 from .answers import ANSWERS
 from .shared import (
     HEADERS,
@@ -41,6 +52,7 @@ TAGS = {
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
     "Keys": "Managed at run time, by administrators.",
+    "Usage": "What requests have used, and what it cost.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
 }
@@ -48,6 +60,7 @@ PROVIDERS = path_parameter(
     "providers", "Ids of providers, joined by `+`.", "HuggingChat+Groq"
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
+OWN = keys.PATHS | usage.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
 REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
@@ -66,7 +79,7 @@ def document() -> JSONObject:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS | keys.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | OWN),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),

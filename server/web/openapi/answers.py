@@ -50,6 +50,7 @@ from server.wire.responses.payloads import ItemPayload
 from server.wire.responses.response import ResponsePayload
 from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
+from server.wire.usage_rows import UsageRows
 
 from .records import Schema, nullable, ref
 
@@ -94,6 +95,7 @@ NAMES: dict[object, str] = {
     RaceEventPayload: "RaceEvent",
     SummaryPayload: "RaceSummary",
     ReplayPayload: "Replay",
+    UsageRows: "UsageRows",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",
@@ -161,12 +163,15 @@ def _mapping(_: object, values: object) -> Schema:
     return {"type": "object", "additionalProperties": schema_of_answer(values)}
 
 
-def _annotated(kind: object, keywords: Keywords) -> Schema:
-    values = attrs.asdict(keywords)
-    if keywords.enum is not None:
-        values["enum"] = list(keywords.enum)
-    more = {name: value for name, value in values.items() if value is not None}
-    return schema_of_answer(kind) | more
+def _annotated(kind: object, *notes: Keywords) -> Schema:
+    """Return the schema of what has several notes, of which the last says most."""
+    schema = schema_of_answer(kind)
+    for keywords in notes:
+        values = attrs.asdict(keywords)
+        if keywords.enum is not None:
+            values["enum"] = list(keywords.enum)
+        schema = schema | {n: value for n, value in values.items() if value is not None}
+    return schema
 
 
 def _array(items: object) -> Schema:

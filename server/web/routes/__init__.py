@@ -15,6 +15,7 @@ from .providers import routes as providers
 from .races import routes as races
 from .responses import routes as responses
 from .tasks import routes as tasks
+from .usage import routes as usage
 
 __all__ = [
     "bases",
@@ -32,4 +33,5 @@ __all__ = [
     "races",
     "responses",
     "tasks",
+    "usage",
 ]

@@ -33,7 +33,8 @@ HEADERS = {
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
     task, selection = parse(await body_of(request), providers_in_path(request))
-    images, headers = await race_task(request, task, selection, Images)
+    answer = await race_task(request, task, selection, Images)
+    images, headers = answer.result, answer.headers
     urls = None
     if not in_answer(task):
         urls = await _keep(request, images)

@@ -59,23 +59,25 @@ class ChatCompletionAnswer:
                 size += growing.add(choice)
         self._size.grow(size)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         if self._completion is not None:
-            return orjson.dumps(self._with_provider(self._completion.payload))
+            return orjson.dumps(self._with_provider(self._completion.payload, cost))
         payload = self.identity.payload("chat.completion")
         payload["choices"] = [
             choice.payload(index) for index, choice in sorted(self._choices.items())
         ]
         if self._usage is not None:
-            payload["usage"] = usage_payload(self._usage)
+            payload["usage"] = usage_payload(self._usage, cost)
         return orjson.dumps({**payload, **self._extra})
 
-    def _with_provider(self, payload: JSONMapping) -> JSONObject:
+    def _with_provider(self, payload: JSONMapping, cost: float | None) -> JSONObject:
         usage = without_nulls(payload["usage"])
         totals = {name: as_count(usage.get(name)) for name in TOTALS}
         totals["total_tokens"] = totals["total_tokens"] or sum(totals.values())
-        provider = {"provider": self.identity.provider}
-        return {**payload, **provider, "usage": {**usage, **totals}}
+        usage |= totals
+        if cost is not None:
+            usage["cost"] = cost
+        return {**payload, "provider": self.identity.provider, "usage": usage}
 
 
 @define(eq=False)

@@ -106,15 +106,18 @@ class Translating:
                 self._take(choice.delta)
         yield from self._advance()
 
-    def end(self) -> Iterator[MessageEvent]:
+    def end(self, cost: float | None = None) -> Iterator[MessageEvent]:
         for block in self._calls.values():
             if block.custom:
                 self._order.add(block, '"}')
         yield from self._advance(ended=True)
+        usage = self._usage_payload()
+        if cost is not None:
+            usage["cost"] = cost
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": self._stop_reason(), "stop_sequence": None},
-            "usage": self._usage_payload(),
+            "usage": usage,
         }
         yield {"type": "message_stop"}
 

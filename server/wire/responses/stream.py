@@ -55,8 +55,9 @@ class ResponseStream:
                     frames += self._chunk(chunk)
         return b"".join(frames)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last events of a stream that is whole."""
+        self.response.cost = cost
         frames = [*self._start()]
         status = self.response.finish()
         frames += self._advance(status, ended=True)
