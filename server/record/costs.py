@@ -80,9 +80,9 @@ def tariff(
 def tokens_of(usage: Usage) -> Tokens:
     """Return what an upstream has counted, whatever it says besides."""
     if not usage.extra:
-        given, made = usage.prompt_tokens, usage.completion_tokens
-        if 0 <= given <= MOST_TOKENS and 0 <= made <= MOST_TOKENS:
-            return Tokens(given, made)
+        taken, said = usage.prompt_tokens, usage.completion_tokens
+        if 0 <= taken <= MOST_TOKENS and 0 <= said <= MOST_TOKENS:
+            return Tokens(taken, said)
     prompt = usage.extra.get("prompt_tokens_details")
     made = usage.extra.get("completion_tokens_details")
     given = _bounded(usage.prompt_tokens)
