@@ -182,18 +182,20 @@ class TokenCount:
 
 def _verified(image: Image) -> Image:
     # Slow to import, and for this alone.
-    from PIL import Image as Pillow  # noqa: PLC0415
-    from PIL import UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     try:
         with Pillow.open(BytesIO(image.data), formats=list(FORMATS)) as opened:
             extension, media_type = FORMATS[opened.format or ""]
-            if opened.width * opened.height > MAX_PIXELS:
-                raise Pillow.DecompressionBombError  # noqa: TRY301 - as Pillow would
-            opened.load()
+            bearable = opened.width * opened.height <= MAX_PIXELS
+            if bearable:
+                opened.load()
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as exc:
         raise ProviderProtocolError("what it sent is no image") from exc
     except Exception as exc:
         # Each format fails in its own way: struct.error, RuntimeError, IndexError ...
         raise ProviderProtocolError("the image that it sent is broken") from exc
+    if not bearable:
+        raise ProviderProtocolError("what it sent is no image")
     return evolve(image, extension=extension, media_type=media_type)

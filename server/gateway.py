@@ -10,7 +10,8 @@ import structlog
 
 from providers import ModelList, Provider, ProviderSettings
 
-from .config.settings import ENGINE, Config, KeySettings, LogSettings
+from .config.settings import ENGINE, AuthSettings, Config, LogSettings
+from .limits.limiter import Limiter
 from .prices import Prices, worth_loading
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
@@ -19,11 +20,13 @@ from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.costs import Tariff
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
-from .record.usage import Ledger, SharedUsage
+from .record.usage import SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -54,23 +57,26 @@ class Gateway:
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
+    keys: KeyRing
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
         channel: Channel | None = None,
+        limiter: Limiter | None = None,
         worker: int | None = None,
-        ledger: Ledger | None = None,
     ) -> None:
         self.channel = channel or OnlyProcess()
+        self.limiter = limiter or Limiter()
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
-        self.usage = SharedUsage(self.channel, ledger)
-        self.prices = Prices()
+        self.usage = SharedUsage(self.channel)
         self._loading: asyncio.Task[None] | None = None
-        self._keys: tuple[KeySettings, ...] = ()
+        self.live = LiveRaces(self.channel)
+        self.prices = Prices()
+        self._auth = AuthSettings()
         self._worker = worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
@@ -98,13 +104,14 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
-        # What can fail is made before anything of it is in force.
+        # All that can fail is made before anything changes.
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
-        if self._keys != config.auth.keys:
-            self.races.dismiss()  # whoever listens may be allowed less now
-        self._keys = config.auth.keys
+        if self._auth != config.auth:
+            self.live.dismiss()  # listeners' keys may show them less now
+        self._auth = config.auth
+        self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
         self.prices.forget()
@@ -117,6 +124,11 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            name = "keys"
+            self._refreshing.append(
+                asyncio.create_task(self.keys.keep_fresh(), name=name)
+            )
 
     async def _load_prices(self) -> None:
         try:
@@ -132,6 +144,8 @@ class Gateway:
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
         self.all_races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 
@@ -183,7 +197,7 @@ class Gateway:
 
 
 async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    """Keep a list of models fresh, also after unforeseen errors."""
     while True:
         try:
             await models.keep_fresh()

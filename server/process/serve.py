@@ -9,13 +9,15 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientSession, web
 from attrs import frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
+from server.limits.limiter import Limiter
+from server.limits.opening import open_limiter
 from server.record.channel import Channel, Keeper, OnlyProcess
 from server.record.usage import Ledger
 from server.stores.response_file import open_store
@@ -29,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
 BACKLOG = 1024
-# Seconds for which a client may take nothing of what is sent to it.
+# Seconds for which a client may read nothing of its answer.
 SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
@@ -49,6 +51,14 @@ class Worker:
     number: int | None = None
     responses: str | None = None
     ledger: Ledger | None = None
+
+    def gateway(
+        self, session: ClientSession, public_session: ClientSession, limiter: Limiter
+    ) -> Gateway:
+        """Return this process's gateway, which has adopted nothing yet."""
+        made = Gateway(session, public_session, self.channel, limiter, self.number)
+        made.usage.ledger = self.ledger
+        return made
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -142,10 +152,9 @@ async def serve(
         open_session() as session,
         open_session(public=True) as public_session,
         open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(
-            session, public_session, worker.channel, worker.number, worker.ledger
-        )
+        gateway = worker.gateway(session, public_session, limiter)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
@@ -162,7 +171,7 @@ async def serve(
             await stop.wait()
             await site.stop()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.races.close()
+            gateway.live.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()
@@ -173,8 +182,9 @@ async def serve(
 
 def _collect_less_garbage() -> None:
     """
-    Have no collection look at what is there now and stays to the end, and have few of
-    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    Exempt all objects that exist now from garbage collection, and collect seldom: no
+    request leaves garbage behind (`tests/rig/leak_watch.py`), and collections took 4 %
+    of the CPU.
     """
     gc.collect()
     gc.freeze()
@@ -197,7 +207,7 @@ async def _follow(
 
 
 def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
-    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    """Catch SIGTERM and SIGINT: the first stops, the second cuts answers off."""
     stop = asyncio.Event()
 
     def stopping() -> None:

@@ -1,4 +1,4 @@
-"""The story of one race, as it is logged: who started when, and what became of them."""
+"""The story of one race, as it is logged: who started when, and how each ended."""
 
 from collections.abc import Iterator, Sequence
 
@@ -51,27 +51,27 @@ class Story:
     policy: Policy
     schedule: Strategy
     skipped: Sequence[Skipped]
-    # Of those who never started, the id and the model.
+    # The ids and models of racers that never started.
     waiting: Sequence[tuple[str, str]]
     ending: Ending
     # One for each lane.
     charges: Sequence[Charge]
 
     def entry(self) -> Entry:
-        """Return what is kept of it."""
+        """Return the log's entry of it."""
         entry = Entry(self.id, self.key, self)
         if any(lane.error is not None for lane in self.lanes):
-            entry.json()  # an error would keep its causes, and they their requests
+            entry.json()  # at once: the error would keep its causes and their requests
         return entry
 
     def json(self) -> bytes:
         """
-        Return what happened, without a word of what was said.
+        Return the race as a `RacePayload`, without a word of what was said in it.
 
         Times are milliseconds after the race's start.
         """
         policy, schedule = self.policy, self.schedule
-        spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
+        tokens = [t for lane in self.lanes if (t := lane.spoke) is not None]
         story: RacePayload = {
             "id": self.id,
             "object": "race",
@@ -89,7 +89,7 @@ class Story:
             "outcome": self.ending.outcome,
             "code": self.ending.code,
             "winner": self.winner.id if self.winner else None,
-            "ttft_ms": self._ms(min(spoke)) if spoke else None,
+            "ttft_ms": self._ms(min(tokens)) if tokens else None,
             "ms": self._ms(self.ended),
             **self._cost(),
             "racers": [
@@ -133,8 +133,8 @@ class Story:
             entry["phase"] = lane.error.phase
             entry["status"] = lane.error.status
         if lane.beaten_by is not None and lane.ended is not None:
-            decided = lane.beaten_by.first_token or lane.ended
-            entry["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+            decision = lane.beaten_by.first_token or lane.ended
+            entry["closed_ms"] = _rounded(max(lane.ended - decision, 0.0))
         if charge.tokens.input:
             entry["input_tokens"] = charge.tokens.input
             entry["output_tokens"] = charge.tokens.output

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter, time
-from typing import Generic
+from typing import Generic, Self
 
 from aiohttp import web
 from attrs import define, field
@@ -17,58 +17,86 @@ from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
 from server.record.costs import dollars, nanos_of
+from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
 from server.record.usage import charges
 
-from .context import VISIT
+from .context import VISIT, Visit
 
 
 @define(eq=False)
 class LoggedRace(Generic[R, P]):
-    """Makes a race known to the logs, and closes it at its end."""
+    """
+    Makes a race known to the logs, and closes it at its end. *ending* is how its
+    request ends, as far as is known.
+    """
 
     request: web.Request
     race: Race[R, P]
     lineup: Lineup[R, P]
-    _ending: Ending = field(factory=Ending, init=False)
+    ending: Ending = field(factory=Ending, init=False)
+    _is_logged: bool = field(default=False, init=False)
 
-    def __enter__(self) -> Ending:
+    def __enter__(self) -> Self:
         self.request[VISIT].race = self.race
-        return self._ending
+        live = self.request[VISIT].gateway.live
+        if live.followed:
+            self._follow(live)
+        return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         match error:
             case None:
                 pass
             case GatewayError():
-                self._ending.code = error.cause
+                self.ending.code = error.cause
                 error.headers["Server-Timing"] = timing(self.race)
                 if isinstance(error, NobodyWon):
                     skipped = self.lineup.skipped
                     error.not_called = [(each.id, each.reason) for each in skipped]
             case asyncio.CancelledError() | ConnectionError():
-                self._ending.client_left = True
+                self.ending.client_left = True
             case Exception():
-                self._ending.code = InternalError.code
+                self.ending.code = InternalError.code
+        self.close()
+
+    def close(self) -> None:
+        """
+        Close the race and log it, unless that is done. A stream's last bytes come after
+        it: who has them finds the race, though this process is killed at that moment.
+        """
+        if self._is_logged:
+            return
+        self._is_logged = True
         self.race.close()
-        visit = self.request[VISIT]
-        story = _story(self.request, self.race, self.lineup, self._ending)
-        visit.gateway.usage.add(story.key, story.charges)
-        visit.gateway.finished(story.entry())
+        if self.race.tell is not None:
+            for lane in self.race.lanes:
+                lane.leave()
+        story = _story(self.request, self.race, self.lineup, self.ending)
+        gateway = self.request[VISIT].gateway
+        gateway.usage.add(story.key, story.charges)
+        gateway.finished(story.entry())
+
+    def _follow(self, live: LiveRaces) -> None:
+        """Tell whoever listens of this race's steps."""
+        visit, race, lineup = self.request[VISIT], self.race, self.lineup
+        follower = Follower(live, visit.id, _owner(visit), race.started)
+        follower.begin(race.request.model, lineup.policy.strategy, lineup.entrants)
+        race.tell = follower
 
 
 def _story(
     request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
 ) -> Story:
-    visit, raced = request[VISIT], race.request
+    visit, task = request[VISIT], race.request
     now = perf_counter()
     return Story(
         id=visit.id,
-        key=None if visit.client is None else visit.client.name,
+        key=_owner(visit),
         path=request.path,
-        task=raced.task,
-        model=raced.model,
-        stream=isinstance(raced, ChatRequest) and bool(raced.stream),
+        task=task.task,
+        model=task.model,
+        stream=isinstance(task, ChatRequest) and bool(task.stream),
         created=time() - (now - race.started),
         started=race.started,
         ended=now,
@@ -83,7 +111,7 @@ def _story(
             race.lanes,
             race.winning_lane,
             visit.gateway.tariff,
-            chat=isinstance(raced, ChatRequest),
+            chat=isinstance(race.request, ChatRequest),
         ),
     )
 
@@ -98,15 +126,19 @@ def cost(request: web.Request, winner: Winner[P]) -> float | None:
     return None if nanos is None else dollars(nanos)
 
 
+def _owner(visit: Visit) -> str | None:
+    return None if visit.client is None else visit.client.name
+
+
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:
     if len(lineup.entrants) == len(race.lanes) == 1:
-        return ()  # most, and this is kept for a thousand of them
+        return ()  # most requests: their stories share this one
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 
 
 async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
-    """Run *race*; after it, every try that it had claimed after a rest is done."""
+    """Run *race*, then give up its claims to providers whose rest is over."""
     try:
         return await race.run()
     finally:
@@ -125,7 +157,7 @@ def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
 
 def timing(race: Course) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
-    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
+    latest = {lane.id: lane for lane in race.lanes}  # some have started twice
     entries = [
         f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
         for lane in latest.values()

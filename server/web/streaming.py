@@ -11,11 +11,10 @@ from server.racing.batch import ChatLineup
 from server.racing.errors import StreamInterrupted
 from server.racing.race import Race, Winner
 from server.racing.streams import deliver
-from server.record.story import Ending
 from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
-from .logged_race import cost, decided, race_headers
+from .logged_race import LoggedRace, cost, decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .sse import EventStream
@@ -25,18 +24,18 @@ ChatRace = Race[ChatRequest, ChatPiece]
 
 @define(eq=False)
 class Streaming:
-    """One answer, shown as it comes."""
+    """One answer, which its client is sent as it comes."""
 
     request: web.Request
     race: ChatRace
     lineup: ChatLineup
     form: Rendering
-    ending: Ending
+    logged: LoggedRace[ChatRequest, ChatPiece]
     _response: EventStream | None = field(default=None, init=False)
 
     async def run(self) -> web.StreamResponse:
-        # In the loop's next turn the requests are on their way, and nothing else is to
-        # be done.
+        # In the loop's next turn, when the racers' requests have been sent: the loop is
+        # idle then.
         asyncio.get_running_loop().call_soon(self._open)
         try:
             await self._show()
@@ -47,7 +46,9 @@ class Streaming:
             response = self._open()
             if not response.prepared or isinstance(exc, ConnectionError):
                 raise  # the client can be answered otherwise, or is gone
-            await response.finish(self._last_frame(exc))
+            frame = self._last_frame(exc)
+            self.logged.close()
+            await response.finish(frame)
         finally:
             self._open().stop()
         return self._open()
@@ -73,29 +74,30 @@ class Streaming:
             response = self._open()
             if not response.prepared:
                 response.headers.update(race_headers(race, winner))
-            shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
-            await _pass_on(winner, shown, response)
-            end = await form.keep(shown.end(cost(self.request, winner)))
+            renderer = form.stream(race.request, winner.id, lineup.model_of(winner.id))
+            await _pass_on(winner, renderer, response)
+            end = await form.keep(renderer.end(cost(self.request, winner)))
+        self.logged.close()
         await response.finish(end)
 
     def _last_frame(self, exc: Exception) -> bytes:
         """Return the frame that ends the stream for *exc*, and note its code."""
         error = _shown_error(exc, self.race, self.request)
-        self.ending.code = error.cause
+        self.logged.ending.code = error.cause
         return self.form.error_frame(error)
 
 
 async def _pass_on(
-    winner: Winner[ChatPiece], shown: StreamRenderer, response: EventStream
+    winner: Winner[ChatPiece], renderer: StreamRenderer, response: EventStream
 ) -> None:
-    await response.begin(shown.render(winner.head))
-    put, render = response.put, shown.render
+    await response.begin(renderer.render(winner.head))
+    put, render = response.put, renderer.render
     await deliver(winner.rest, lambda pieces: put(render(pieces)), response.catch_up)
     winner.close()
 
 
 def _shown_error(exc: Exception, race: ChatRace, request: web.Request) -> GatewayError:
-    """Return what a client is shown in place of *exc*, after its first frames."""
+    """Return the error that a client is sent for *exc*, after its first frames."""
     if isinstance(exc, GatewayError):
         return exc
     if not isinstance(exc, ProviderError):

@@ -119,7 +119,7 @@ def _selecting(form: Mapping[str, str]) -> JSONObject:
 
 
 def _plain(text: str) -> str:
-    """Return *text* with question marks for bytes that were no UTF-8."""
+    """Return *text* with question marks in place of bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

@@ -65,7 +65,7 @@ async def test_races_outlive_a_killed_worker(
     assert {race["id"] for race in listed} == ids
 
 
-async def _one_chat(url: str) -> str:
+async def _one_chat(url: str) -> Any:
     async with client(url) as me:
         return (await me.chat("One")).headers["X-Request-ID"]
 

@@ -147,6 +147,8 @@ def rest_of(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, A
 
 def content_of(content: Any) -> tuple[str | None, str | None]:
     """Split Mistral's list of parts into what is said and what is thought."""
+    if isinstance(content, Mapping):
+        content = [content]  # the one part that there is
     if not isinstance(content, list):
         return text_of(content), None
     parts = [part for part in content if isinstance(part, Mapping)]
@@ -171,6 +173,11 @@ def _texts(parts: Iterable[Any]) -> str:
         if isinstance(part, str)
         or (isinstance(part, Mapping) and part.get("type") in TEXT_PARTS)
     )
+
+
+def thought_of(value: Any) -> str | None:
+    """Return a thought, which may be a list of parts as well."""
+    return _texts(value) or None if isinstance(value, list) else text_of(value)
 
 
 def text_of(value: Any) -> str | None:

@@ -11,7 +11,7 @@ import orjson
 
 from providers.dialects.base import Call, error_in, written
 from providers.dialects.talk import Ask, Form, Reply, Talk
-from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.errors import SUCCESSFUL, ProviderFailed, ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import (
     MAX_IMAGES,
@@ -75,7 +75,7 @@ def downloaded(reply: Reply) -> bytes:
 
     Whoever refuses it, a URL that can't be had is the fault of who sent it.
     """
-    if not 200 <= reply.status < 300:  # noqa: PLR2004 - what HTTP calls successful
+    if reply.status not in SUCCESSFUL:
         text = f"its answer names a file that can't be had (HTTP status {reply.status})"
         raise ProviderFailed(text)
     return reply.body

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
-from server.json_types import JSONObject
+from server.json_types import JSON, JSONObject
 
 from . import (
     catalog,
     chat,
     completions,
+    keys,
     messages,
     pages,
     races,
@@ -51,6 +51,7 @@ TAGS = {
     "Models": "What can be asked for.",
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
+    "Keys": "Managed at run time, by administrators.",
     "Usage": "What requests have used, and what it cost.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
@@ -60,7 +61,7 @@ PROVIDERS = path_parameter(
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks)
+REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
 def document() -> JSONObject:
@@ -77,7 +78,8 @@ def document() -> JSONObject:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS | usage.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **below("/v1", keys.PATHS | usage.PATHS),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
@@ -89,7 +91,7 @@ def document() -> JSONObject:
         },
         "components": {
             "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
-            "responses": error_responses(OF_RACE, "Error")
+            "responses": error_responses((*OF_RACE, 409), "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -115,7 +117,7 @@ def of_providers(prefix: str, paths: JSONObject, suffix: str) -> JSONObject:
     )
 
 
-def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, Any]]:
+def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, JSON]]:
     yield "parameters", [PROVIDERS, *item.get("parameters", ())]
     for method in METHODS:
         if operation := item.get(method):

@@ -6,8 +6,10 @@ from .completions import routes as completions
 from .docs import routes as docs
 from .images import media
 from .images import routes as images
+from .keys import routes as keys
 from .messages import routes as messages
 from .models import routes as models
+from .page import routes as page
 from .probes import routes as probes
 from .providers import routes as providers
 from .races import routes as races
@@ -21,9 +23,11 @@ __all__ = [
     "completions",
     "docs",
     "images",
+    "keys",
     "media",
     "messages",
     "models",
+    "page",
     "probes",
     "providers",
     "races",

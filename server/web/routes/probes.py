@@ -29,6 +29,7 @@ async def is_ready(request: web.Request) -> web.Response:
             responses=request.app[RESPONSES].trouble,
             images=gateway.media.trouble,
             usage=await gateway.usage.trouble(),
+            state=gateway.limiter.store.state,
         )
     )
 

@@ -129,7 +129,7 @@ class ChatCompletionChunk(CompletionHead):
 
 @define(eq=False)
 class Identity:
-    """What every chunk of an answer repeats: taken from the first that has it."""
+    """The fields that all chunks of an answer repeat, learned from the first."""
 
     provider: str
     model: str
@@ -153,14 +153,14 @@ class Identity:
 
 
 def call_payload(call: ToolCallDelta, arguments: str) -> JSONObject:
-    """Return a whole tool call, with what else its upstream says of it."""
+    """Return a whole tool call, with the fields that its upstream has added."""
     if call.type == "custom":
-        made: CustomCallPayload = {
+        custom: CustomCallPayload = {
             "id": call.id or new_call_id(),
             "type": "custom",
             "custom": {"name": call.name or "", "input": arguments},
         }
-        return {**call.extra, **made}
+        return {**call.extra, **custom}
     payload: ToolCallPayload = {
         "id": call.id or new_call_id(),
         "type": call.type or "function",

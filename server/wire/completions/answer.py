@@ -52,11 +52,13 @@ class CompletionAnswer:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for chunk in map(as_chunk, pieces):
             for new in self.texts.take(chunk):
-                known = self._choices.setdefault(
+                choice = self._choices.setdefault(
                     new["index"], {**new, "logprobs": None}
                 )
-                known["finish_reason"] = new["finish_reason"]
-                known["logprobs"] = joined_logprobs(known["logprobs"], new["logprobs"])
+                choice["finish_reason"] = new["finish_reason"]
+                choice["logprobs"] = joined_logprobs(
+                    choice["logprobs"], new["logprobs"]
+                )
                 self._pieces.setdefault(new["index"], []).append(new["text"])
                 self._size.grow(len(new["text"]) + len(str(new["logprobs"])))
 

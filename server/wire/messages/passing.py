@@ -1,4 +1,4 @@
-"""The events of an upstream that speaks Anthropic's Messages API itself."""
+"""The events of an upstream that speaks Anthropic's Messages API, passed on."""
 
 from collections.abc import Iterator
 
@@ -17,9 +17,9 @@ class Passing:
     """
     Passes an upstream's events on as they came.
 
-    Only the first one is changed, to name the winner in it, and the one with the usage,
-    to say what it cost: so that it waits for the end. What the API always sends and a
-    copy of it has left out is added.
+    Two are changed: the first names the winner, and the one with the usage says what
+    the answer cost, for which it waits for the end. Events that Anthropic always sends
+    are added where a copy of its API leaves them out.
     """
 
     provider: str
@@ -59,10 +59,10 @@ class Passing:
             return
         self._started = True
         default = message_start(self.provider, self.model)
-        passed = {**default, **(message or {}), "provider": self.provider}
+        payload = {**default, **(message or {}), "provider": self.provider}
         # Anthropic's own package fails without a usage, here and at the end.
-        passed["usage"] = without_nulls(passed["usage"]) or default["usage"]
-        yield {"type": "message_start", "message": passed}
+        payload["usage"] = without_nulls(payload["usage"]) or default["usage"]
+        yield {"type": "message_start", "message": payload}
 
     def _waiting(self, cost: float | None = None) -> Iterator[JSONObject | NativeEvent]:
         """Yield the event with the usage, if it waits."""
@@ -71,11 +71,11 @@ class Passing:
             return
         self._has_delta = True
         payload = orjson.loads(event.data)
-        told = payload.get("usage")
-        usage = without_nulls(told)
+        original = payload.get("usage")
+        usage = without_nulls(original)
         if cost is not None:
             usage = {**(usage or {}), "cost": cost}
-        if usage and usage == told:
+        if usage and usage == original:
             yield event
         else:
             yield {**payload, "usage": usage or {"output_tokens": 0}}

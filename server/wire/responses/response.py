@@ -1,4 +1,4 @@
-"""The response object: what was asked for, how far the answer is, and its output."""
+"""The response object: the request's settings, the answer's status, and its output."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ from server.json_types import (
 from .items import OutputPiece, new_id
 from .output import Output
 from .payloads import ItemPayload
-from .request import NO_REASONING, NO_TEXT, ResponseRequest
+from .request import ResponseRequest
+from .settings import NO_REASONING, NO_TEXT
 from .stored import StoredResponse, input_to_store
 
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -136,7 +137,7 @@ class GrowingResponse:
         return self.output.take(chunk)
 
     def finish(self) -> FinalStatus:
-        """Note when the answer has ended, and return what has become of it."""
+        """Note when the answer has ended, and return its final status."""
         self._completed = self._completed or int(time.time())
         cut_off = self.output.finish_reason in INCOMPLETE
         return "incomplete" if cut_off else "completed"
@@ -216,7 +217,7 @@ def _text(request: ResponseRequest) -> TextPayload:
 
 
 def _tools(request: ResponseRequest) -> list[JSONObject]:
-    """Return the tools as they were declared; a function's have these two fields."""
+    """Return the tools as they were declared; functions have two fields in any case."""
     defaults: JSONObject = {"parameters": None, "strict": None}
     return [
         defaults | tool if tool.get("type") == "function" else tool
