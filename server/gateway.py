@@ -24,7 +24,7 @@ from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
-from .record.usage import SharedUsage
+from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
 from .web.front import Front, front

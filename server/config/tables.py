@@ -61,7 +61,6 @@ class TableReader:
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
-            usage=sections.usage,
             state=self._state(sections.state),
             usage=sections.usage,
             models=sections.models,
