@@ -23,6 +23,7 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare(gateway))
     app.add_routes([*routes.bases, *routes.probes, *routes.media, *routes.docs])
+    app.add_routes(routes.metrics)
     chats = [*routes.chat, *routes.responses, *routes.completions]
     raced = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))

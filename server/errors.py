@@ -179,6 +179,10 @@ class ProviderNotAllowed(Forbidden):
     code = "provider_not_allowed"
 
 
+class AdminOnly(Forbidden):
+    code = "admin_only"
+
+
 class HostNotAllowed(Forbidden):
     code = "host_not_allowed"
 

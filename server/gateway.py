@@ -16,10 +16,12 @@ from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
-from .record.channel import Channel, OnlyProcess
 from .record.file import RaceFile
-from .record.log import Entry, RaceLog
+from .record.log import RaceLog
+from .record.metrics import Metrics
+from .record.process import Process
 from .record.shared_races import SharedRaces
+from .record.story import Story
 from .stores.media import MediaStore
 from .web.draining import Drain
 from .web.unread import UnreadBodies
@@ -57,16 +59,17 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
-        channel: Channel | None = None,
-        worker: int | None = None,
+        process: Process | None = None,
     ) -> None:
-        self.channel = channel or OnlyProcess()
+        process = process or Process()
+        self.channel = process.channel
+        self.metrics = Metrics(process.counters)
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.prices = Prices()
         self._keys: tuple[KeySettings, ...] = ()
-        self._worker = worker
+        self._worker = process.number
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
@@ -110,8 +113,10 @@ class Gateway:
             if refresh
         ]
 
-    def finished(self, entry: Entry) -> None:
-        """Log a race that has ended."""
+    def finished(self, story: Story) -> None:
+        """Count and log a race that has ended."""
+        self.metrics.count_race(story)
+        entry = story.entry()
         self.all_races.add(entry)
         if self._races_file is not None:
             self._races_file.write(entry.json())

@@ -149,6 +149,7 @@ class _Loader:
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
+            metrics=sections.metrics,
             models=sections.models,
             providers=providers,
             off=self.off,

@@ -128,6 +128,13 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class MetricsSettings:
+    """Whether /metrics needs no key, also where other machines can reach it."""
+
+    public: bool = False
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -149,6 +156,7 @@ class Sections:
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
+    metrics: MetricsSettings = MetricsSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -169,6 +177,7 @@ class Config:
     race: RaceSettings
     media: MediaSettings
     responses: ResponseSettings
+    metrics: MetricsSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]

@@ -10,16 +10,17 @@ from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from aiohttp import web
-from attrs import frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine
-from server.record.channel import Channel, OnlyProcess
+from server.record.channel import OnlyProcess, keep_states
+from server.record.process import Process
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
 
+from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
 
@@ -34,18 +35,6 @@ LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
 Change = tuple[Config, Mapping[str, RunningEngine]]
-
-
-@frozen
-class Worker:
-    """
-    What a serving process is among the others: its *channel* to them and, if there are
-    any, its number and the file that all keep.
-    """
-
-    channel: Channel
-    number: int | None = None
-    responses: str | None = None
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -108,7 +97,10 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
+        channel = OnlyProcess()
+        keep_states(channel.keeper, 1, lambda: 1)
+        alone = Process(channel)
+        await serve(config, running, sock, changes(), alone)
     finally:
         await engines.aclose()
 
@@ -124,20 +116,20 @@ async def serve(
     engines: Mapping[str, RunningEngine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
-    worker: Worker,
+    process: Process,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
-    *worker* is what this process is among those of this server.
+    *process* is what this process is among those of this server.
     """
     async with (
         open_session() as session,
         open_session(public=True) as public_session,
-        open_store(config.responses, worker.responses) as responses,
+        open_store(config.responses, process.responses) as responses,
     ):
-        gateway = Gateway(session, public_session, worker.channel, worker.number)
+        gateway = Gateway(session, public_session, process)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
@@ -145,10 +137,9 @@ async def serve(
         runner = ClientRunner(
             app, gateway, keepalive=KEEP_ALIVE, shutdown_timeout=LAST_WORDS
         )
+        pulse = Pulse(gateway, (session, public_session))
         try:
-            await runner.setup()
-            site = web.SockSite(runner, sock, backlog=BACKLOG)
-            await site.start()
+            site = await _started(runner, sock)
             _collect_less_garbage()
             log.info("serving", url=url_of(sock), pid=os.getpid())
             await stop.wait()
@@ -158,9 +149,17 @@ async def serve(
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()
+            pulse.stop()
             await runner.cleanup()
             await gateway.aclose()
     log.info("stopped")
+
+
+async def _started(runner: web.AppRunner, sock: socket.socket) -> web.SockSite:
+    await runner.setup()
+    site = web.SockSite(runner, sock, backlog=BACKLOG)
+    await site.start()
+    return site
 
 
 def _collect_less_garbage() -> None:

@@ -12,6 +12,7 @@ import socket
 import sys
 from asyncio import StreamReader
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -20,9 +21,11 @@ from attrs import asdict, frozen
 from providers import EngineAddress, load_packages
 from server import logs
 from server.config.settings import Config
+from server.record.counters import counters_of_worker
+from server.record.process import Process
 
 from .channel_member import Member
-from .serve import Change, Worker, serve
+from .serve import Change, serve
 
 # Bytes of an order: a configuration, and all that it was read from the environment.
 LONGEST_ORDER = 64 * 1024 * 1024
@@ -79,9 +82,10 @@ async def work(place: Place) -> None:
     logs.configure(first.config.log)
     sock = socket.socket(fileno=place.listening)
     channel = Member(socket.socket(fileno=place.link))
-    worker = Worker(channel, place.number, place.responses)
+    counters = counters_of_worker(Path(place.folder), place.number)
+    process = Process(channel, counters, place.number, place.responses)
     try:
-        await serve(first.config, first.engines, sock, _changes(orders), worker)
+        await serve(first.config, first.engines, sock, _changes(orders), process)
     finally:
         channel.close()
     if orders.at_eof():

@@ -16,6 +16,7 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
+from server.record.channel import keep_states
 from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 
@@ -50,6 +51,7 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
             patience = config.server.shutdown_timeout
             with closing(Hub()) as hub:
                 keep_races(hub.keeper)
+                keep_states(hub.keeper, len(sockets), hub.members)
                 crew = _Crew(sockets, path, folder, patience, hub)
                 await _supervise(config, load, crew)
     log.info("stopped")

@@ -173,6 +173,11 @@ class Record:
             )
 
     @property
+    def resting(self) -> bool:
+        """Whether races skip it for now."""
+        return self.rest.until > perf_counter()
+
+    @property
     def known(self) -> bool:
         """Whether there is enough of it to prefer one provider to another."""
         return self._times.enough

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import orjson
 from attrs import define, field, frozen
 
 
@@ -31,7 +32,9 @@ USAGE = Topic("usage")
 RESTS = Topic("rests", lasting=True)
 # What each provider's record says.
 STATS = Topic("stats")
-TOPICS = {topic.name: topic for topic in (RACES, LIVE, USAGE, RESTS, STATS)}
+# How many workers are in which state.
+WORKERS = Topic("workers")
+TOPICS = {each.name: each for each in (RACES, LIVE, USAGE, RESTS, STATS, WORKERS)}
 # Seconds that an answer may take.
 LIMIT = 0.5
 
@@ -135,3 +138,13 @@ class OnlyProcess:
 
 def _nothing() -> None:
     pass
+
+
+def keep_states(keeper: Keeper, wanted: int, running: Callable[[], int]) -> None:
+    """Have *keeper* say how many of the *wanted* workers run, and how many do not."""
+
+    async def reply(_: bytes) -> bytes:
+        there = running()
+        return orjson.dumps({"running": there, "missing": max(wanted - there, 0)})
+
+    keeper.answer(WORKERS, reply)

@@ -64,7 +64,7 @@ class LoggedRace(Generic[R, P]):
         self._is_logged = True
         self.race.close()
         story = _story(self.request, self.race, self.lineup, self.ending)
-        self.request[VISIT].gateway.finished(story.entry())
+        self.request[VISIT].gateway.finished(story)
 
 
 def _story(

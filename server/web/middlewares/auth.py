@@ -8,12 +8,13 @@ from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler, Middleware
 
-from server.config.settings import KeySettings
+from server.config.settings import Config, KeySettings, is_loopback
 from server.errors import InvalidAPIKey
 from server.gateway import Gateway
 from server.web.context import VISIT
 
 GUARDED = ("/v1/", "/api/")
+METRICS = "/metrics"
 # As Anthropic's packages send a key, and Azure's. Clients that are logged in at a
 # vendor send the vendor's own token, too, as the bearer.
 KEY_HEADERS = ("X-API-Key", "API-Key")
@@ -25,7 +26,7 @@ def require_api_key(gateway: Gateway) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         known = gateway.config.auth.keys
-        if known and _is_guarded(request):
+        if known and _is_guarded(request, gateway.config):
             request[VISIT].client = client = _client(request, known)
             if client is None:
                 wrong = gateway.wrong_keys
@@ -36,11 +37,17 @@ def require_api_key(gateway: Gateway) -> Middleware:
     return middleware
 
 
-def _is_guarded(request: web.Request) -> bool:
-    """Say whether it goes to the API; what is no route at all is judged by its path."""
+def _is_guarded(request: web.Request, config: Config) -> bool:
+    """
+    Say whether it goes to the API, or to the metrics where others can reach them; what
+    is no route at all is judged by its path.
+    """
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
-    return f"{place}/".startswith(GUARDED)
+    if f"{place}/".startswith(GUARDED):
+        return True
+    within = is_loopback(config.server.host) or config.metrics.public
+    return place == METRICS and not within
 
 
 def _given(request: web.Request) -> list[str]:

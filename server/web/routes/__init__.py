@@ -7,6 +7,7 @@ from .docs import routes as docs
 from .images import media
 from .images import routes as images
 from .messages import routes as messages
+from .metrics import routes as metrics
 from .models import routes as models
 from .probes import routes as probes
 from .providers import routes as providers
@@ -22,6 +23,7 @@ __all__ = [
     "images",
     "media",
     "messages",
+    "metrics",
     "models",
     "probes",
     "providers",
