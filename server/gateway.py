@@ -21,6 +21,7 @@ from .record.log import RaceLog
 from .record.metrics import Metrics
 from .record.process import Process
 from .record.shared_races import SharedRaces
+from .record.shared_rests import share_rests
 from .record.story import Story
 from .stores.media import MediaStore
 from .web.draining import Drain
@@ -65,6 +66,7 @@ class Gateway:
         self.channel = process.channel
         self.metrics = Metrics(process.counters)
         self.health = Health()
+        share_rests(self.health, self.channel)
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.prices = Prices()

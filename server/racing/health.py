@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from time import perf_counter
 from typing import Protocol, TypedDict, TypeVar
@@ -209,16 +209,23 @@ class Record:
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
 
+def _ignore(_: str, __: Rest) -> None:
+    pass
+
+
 class Health:
     """The records of all providers, by id; they outlive a reload."""
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
+        # Called with a provider whose rest other processes have to know of.
+        self.on_rest: Callable[[str, Rest], None] = _ignore
 
     def of(self, provider: str) -> Record:
         record = self._records.get(provider)
         if record is None:
-            record = self._records[provider] = Record()
+            rest = Rest(changed=lambda rest: self.on_rest(provider, rest))
+            record = self._records[provider] = Record(rest=rest)
         return record
 
     def delay(self, racer: Candidate, percent: float) -> float:
