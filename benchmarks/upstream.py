@@ -42,7 +42,7 @@ STRAGGLERS, SLOWEST, LEAST_SLOW = 0.03, 12.0, 4.0
 
 def tail(lane: int, race: int) -> float:
     """Draw the seconds to the first token: the same for every policy that asks."""
-    draw = random.Random(race * 100 + lane)  # noqa: S311 - no secret
+    draw = random.Random(race * 100 + lane)
     delay = MEDIAN * exp(draw.gauss(0, SIGMA))
     if draw.random() < STRAGGLERS:
         delay *= draw.uniform(LEAST_SLOW, SLOWEST)
@@ -214,7 +214,7 @@ class Lane(asyncio.Protocol):
         """Send the other events, each for itself."""
         # Streams that go on together are not to speak together.
         gap = int(self._order.gap) / 1000
-        self._due = self._loop.call_later(gap * random.random(), self._tick, gap)  # noqa: S311
+        self._due = self._loop.call_later(gap * random.random(), self._tick, gap)
 
     def _tick(self, gap: float) -> None:
         last = self._sent == self._order.events

@@ -38,7 +38,7 @@ from .errors import (
 )
 from .http.attempt import Attempt
 from .http.session import open_session
-from .local.engine import Engine, EngineAddress, Engines
+from .local import Engine, EngineAddress, Engines
 from .local.files import engine_missing
 from .models import ModelList
 from .packages import load_packages

@@ -17,6 +17,9 @@ TOO_LONG = re.compile(
     r"context[ _](length|size|window)|prompt is too long|input token count .*exceeds",
     re.IGNORECASE,
 )
+# The statuses that HTTP calls successful, and those of errors.
+SUCCESSFUL = range(200, 300)
+ERRONEOUS = range(400, 600)
 Phase = Literal["connect", "headers", "first_token", "stream"]
 
 

@@ -90,7 +90,7 @@ class Provider:
 
     def limits_for(self, task: str) -> Limits:
         """Return the limits of a task; an image has no token before it is done."""
-        if task != "images" or self.settings.first_token_timeout is not None:
+        if task != "images" or self.settings.own_limits.first_token_timeout is not None:
             return self.limits
         return evolve(self.limits, first_token_timeout=IMAGE_TIMEOUT)
 
@@ -110,9 +110,12 @@ class Provider:
         """Prepare to request a chat's answer as a stream; nothing is sent yet."""
         call = OpenCall(self.upstream, limits)
         if not self.speaks_responses:
-            return _streamed(self.dialect(), request, model, call)
+            return self._stream(request, model, call)
         route = self._ways.route(request, model)
         return ReroutedChat(call, route, partial(self._streamed, route))
+
+    def _stream(self, request: ChatRequest, model: str, call: OpenCall) -> ChatCall:
+        return _streamed(self.dialect(), request, model, call)
 
     def _streamed(self, route: Route, call: OpenCall) -> ChatCall:
         dialect = Responses if route.by_responses else DIALECTS[self.settings.kind]
@@ -126,7 +129,9 @@ class Provider:
         Not of the embedded model: llama.cpp looks once a second whether anybody still
         waits for such an answer, and works on till then.
         """
-        return self.settings.kind in WHOLE_DIALECTS and not self.settings.model_file
+        return (
+            self.settings.kind in WHOLE_DIALECTS and not self.settings.engine.model_file
+        )
 
     def whole(
         self, request: ChatRequest, model: str, limits: Limits
@@ -136,7 +141,7 @@ class Provider:
         if not self.speaks_responses:
             dialect = WHOLE_DIALECTS[self.settings.kind](self.settings)
             encode = partial(dialect.encode_whole, request, model)
-            stream = partial(_streamed, self.dialect(), request, model)
+            stream = partial(self._stream, request, model)
             return WholeCall(call, dialect, encode, stream)
         route = self._ways.route(request, model)
         return ReroutedCall(call, route, partial(self._whole, route))

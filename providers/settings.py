@@ -1,10 +1,10 @@
 """What a provider is configured with, and the vendors that need no configuration."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 from attrs.validators import ge, gt, in_, le, optional
 
 from .chat import ROLES
@@ -58,8 +58,24 @@ class Limits:
         return evolve(self, **lower) if lower else self
 
 
-def _names(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(names)
+# Of a field that holds a record whose keys stand among those of the table itself.
+FLAT = {"flat": True}
+
+
+@frozen(kw_only=True)
+class OwnLimits:
+    """One provider's own values for the time-outs of a race, in seconds, or None."""
+
+    connect_timeout: float | None = own_seconds()
+    first_token_timeout: float | None = own_seconds()
+    idle_timeout: float | None = own_seconds()
+    total_timeout: float | None = own_seconds()
+
+    def over(self, shared: Limits) -> Limits:
+        """Return *shared*, with these values in their places."""
+        own = asdict(self).items()
+        given = {name: value for name, value in own if value is not None}
+        return evolve(shared, **given) if given else shared
 
 
 @frozen(kw_only=True)
@@ -75,7 +91,7 @@ class MessageRules:
     assistant's messages.
     """
 
-    roles: tuple[str, ...] = field(default=(), converter=_names)
+    roles: tuple[str, ...] = field(default=())
     call_ids: str = field(default="any", validator=in_(CALL_IDS))
     strict_turns: bool = False
     text_content: bool = False
@@ -94,8 +110,49 @@ class MessageRules:
 EVERYTHING = MessageRules()
 
 
-def _as_rules(rules: MessageRules | JSONMapping) -> MessageRules:
-    return rules if isinstance(rules, MessageRules) else MessageRules(**rules)
+@frozen(kw_only=True)
+class OpenAIRules:
+    """
+    Which of OpenAI's APIs a vendor speaks, and what it wants otherwise than they say.
+
+    *unsupported_fields* are request fields that it is known to refuse; `messages.NAME`
+    is one of every message, `messages.tool_calls.NAME` one of every call,
+    `messages.content.NAME` one of every part, `tools.NAME` one of every tool.
+    *dropped_fields* are left out without asking whether they would be missed,
+    *default_fields* are sent where the client says nothing. *rename_fields* maps
+    request fields to the names that this vendor has for them. *responses* is one of
+    RESPONSES. *stream_usage* is false for a vendor that refuses `stream_options`;
+    *completions* is true for one that completes text at /completions, which others are
+    asked for in a chat.
+    """
+
+    rename_fields: Mapping[str, str] = field(factory=dict)
+    unsupported_fields: tuple[str, ...] = ()
+    dropped_fields: tuple[str, ...] = ()
+    default_fields: JSONMapping = field(factory=dict)
+    messages: MessageRules = EVERYTHING
+    responses: str = field(default="off", validator=in_(RESPONSES))
+    stream_usage: bool = True
+    completions: bool = False
+
+
+@frozen(kw_only=True)
+class EngineSettings:
+    """
+    What only the embedded engine is configured with.
+
+    *context* is how many tokens each conversation may have, answer included;
+    *max_tokens*, *temperature* and *top_p* are for requests that do not say;
+    *parallel* is how many it answers at a time, *threads* 0 what suits the machine.
+    """
+
+    model_file: str = ""
+    context: int = field(default=4096, validator=ge(256))
+    max_tokens: int = field(default=512, validator=ge(1))
+    temperature: float = field(default=0.2, validator=ge(0))
+    top_p: float = field(default=0.9, validator=[gt(0), le(1)])
+    parallel: int = field(default=2, validator=ge(1))
+    threads: int = field(default=0, validator=ge(0))
 
 
 @frozen(kw_only=True)
@@ -104,23 +161,10 @@ class ProviderSettings:
     One provider, as `vendors.toml` and `[providers.ID]` together describe it.
 
     *models* maps what clients say to what the upstream is sent; *image_models* does so
-    for a provider that both chats and makes images. *key_optional*: it can be used
-    without its key. *probe*: it is listed only while it answers. *unsupported_fields*
-    are request fields that it is known to refuse; `messages.NAME` is one of every
-    message, `messages.tool_calls.NAME` one of every call, `messages.content.NAME` one
-    of every part, `tools.NAME` one of every tool. *dropped_fields* are left out
-    without asking whether they would be missed, *default_fields* are sent where the
-    client says nothing. *rename_fields* maps
-    request fields of OpenAI's API to the names that this vendor has for them;
-    *stream_usage* is false for one that refuses `stream_options`; *completions* is true
-    for one that completes text at /completions, which others are asked for in a chat.
-    *responses* is one of RESPONSES. *prices* are dollars per million tokens of a model,
-    in and out.
-
-    Of an embedded engine: *context* is how many tokens each conversation may have,
-    answer included; *max_tokens*, *temperature* and *top_p* are for requests that do
-    not say; *parallel* is how many it answers at a time, *threads* 0 what suits the
-    machine.
+    for a provider that both chats and makes images. *prices* are dollars per million
+    tokens of a model, in and out. *key_optional*: it can be used without its key.
+    *probe*: it is listed only while it answers. *rules* are for vendors of OpenAI's
+    API, *engine* is for the embedded engine.
     """
 
     id: str
@@ -139,27 +183,11 @@ class ProviderSettings:
     models: Mapping[str, str] = field(factory=dict)
     image_models: Mapping[str, str] = field(factory=dict)
     prices: Mapping[str, tuple[float, float]] = field(factory=dict)
-    connect_timeout: float | None = own_seconds()
-    first_token_timeout: float | None = own_seconds()
-    idle_timeout: float | None = own_seconds()
-    total_timeout: float | None = own_seconds()
-    rename_fields: Mapping[str, str] = field(factory=dict)
-    unsupported_fields: tuple[str, ...] = ()
-    dropped_fields: tuple[str, ...] = ()
-    default_fields: JSONMapping = field(factory=dict)
-    messages: MessageRules = field(default=EVERYTHING, converter=_as_rules)
-    responses: str = field(default="off", validator=in_(RESPONSES))
+    own_limits: OwnLimits = field(factory=OwnLimits, metadata=FLAT)
     key_optional: bool = False
     probe: bool = False
-    stream_usage: bool = True
-    completions: bool = False
-    model_file: str = ""
-    context: int = field(default=4096, validator=ge(256))
-    max_tokens: int = field(default=512, validator=ge(1))
-    temperature: float = field(default=0.2, validator=ge(0))
-    top_p: float = field(default=0.9, validator=[gt(0), le(1)])
-    parallel: int = field(default=2, validator=ge(1))
-    threads: int = field(default=0, validator=ge(0))
+    rules: OpenAIRules = field(factory=OpenAIRules, metadata=FLAT)
+    engine: EngineSettings = field(factory=EngineSettings, metadata=FLAT)
 
     @prices.validator
     def _priced(self, _: object, value: Mapping[str, tuple[float, float]]) -> None:
@@ -177,10 +205,7 @@ class ProviderSettings:
 
     def limits(self, shared: Limits) -> Limits:
         """Return *shared*, with this provider's own values in their places."""
-        names = ("connect_timeout", "first_token_timeout", "idle_timeout")
-        own = {name: getattr(self, name) for name in (*names, "total_timeout")}
-        given = {name: value for name, value in own.items() if value is not None}
-        return evolve(shared, **given) if given else shared
+        return self.own_limits.over(shared)
 
     def lacks(self, needs: frozenset[str]) -> frozenset[str]:
         """Return those of *needs* that it is known not to serve; silence means none."""

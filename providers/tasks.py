@@ -6,6 +6,7 @@ from typing import ClassVar
 from attrs import evolve, field, fields, frozen
 from attrs.validators import ge, in_, le, matches_re, min_len, optional
 
+from .chat import Usage
 from .errors import ProviderProtocolError
 from .json_types import JSON, JSONMapping
 
@@ -154,10 +155,14 @@ class Images:
 
 @frozen(kw_only=True)
 class Blob:
-    """A piece of an answer that is passed on as it comes: sound, text, JSON."""
+    """
+    A piece of an answer that is passed on as it comes: sound, text, JSON. *usage* is
+    what its upstream says that it took.
+    """
 
     data: bytes = field(repr=False)
     content_type: str
+    usage: Usage | None = None
 
     says_nothing: ClassVar[bool] = False
 
@@ -177,18 +182,20 @@ class TokenCount:
 
 def _verified(image: Image) -> Image:
     # Slow to import, and for this alone.
-    from PIL import Image as Pillow  # noqa: PLC0415
-    from PIL import UnidentifiedImageError  # noqa: PLC0415
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     try:
         with Pillow.open(BytesIO(image.data), formats=list(FORMATS)) as opened:
             extension, media_type = FORMATS[opened.format or ""]
-            if opened.width * opened.height > MAX_PIXELS:
-                raise Pillow.DecompressionBombError  # noqa: TRY301 - as Pillow would
-            opened.load()
+            bearable = opened.width * opened.height <= MAX_PIXELS
+            if bearable:
+                opened.load()
     except (UnidentifiedImageError, Pillow.DecompressionBombError) as exc:
         raise ProviderProtocolError("what it sent is no image") from exc
     except Exception as exc:
         # Each format fails in its own way: struct.error, RuntimeError, IndexError ...
         raise ProviderProtocolError("the image that it sent is broken") from exc
+    if not bearable:
+        raise ProviderProtocolError("what it sent is no image")
     return evolve(image, extension=extension, media_type=media_type)

@@ -76,7 +76,9 @@ class Upstream:
         self._proxy = proxy_from_environment(self._base_url)
         self._secrets = _secrets(settings)
         # An embedded engine's room is for its user to change: how, its error says.
-        self._room = f"providers.{settings.id}.context" if settings.model_file else ""
+        self._room = (
+            f"providers.{settings.id}.context" if settings.engine.model_file else ""
+        )
         # Nearly all calls are alike in it.
         self._head = lru_cache(maxsize=100)(self._made_head)
 

@@ -11,11 +11,11 @@ def main(name: str | None = None) -> None:
     if sys.version_info < OLDEST:
         sys.exit("Interference needs Python 3.11 or a newer one.")
     # Before all that takes time to import: a SIGHUP would end the process until then.
-    from .process.hang_ups import note_early  # noqa: PLC0415 - needs a new Python
+    from .process.hang_ups import note_early
 
     note_early()
     try:
-        from .command_line import cli  # noqa: PLC0415 - the reason stands above
+        from .command_line import cli
     except ModuleNotFoundError as exc:
         if str(exc.name).partition(".")[0] in OURS:
             raise

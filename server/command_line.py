@@ -37,10 +37,10 @@ FILE = click.option(
 @click.option("--log-level", help="debug, info, warning or error.")
 @click.option("--log-format", help="text or json.")
 @click.pass_context
-def cli(context: click.Context, /, file: Path | None, **options: Any) -> None:
+def cli(context: click.Context, /, file: Path | None, **options: str | int) -> None:
     """Race LLM providers behind one OpenAI-compatible server."""
     names = {"log_level": ("log", "level"), "log_format": ("log", "format")}
-    overrides: dict[str, dict[str, Any]] = {}
+    overrides: dict[str, dict[str, str | int]] = {}
     for option, value in options.items():
         section, key = names.get(option, ("server", option))
         if value is not None:
@@ -60,13 +60,13 @@ def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
 
     With --live, the exit status is 1 if one of those that are on fails.
     """
-    from .process.check import show  # noqa: PLC0415 - rich is slow to import, and only for this
+    from .process.check import show
 
     source.given = file or source.given
     config = _or_exit(source.read)
     logs.configure(LogSettings(level="error"))
-    told = str(source.path) if source.path else "no file: the defaults"
-    sys.exit(0 if show(config, told, live=live) else 1)
+    name = str(source.path) if source.path else "no file: the defaults"
+    sys.exit(0 if show(config, name, live=live) else 1)
 
 
 @cli.command()
@@ -74,7 +74,7 @@ def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
 @click.pass_obj
 def setup(source: ConfigSource, file: Path | None) -> None:
     """Ask what a first configuration needs, try it, and write config.toml."""
-    from .process.setup import ask  # noqa: PLC0415 - rich is slow to import, and only for this
+    from .process.setup import ask
 
     logs.configure(LogSettings(level="error"))
     ask(_file_to_write(file or source.given), _command())
@@ -105,7 +105,7 @@ def show_example() -> None:
 @click.option("--seed", type=int, default=0, help="For what the log does not tell.")
 def replay(files: tuple[Path, ...], delay: str, seed: int, **options: Any) -> None:
     """Run the races in FILES again, on paper, with another policy."""
-    from .record.replay_table import show  # noqa: PLC0415 - rich is slow to import
+    from .record.replay_table import show
 
     logs.configure(LogSettings(level="error"))
     show(files, Policy(delay=_delay(delay), **options), seed)
@@ -135,20 +135,68 @@ def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> N
     """Make an API key, shown once, and the table that lets it in."""
     if not name.strip():
         raise click.BadParameter("a key needs a name", param_hint="NAME")
-    made = NewKey(name)
+    new_key = NewKey(name)
     if write:
         path = _file_to_write(file or source.given)
-        _or_exit(lambda: add_key(path, made))
-        click.echo(made.secret)
+        _or_exit(lambda: add_key(path, new_key))
+        click.echo(new_key.secret)
         click.echo(f"\n# The key is shown only now. {path} lets it in; SIGHUP reloads.")
         return
-    click.echo(f"{made.secret}\n")
+    click.echo(f"{new_key.secret}\n")
     click.echo("# The key above is shown only now. Paste this into config.toml:")
-    click.echo(made.table(), nl=False)
+    click.echo(new_key.table(), nl=False)
 
 
-def _file_to_write(given: Path | None) -> Path:
-    return config_path(given, os.environ) or Path("config.toml")
+@cli.group()
+@FILE
+@click.pass_context
+def keys(context: click.Context, /, file: Path | None) -> None:
+    """Manage the keys of `[auth] store`, which need no reload."""
+    context.obj.given = file or context.obj.given
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option("--provider", "providers", multiple=True, help="One that it may use.")
+@click.option("--model", "models", multiple=True, help="One that it may ask for.")
+@click.option("--admin", is_flag=True, help="May read all races, and manage keys.")
+@click.option("--requests-per-minute", type=int)
+@click.option("--tokens-per-minute", type=int)
+@click.option("--tokens-per-day", type=int)
+@click.option("--dollars-per-day", type=float)
+@click.option("--dollars-per-month", type=float)
+@click.option("--streams", type=int, help="Answers at once.")
+@click.option("--expires", help="An instant, as 2027-01-31T00:00:00Z.")
+@click.pass_obj
+def create_key(source: ConfigSource, /, name: str, **settings: Any) -> None:
+    """Make a key, which is shown only now."""
+    from .process.key_table import create
+
+    given = {option: value for option, value in settings.items() if value}
+    create(_or_exit(source.read), name, given)
+
+
+@keys.command("list")
+@click.pass_obj
+def list_keys(source: ConfigSource) -> None:
+    """Show the keys, and what they may use."""
+    from .process.key_table import show
+
+    show(_or_exit(source.read))
+
+
+@keys.command("revoke")
+@click.argument("name")
+@click.pass_obj
+def revoke_key(source: ConfigSource, name: str) -> None:
+    """Let nobody in any more with the key of that name, or id."""
+    from .process.key_table import revoke
+
+    revoke(_or_exit(source.read), name)
+
+
+def _file_to_write(file: Path | None) -> Path:
+    return config_path(file, os.environ) or Path("config.toml")
 
 
 def _command() -> str:
@@ -157,15 +205,15 @@ def _command() -> str:
 
 
 def _serve(config: Config, source: ConfigSource) -> None:
-    from .process.serve import (  # noqa: PLC0415 - likewise
+    from .process.serve import (
         listen,
         serve_alone,
         tell_left_out,
         url_of,
     )
-    from .process.welcome import show_welcome  # noqa: PLC0415 - likewise
-    from .process.workers import supervise  # noqa: PLC0415 - likewise
-    from .stores.response_file import try_store  # noqa: PLC0415 - `check` has no use for it
+    from .process.welcome import show_welcome
+    from .process.workers import supervise
+    from .stores.response_file import try_store
 
     logs.configure(config.log)
     tell_left_out(config)
@@ -176,9 +224,13 @@ def _serve(config: Config, source: ConfigSource) -> None:
         why = str(exc.strerror).partition(" (while")[0]
         sys.exit(f"can't listen on {where}: {why}{_advice(exc, config.server.port)}")
     try:
-        try_store(config.responses)
+        try_store(config.responses.path)
     except (OSError, sqlite3.Error) as exc:
         sys.exit(f"can't keep responses in {config.responses.path}: {exc}")
+    try:
+        try_store(config.usage.path)
+    except (OSError, sqlite3.Error) as exc:
+        sys.exit(f"can't store usage in {config.usage.path}: {exc}")
     show_welcome(config, url_of(sockets[0]), source.path, _command())
     if config.server.workers == 1:
         _run(serve_alone(config, source.read, sockets[0]))
@@ -192,17 +244,17 @@ def _advice(exc: OSError, port: int) -> str:
         return ". Ports below 1024 are the system's: choose another with --port"
     if exc.errno != errno.EADDRINUSE:
         return ""
-    from .process.port_owner import port_owner  # noqa: PLC0415 - for this alone
+    from .process.port_owner import port_owner
 
     owner = port_owner(port)
     by = "" if owner is None else f" by process {owner}"
     return f"{by}. Choose another port with --port, or stop who has it"
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
+def _run(main: Coroutine[object, None, None]) -> None:
     if sys.platform == "win32":
         raise SystemExit("Interference needs a POSIX system.")
-    import uvloop  # noqa: PLC0415 - not to be had on every system
+    import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)

@@ -7,24 +7,31 @@ from typing import Protocol
 
 import aiohttp
 import structlog
+from attrs import field, frozen
 
 from providers import ModelList, Provider, ProviderSettings
 
-from .config.settings import ENGINE, Config, KeySettings, LogSettings
-from .prices import Prices
+from .config.settings import ENGINE, AuthSettings, Config, LogSettings
+from .limits.limiter import Limiter
+from .prices import Prices, worth_loading
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
+from .record.channel import Channel, OnlyProcess
+from .record.costs import Tariff
+from .record.counters import Counters
 from .record.file import RaceFile
+from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
 from .record.metrics import Metrics
-from .record.process import Process
 from .record.shared_races import SharedRaces
 from .record.shared_rests import share_rests
 from .record.story import Story
+from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -43,6 +50,21 @@ class RunningEngine(Protocol):
     def upstream(self, settings: ProviderSettings) -> ProviderSettings: ...
 
 
+@frozen(kw_only=True)
+class Shared:
+    """
+    What a process shares with the others of its server: the *channel* to them, the
+    *counters* of all, the limits of keys, and what is used (*ledger*, where it writes
+    that itself). *worker* is its number, if there are several.
+    """
+
+    channel: Channel = field(factory=OnlyProcess)
+    counters: Counters = field(factory=Counters)
+    limiter: Limiter = field(factory=Limiter)
+    ledger: Ledger | None = None
+    worker: int | None = None
+
+
 class Gateway:
     """
     The configuration in force and its providers, swapped as a whole by `adopt`.
@@ -55,23 +77,28 @@ class Gateway:
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
+    keys: KeyRing
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
-        process: Process | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        process = process or Process()
-        self.channel = process.channel
-        self.metrics = Metrics(process.counters)
+        shared = shared or Shared()
+        self.channel = shared.channel
+        self.metrics = Metrics(shared.counters)
+        self.limiter = shared.limiter
         self.health = Health()
         share_rests(self.health, self.channel)
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
+        self.live = LiveRaces(self.channel)
+        self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
-        self._keys: tuple[KeySettings, ...] = ()
-        self._worker = process.number
+        self._loading: asyncio.Task[None] | None = None
+        self._auth = AuthSettings()
+        self._worker = shared.worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
@@ -98,15 +125,19 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
-        # What can fail is made before anything of it is in force.
+        # All that can fail is made before anything changes.
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
-        if self._keys != config.auth.keys:
-            self.races.dismiss()  # whoever listens may be allowed less now
-        self._keys = config.auth.keys
+        if self._auth != config.auth:
+            self.live.dismiss()  # listeners' keys may show them less now
+        self._auth = config.auth
+        self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
         self.catalog, self.chooser = catalog, chooser
+        self.prices.forget()
+        if refresh and self._loading is None and worth_loading(config.on()):
+            self._loading = asyncio.create_task(self._load_prices(), name="prices")
         self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
@@ -114,12 +145,30 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            name = "keys"
+            self._refreshing.append(
+                asyncio.create_task(self.keys.keep_fresh(), name=name)
+            )
+
+    async def _load_prices(self) -> None:
+        try:
+            await self.prices.load()
+        except Exception as exc:
+            log.exception("no prices", reason=repr(exc))
+
+    def tariff(self, provider: str, model: str) -> Tariff | None:
+        """Return what a provider's model costs; None: nobody knows."""
+        settings = self.config.providers.get(provider)
+        return None if settings is None else self.prices.tariff(settings, model)
 
     def finished(self, story: Story) -> None:
         """Count and log a race that has ended."""
         self.metrics.count_race(story)
         entry = story.entry()
         self.all_races.add(entry)
+        if self.live.followed:
+            self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
         if self._races_file is not None:
             self._races_file.write(entry.json())
 
@@ -140,8 +189,11 @@ class Gateway:
     async def aclose(self) -> None:
         if self._races_file is not None:
             self._races_file.close()
-        tasks = self._refreshing
+        tasks: list[asyncio.Task[None]] = [*self._refreshing]
         self._stop_refreshing()
+        if self._loading is not None:
+            self._loading.cancel()
+            tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
 
@@ -168,7 +220,7 @@ class Gateway:
 
 
 async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    """Keep a list of models fresh, also after unforeseen errors."""
     while True:
         try:
             await models.keep_fresh()

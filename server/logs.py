@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 import orjson
 import structlog
@@ -15,11 +15,14 @@ from structlog.typing import EventDict, Processor
 
 from .config.settings import LogSettings
 
+# What a line says of an event, by name.
+Facts = dict[str, object]
+
 
 class _StandardError:
     """
-    Standard error, or nothing: where the log goes to may end before the server does,
-    which must fail no request.
+    Standard error, as long as it can be written to: if whatever reads the log ends
+    before the server does, no request must fail of it.
     """
 
     def write(self, text: str) -> None:
@@ -65,15 +68,15 @@ def configure(settings: LogSettings) -> None:
 
 class AccessLog:
     """
-    A line for each request. It is written past structlog, whose way to it costs as much
-    as the line.
+    A line for each request. It is written past structlog, which costs as much again as
+    the line.
     """
 
     def __init__(self, settings: LogSettings) -> None:
         self._render = _renderer(settings)
         self._level = _level(settings)
 
-    def write(self, facts: dict[str, Any], *, probe: bool = False) -> None:
+    def write(self, facts: Facts, *, probe: bool = False) -> None:
         """Write the line; that of a *probe* only where debugging is wanted."""
         if self._level <= (logging.DEBUG if probe else logging.INFO):
             STDERR.write(
@@ -83,7 +86,7 @@ class AccessLog:
 
 
 # Makes a line of a time, a level, an event, and its facts.
-Render = Callable[[str, str, str, dict[str, Any]], str]
+Render = Callable[[str, str, str, Facts], str]
 
 
 def _level(settings: LogSettings) -> int:
@@ -97,7 +100,7 @@ def _renderer(settings: LogSettings) -> Render:
 def _rendered_by(render: Render) -> Processor:
     """Return the processor that ends structlog's chains."""
 
-    def last(_: Any, __: str, event: EventDict) -> str:
+    def last(_: object, __: str, event: EventDict) -> str:
         facts = dict(event)
         when, level, what = (facts.pop(n) for n in ("timestamp", "level", "event"))
         return render(when, level, str(what), facts)
@@ -105,8 +108,8 @@ def _rendered_by(render: Render) -> Processor:
     return last
 
 
-def _with_level_and_time(_: Any, method: str, event: EventDict) -> EventDict:
-    """Add what structlog has two processors for, which cost each event more."""
+def _with_level_and_time(_: object, method: str, event: EventDict) -> EventDict:
+    """Add the level and the time: structlog's two processors for that cost more."""
     event["level"] = "error" if method == "exception" else method
     event["timestamp"] = _now()
     return event
@@ -123,7 +126,7 @@ def _iso(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _json(when: str, level: str, what: str, facts: dict[str, Any]) -> str:
+def _json(when: str, level: str, what: str, facts: Facts) -> str:
     line = {"timestamp": when, "level": level, "event": what, **facts}
     try:
         return orjson.dumps(line, default=str).decode()
@@ -131,18 +134,18 @@ def _json(when: str, level: str, what: str, facts: dict[str, Any]) -> str:
         return json.dumps(line, default=str)
 
 
-def _line(when: str, level: str, what: str, facts: dict[str, Any]) -> str:
+def _line(when: str, level: str, what: str, facts: Facts) -> str:
     """Write `time level event key=value ...`, and a traceback below it."""
-    trouble = facts.pop("exc_info", None)
+    exc_info = facts.pop("exc_info", None)
     plain = [f"{name}={value}" for name, value in facts.items()]
-    told = " ".join(plain)
-    if not _is_clear(told, len(plain)):
-        told = " ".join([f"{name}={_shown(value)}" for name, value in facts.items()])
+    text = " ".join(plain)
+    if not _is_clear(text, len(plain)):
+        text = " ".join([f"{name}={_shown(value)}" for name, value in facts.items()])
     name = what if what.isprintable() else repr(what)
-    line = f"{when[11:23]} {level:7} {name} {told}".rstrip()
-    if trouble:
+    line = f"{when[11:23]} {level:7} {name} {text}".rstrip()
+    if exc_info:
         formatted = structlog.processors.ExceptionRenderer()(
-            None, "", {"exc_info": trouble}
+            None, "", {"exc_info": exc_info}
         )
         line += f"\n{formatted['exception']}"
     return line
@@ -155,7 +158,7 @@ def _is_clear(facts: str, count: int) -> bool:
     return blanks == count - 1 and not empty and facts.isprintable()
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = str(value)
     if isinstance(value, (int, float)):
         return text

@@ -44,12 +44,15 @@ class Ways:
     @property
     def has_responses(self) -> bool:
         """Whether the upstream speaks the Responses API."""
-        return self.settings.kind == RESPONSES or self.settings.responses != "off"
+        return self.settings.kind == RESPONSES or self.settings.rules.responses != "off"
 
     @property
     def has_both(self) -> bool:
         """Whether there is a choice."""
-        return self.settings.kind != RESPONSES and self.settings.responses == "native"
+        return (
+            self.settings.kind != RESPONSES
+            and self.settings.rules.responses == "native"
+        )
 
     def route(self, request: ChatRequest, model: str) -> "Route":
         """Return how a request is put to *model*, as far as is known."""

@@ -1,14 +1,15 @@
 """What a dialect is: one wire format, pure, one instance a call."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import orjson
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from providers.chat import ChatPiece, ChatRequest
 from providers.errors import (
+    ERRONEOUS,
     ProviderDenied,
     ProviderError,
     error_class,
@@ -22,6 +23,7 @@ UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 # Google's words for a 400 that is not the request's fault: a bad key, an account
 # without billing, a region that is not served.
 DENIALS = frozenset({"API_KEY_INVALID", "FAILED_PRECONDITION"})
+Made = TypeVar("Made")
 DURATION = re.compile(r"(\d{1,9}(?:\.\d+)?)s", re.ASCII)
 # A day's quota is back at midnight, wherever that is: ask every hour.
 DAILY_QUOTA = 3600.0
@@ -50,6 +52,13 @@ def written(body: Any) -> bytes:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as exc:
         raise refused(f"the request can't be written as JSON: {exc}") from exc
+
+
+def noted(make: Callable[[list[str]], Made]) -> Made:
+    """Return a dialect's attribute that is made of its notes, and adds to them."""
+    of_notes = Factory(lambda dialect: make(dialect.notes), takes_self=True)
+    made: Made = field(default=of_notes, init=False)
+    return made
 
 
 class Dialect(Protocol):
@@ -204,9 +213,10 @@ def _message(error: Mapping[str, Any]) -> str:
 def _words(value: Any) -> str:
     """Return the words of a text, an object with a message, or a list of these."""
     if isinstance(value, Mapping):
-        return _message(value) or (str(value) if value else "")
-    if isinstance(value, list) and value:
-        return _words(value[0]) if len(value) == 1 else str(value)
+        said = _message(value) or _words(value.get("text"))
+        return said or (str(value) if value else "")
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_words, value)))
     return str(value) if value else ""
 
 
@@ -243,7 +253,7 @@ def _status(error: Mapping[str, Any]) -> int | None:
         value = error.get(name)
         if isinstance(value, str) and value.isdecimal():
             value = int(value)
-        if isinstance(value, int) and 400 <= value < 600:  # noqa: PLR2004 - HTTP errors
+        if isinstance(value, int) and value in ERRONEOUS:
             return value
     return None
 

@@ -12,14 +12,15 @@ from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import TokenCount
 
-from .anthropic import dialect as anthropic
+from .anthropic.access import headers_of
 from .anthropic.native import passed_body
 from .anthropic.request import message_body
 from .anthropic.turns import API
 from .base import Call, written
-from .gemini import dialect as gemini
+from .gemini.access import key_of, path_of
 from .gemini.request import API as GEMINI
 from .gemini.request import content_body
+from .history import sendable, sound_history
 from .talk import Ask, Talk
 from .tools import functions_only
 
@@ -41,12 +42,12 @@ def count_messages(
     settings: ProviderSettings, request: ChatRequest, model: str
 ) -> Talk:
     """Count with Anthropic's Messages API."""
-    headers = anthropic.headers_of(settings) | JSON
+    headers = {**headers_of(settings), **JSON}
     if (native := request.native) is not None and native.format == MESSAGES:
         body = passed_body(settings, native, model, [])
         headers |= native.headers
     else:
-        request = functions_only(request, API, [])
+        request = sound_history(functions_only(request, API, []), [])
         body = message_body(settings, request, model, [])
     counted = {name: body[name] for name in body if name not in NOT_COUNTED}
     return (
@@ -56,10 +57,10 @@ def count_messages(
 
 def count_content(settings: ProviderSettings, request: ChatRequest, model: str) -> Talk:
     """Count with Google's Gemini API."""
-    path = gemini.path_of(model)
-    request = functions_only(request, GEMINI, [])
+    path = path_of(model)
+    request = sendable(request, GEMINI, [], [])
     whole = {"model": path, **content_body(request, model)}
-    headers = gemini.key_of(settings) | JSON
+    headers = key_of(settings) | JSON
     body = {"generateContentRequest": whole}
     return (yield from _count(f"{path}:countTokens", body, headers, "totalTokens"))
 

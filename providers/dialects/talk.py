@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from providers.errors import ProviderProtocolError
+from providers.errors import SUCCESSFUL, ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import Blob, Images, TaskRequest, TokenCount
 
@@ -53,7 +53,7 @@ class Reply:
 
         Raises ProviderError; none named: any type will do.
         """
-        if not 200 <= self.status < 300:  # noqa: PLR2004 - what HTTP calls successful
+        if self.status not in SUCCESSFUL:
             raise read_error(self.status, self.body)
         if content_types and not self.content_type.startswith(content_types):
             kind = self.content_type or "nothing in particular"

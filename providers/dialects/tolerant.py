@@ -28,15 +28,21 @@ TEXTS = frozenset(
         "reasoning",
         "refusal",
         "text",
+        "summary",
         "thinking",
+        "transcript",
         "arguments",
+        "input",
         "partial_json",
+        "delta",
     )
 )
 # What below these stands is whole.
 OBJECTS = frozenset(("args", "input", "arguments"))
 # Of the objects around a text, what says which text it is.
-SKELETON = ("type", "index", "thought")
+SKELETON = ("type", "index", "thought", "output_index", "content_index", "item_id")
+# What tells the texts of the Responses API apart, which all have the field `delta`.
+EVENTS, GOES_ON = "response.", ".delta"
 ALONE = "\ufffd"
 HALVES = "half of a surrogate pair"
 HIGH = re.compile("[\ud800-\udbff]").match
@@ -81,7 +87,7 @@ class TolerantJSON:
         return left
 
     def _mended_all(self, value: Any, *, whole: bool) -> Any:
-        if whole:
+        if whole or _is_last_word(value):
             return mended(value)
         if isinstance(value, list):  # several events
             return [self._mend(each, (), ()) for each in value]
@@ -90,7 +96,7 @@ class TolerantJSON:
     def _mend(self, value: Any, place: tuple[Any, ...], around: tuple[Any, ...]) -> Any:
         if isinstance(value, dict):
             said = {name: value[name] for name in SKELETON if name in value}
-            place = (*place, value.get("index"))
+            place = (*place, value.get("index"), value.get("output_index"))
             return {
                 mended(name): self._mend_field(
                     name, each, (*place, name), (*around, (name, said))
@@ -108,7 +114,8 @@ class TolerantJSON:
         self, name: str, value: Any, place: tuple[Any, ...], around: tuple[Any, ...]
     ) -> Any:
         if isinstance(value, str) and name in TEXTS:
-            return self._joined(value, place, around)
+            kind = around[-1][1].get("type") if name == "delta" else None
+            return self._joined(value, (*place, kind), around)
         if name in OBJECTS:
             return mended(value)
         return self._mend(value, place, around)
@@ -150,6 +157,14 @@ def mended_text(text: str) -> str:
         return text
     encoded = text.encode("utf-16-le", "surrogatepass")
     return encoded.decode("utf-16-le", "replace")
+
+
+def _is_last_word(value: Any) -> bool:
+    """Whether an event of the Responses API has its text whole: all but deltas do."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(kind, str) or not kind.startswith(EVENTS):
+        return False
+    return not kind.endswith(GOES_ON)
 
 
 def _at(place: int, value: Any) -> int | None:

@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 
 from providers.chat import NOTHING, ToolCallDelta
 
+from .arguments import ArgumentText
 from .tolerant import note
 
 
@@ -45,6 +46,7 @@ class _OpenCall:
     extra: Mapping[str, Any] = NOTHING
     started: bool = False
     pieces: list[str] = field(factory=list)
+    text: ArgumentText | None = None  # once there is an escape in them
 
     @property
     def is_whole(self) -> bool:
@@ -95,6 +97,10 @@ class CallPieces:
         """Return what the calls lack at the end of the answer."""
         starts = self.release()
         for call in self._calls:
+            rest = call.text.rest() if call.text is not None else ""
+            if rest:
+                call.pieces.append(rest)
+                starts.append(ToolCallDelta(index=call.number, arguments=rest))
             empty = not "".join(call.pieces).strip()
             if call.started and empty and "custom" not in call.extra:
                 # Clients parse the arguments, so even none are an object.
@@ -147,10 +153,11 @@ class CallPieces:
             call.name += piece.name
 
     def _out(self, call: _OpenCall, piece: ToolCallDelta) -> list[ToolCallDelta]:
-        if piece.arguments:
-            call.pieces.append(piece.arguments)
+        arguments = self._checked(call, piece.arguments) if piece.arguments else None
+        if arguments:
+            call.pieces.append(arguments)
         custom = "custom" in piece.extra
-        if not (piece.arguments or custom):
+        if not (arguments or custom):
             if call.started and piece.extra:
                 return [ToolCallDelta(index=call.number, extra=piece.extra)]
             return []
@@ -159,12 +166,20 @@ class CallPieces:
             at = self._held.index(call)
             earlier = [each for each in self._held[:at] if each.name]
             starts = self._starts(lambda each: each is call or each in earlier)
-            more = ToolCallDelta(index=call.number, arguments=piece.arguments)
+            more = ToolCallDelta(index=call.number, arguments=arguments)
         else:
             more = ToolCallDelta(
-                index=call.number, arguments=piece.arguments, extra=piece.extra
+                index=call.number, arguments=arguments, extra=piece.extra
             )
         return _joined([*starts, more])
+
+    def _checked(self, call: _OpenCall, arguments: str) -> str:
+        """Return what of a piece of arguments can go out: no half of an escape."""
+        if call.text is None:
+            if "\\" not in arguments:
+                return arguments  # nearly all
+            call.text = ArgumentText(self.notes)
+        return call.text.add(arguments)
 
     def _starts(self, ready: Callable[[_OpenCall], bool]) -> list[ToolCallDelta]:
         """Start those of the calls that are *ready*, in their order."""

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
 from providers.chat import ChatRequest, ContentPart, Message, ToolCall
 from providers.errors import ProviderRefusedRequest, not_called
+
+from .arguments import argument_object
 
 # Fields that OpenAI's reference calls best effort, or that change no answer: upstreams
 # that have no such thing may be asked without.
@@ -150,25 +150,12 @@ def image_url(part: ContentPart) -> str:
     return url
 
 
-def object_of(arguments: str) -> dict[str, Any]:
-    """Parse a call's arguments, JSON text, into the object that they should be."""
-    if not arguments.strip():
-        return {}
-    try:
-        parsed = orjson.loads(arguments)
-    except orjson.JSONDecodeError as exc:
-        raise refused("a tool call's arguments are not JSON") from exc
-    if not isinstance(parsed, dict):
-        raise refused("a tool call's arguments are not a JSON object")
-    return parsed
-
-
-def called(call: ToolCall, api: str) -> tuple[str, dict[str, Any]]:
+def called(call: ToolCall, api: str) -> tuple[str, Mapping[str, Any]]:
     """
     Return the name and the arguments of a call; a custom tool's are its input alone.
     """
     if call.function is not None:
-        return call.function.name, object_of(call.function.arguments)
+        return call.function.name, argument_object(call.function.arguments)
     if call.custom is not None:
         return call.custom.name, {"input": call.custom.input}
     raise refused(f"{api} has nothing for tool calls of the type {call.type!r}")

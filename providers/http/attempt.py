@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import aiohttp
 from attrs import define, field
 
+from providers.chat import Usage
+
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
 T = TypeVar("T")
+CallStep = Literal["connected", "headers"]
 
 
 @define
@@ -22,7 +25,9 @@ class Attempt:
     is when the answer was there to its end. *whole*: the answer was requested in one
     piece, so that nobody knows when its first token was written. *notes* say what has
     been put right so far, for the race's story: the dialect's own list. *dropped* names
-    what of the request its upstream was not sent, such as "tools.web_search".
+    what of the request its upstream was not sent, such as "tools.web_search". *on_step*
+    is called when the connection is there, and when the answer's head is. *usage* is
+    what the upstream has counted, once it has said so.
     """
 
     connected: float | None = None
@@ -35,7 +40,15 @@ class Attempt:
     tokens: int = 0
     notes: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
+    on_step: Callable[[CallStep], None] | None = None
+    usage: Usage | None = None
     _sent_at: float = 0.0
+
+    def connect(self) -> None:
+        """Note that a connection is there."""
+        self.connected = perf_counter()
+        if self.on_step is not None:
+            self.on_step("connected")
 
     async def send(self, send: Callable[[], Awaitable[T]], stale: float) -> T:
         """
@@ -56,6 +69,8 @@ class Attempt:
                     raise
             else:
                 self.headers = perf_counter()
+                if self.on_step is not None:
+                    self.on_step("headers")
                 return answer
 
     def _was_stale(self, exc: aiohttp.ClientError, stale: float) -> bool:

@@ -13,6 +13,8 @@ SHORTEST_SECRET = 8
 # Characters of a secret's beginning or end that are taken for a part of it where a text
 # is cut off.
 SHORTEST_PART = 6
+# What two hexadecimal digits can say.
+MOST_IN_TWO_DIGITS = 0xFF
 # What may come between two characters where a line, or an event, was wrapped.
 BREAK = r"\s{0,3}"
 
@@ -65,7 +67,7 @@ def _character(char: str) -> str:
     """Return a pattern of one character, as it is or escaped."""
     code = ord(char)
     forms = [re.escape(char), rf"\\+u{code:04x}", f"&#0*{code};", f"&#x0*{code:x};"]
-    if code <= 0xFF:  # noqa: PLR2004 - what two digits can say
+    if code <= MOST_IN_TWO_DIGITS:
         forms.append(rf"\\+x{code:02x}")
     forms.append("".join(f"%(?:25)*{octet:02x}" for octet in char.encode()))
     if not char.isalnum():

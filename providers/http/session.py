@@ -5,7 +5,6 @@ import contextlib
 import warnings
 from collections.abc import AsyncIterator
 from functools import partial
-from time import perf_counter
 from types import SimpleNamespace
 
 import aiohttp
@@ -63,13 +62,13 @@ def _tracing() -> aiohttp.TraceConfig:
     async def connected(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: object
     ) -> None:
-        context.trace_request_ctx.connected = perf_counter()
+        context.trace_request_ctx.connect()
 
     async def reused(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: object
     ) -> None:
-        context.trace_request_ctx.connected = perf_counter()
         context.trace_request_ctx.reused = True
+        context.trace_request_ctx.connect()
 
     config = aiohttp.TraceConfig()
     config.on_connection_create_end.append(connected)

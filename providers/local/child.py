@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from typing import Protocol
 
 PR_SET_PDEATHSIG = 1
 
@@ -22,9 +23,15 @@ def die_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def start(options: dict[str, object]) -> object:
+class Server(Protocol):
+    """llama.cpp's server, as long as somebody keeps it."""
+
+    listening_address: str
+
+
+def start(options: dict[str, object]) -> Server:
     """Load the model and serve it; return llama.cpp's server, ready."""
-    import xllamacpp  # noqa: PLC0415 - only this process may pay for it
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = options["model_file"]
@@ -37,7 +44,8 @@ def start(options: dict[str, object]) -> object:
     params.api_keys = [options["api_key"]]
     params.ui = False
     params.verbosity = -1
-    return xllamacpp.Server(params)
+    server: Server = xllamacpp.Server(params)
+    return server
 
 
 def main() -> None:
@@ -45,13 +53,14 @@ def main() -> None:
     die_with_parent(options["parent"])
     try:
         server = start(options)
-        told = {"address": server.listening_address}  # type: ignore[attr-defined]
+        report = {"address": server.listening_address}
     except Exception as exc:  # noqa: BLE001 - told to the parent, whatever it is
-        told = {"error": str(exc)}
-    print(json.dumps(told), flush=True)  # noqa: T201 - how the parent is told
-    if "address" in told:
+        report = {"error": str(exc)}
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+    if "address" in report:
         sys.stdin.buffer.read()
-    os._exit("error" in told)
+    os._exit("error" in report)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The embedded engines: llama.cpp child processes, afterwards ordinary upstreams."""
+"""An embedded engine: a llama.cpp child process, afterwards an ordinary upstream."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,6 @@ import random
 import secrets
 import socket
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,23 +48,28 @@ class EngineAddress:
 
     def upstream(self, settings: ProviderSettings) -> ProviderSettings:
         """Return the settings of the ordinary upstream that the engine is."""
-        return evolve(
-            settings,
-            kind="openai",
+        rules, engine = settings.rules, settings.engine
+        own_rules = evolve(
+            rules,
             completions=True,
             # It knows both names, and must not be sent its default beside the other.
             rename_fields={
                 "max_completion_tokens": "max_tokens",
-                **settings.rename_fields,
+                **rules.rename_fields,
             },
             default_fields={
-                "max_tokens": settings.max_tokens,
-                "temperature": settings.temperature,
-                "top_p": settings.top_p,
-                **settings.default_fields,
+                "max_tokens": engine.max_tokens,
+                "temperature": engine.temperature,
+                "top_p": engine.top_p,
+                **rules.default_fields,
             },
             # It takes one, and does as if there were none.
-            unsupported_fields=(*settings.unsupported_fields, "suffix"),
+            unsupported_fields=(*rules.unsupported_fields, "suffix"),
+        )
+        return evolve(
+            settings,
+            kind="openai",
+            rules=own_rules,
             base_url=f"http://127.0.0.1:{self.port}/v1",
             api_key=self.api_key,
             # It announces keep-alive, and closes after every streamed answer.
@@ -123,7 +127,9 @@ class Engine:
         try:
             report = await self._ready(process, options)
             if error := report.get("error"):
-                return f"its engine can't load {self.settings.model_file}: {error}"
+                return (
+                    f"its engine can't load {self.settings.engine.model_file}: {error}"
+                )
             if "address" in report:
                 self.problem = ""
                 self.settled.set()
@@ -150,71 +156,18 @@ class Engine:
         return report
 
     def _options(self) -> dict[str, object]:
-        settings = self.settings
+        own = self.settings.engine
         return {
-            "model_file": str(model_file(settings.model_file)),
-            "alias": settings.default_model,
+            "model_file": str(model_file(own.model_file)),
+            "alias": self.settings.default_model,
             # llama.cpp shares it out among the answers.
-            "context": settings.context * settings.parallel,
-            "parallel": settings.parallel,
-            "threads": settings.threads or threads_for(len(os.sched_getaffinity(0))),
+            "context": own.context * own.parallel,
+            "parallel": own.parallel,
+            "threads": own.threads or threads_for(len(os.sched_getaffinity(0))),
             "port": self.endpoint.port,
             "api_key": self.endpoint.api_key,
             "parent": os.getpid(),
         }
-
-
-class Engines:
-    """All embedded engines; *adopt* makes them those of a configuration."""
-
-    def __init__(self) -> None:
-        self._running: dict[str, tuple[Engine, asyncio.Task[None]]] = {}
-        self._retired: set[asyncio.Task[None]] = set()
-
-    async def adopt(
-        self, wanted: Iterable[ProviderSettings], retire_after: float
-    ) -> dict[str, Engine]:
-        """
-        Start the engines of *wanted* that do not run yet, and wait until each is ready
-        or has failed once; return them all by provider id.
-
-        The others end *retire_after* seconds later, when no stream of theirs can be
-        left.
-        """
-        kept, old = {}, []
-        for settings in wanted:
-            engine, task = self._running.pop(settings.id, (None, None))
-            if engine is None or task is None or engine.settings != settings:
-                if task is not None:
-                    old.append(task)
-                engine = Engine(settings)
-                name = f"engine:{settings.id}"
-                task = asyncio.create_task(engine.keep_running(), name=name)
-            kept[settings.id] = (engine, task)
-        old += [task for _, task in self._running.values()]
-        self._running = kept
-        try:
-            for engine, _ in kept.values():
-                await engine.settled.wait()
-        finally:
-            # Until now, nobody could be told of those that follow them.
-            for task in old:
-                self._retire(task, retire_after)
-        return {name: engine for name, (engine, _) in kept.items()}
-
-    async def aclose(self) -> None:
-        """Stop every engine and wait until its process is gone."""
-        tasks = {task for _, task in self._running.values()} | self._retired
-        self._running.clear()
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    def _retire(self, task: asyncio.Task[None], after: float) -> None:
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
-        asyncio.get_running_loop().call_later(after, task.cancel)
 
 
 def threads_for(cores: int) -> int:

@@ -46,7 +46,7 @@ def engine_missing(settings: ProviderSettings) -> str:
     if importlib.util.find_spec("xllamacpp") is None:
         return "the package xllamacpp is missing (make install brings it)"
     try:
-        model_file(settings.model_file)
+        model_file(settings.engine.model_file)
     except NoModelFile as exc:
         return str(exc)
     return ""

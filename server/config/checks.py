@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from yarl import URL
@@ -15,6 +16,16 @@ from .settings import ENGINE, Config, is_loopback, same_id
 
 # A header's name is a token (RFC 9110, section 5.6.2).
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# How a Redis is reached: alone, in a cluster, watched by Sentinels.
+STATE_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+cluster",
+    "rediss+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+)
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 
@@ -26,8 +37,10 @@ def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
     if settings.kind not in known:
         yield "kind", f"must be one of {', '.join(known)}, not {settings.kind!r}"
     if settings.kind == ENGINE:
-        yield from _missing(settings, model_file="which GGUF file is the model?")
-        yield from _missing(settings, default_model="what is the model called?")
+        if not settings.engine.model_file:
+            yield "model_file", "is missing: which GGUF file is the model?"
+        if not settings.default_model:
+            yield "default_model", "is missing: what is the model called?"
     elif (problem := _url_problem(settings.base_url)) and (
         settings.kind in known or settings.base_url
     ):
@@ -38,7 +51,8 @@ def kind_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
 
 def _app_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
     """Yield what is wrong with a provider whose models are addresses."""
-    yield from _missing(settings, models="which Spaces or Gradio apps are there?")
+    if not settings.models:
+        yield "models", "is missing: which Spaces or Gradio apps are there?"
     if settings.unknown_model == "pass":
         yield "unknown_model", "'pass' would let clients name addresses of their own"
     addresses = {f"models.{name}": model for name, model in settings.models.items()}
@@ -69,12 +83,6 @@ def provider_problems(settings: ProviderSettings) -> Iterator[KeyProblem]:
         yield "api_key", "must not have control characters"
 
 
-def _missing(settings: ProviderSettings, **questions: str) -> Iterator[KeyProblem]:
-    for key, question in questions.items():
-        if not getattr(settings, key):
-            yield key, f"is missing: {question}"
-
-
 def _url_problem(text: str) -> str:
     """Say what is wrong with a base URL; "" if nothing is."""
     try:
@@ -93,6 +101,7 @@ def _url_problem(text: str) -> str:
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
     yield from _key_problems(config)
+    yield from _state_problems(config)
     yield from _id_problems(config)
     yield from _path_problems(config)
     strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
@@ -107,6 +116,7 @@ def _path_problems(config: Config) -> Iterator[str]:
         "log.races_file": config.log.races_file,
         "media.directory": config.media.directory,
         "responses.path": config.responses.path,
+        "usage.path": config.usage.path,
     }
     for key, path in paths.items():
         if not path.isprintable():
@@ -129,22 +139,35 @@ def _folder_problems(config: Config) -> Iterator[str]:
         yield f"log.races_file: {path.parent} is no folder that can be written to"
 
 
-def _may_write(folder: Path) -> bool:
+def _has_folder(file: str) -> bool:
+    """Say whether a file's folder can be written to."""
     try:
-        return os.access(folder, os.W_OK)
-    except ValueError:
-        return False  # it has a NUL
+        return os.access(Path(file).expanduser().parent, os.W_OK)
+    except (RuntimeError, ValueError):
+        return False  # nobody has that home, or it has a NUL
 
 
 def _key_problems(config: Config) -> Iterator[str]:
     keys = config.auth.keys
-    if not keys and not is_loopback(config.server.host):
+    if not config.auth.asks and not is_loopback(config.server.host):
         yield (
             f"server.host: {config.server.host} can be reached by other machines, so"
             " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
         )
+    if (store := config.auth.store) and not _has_folder(store):
+        yield f"auth.store: {Path(store).parent} is no folder that can be written to"
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"
+
+
+def _state_problems(config: Config) -> Iterator[str]:
+    url = config.state.url
+    if not url:
+        return
+    if url.partition("://")[0] not in STATE_SCHEMES:
+        yield f"state.url: must begin with one of {', '.join(STATE_SCHEMES)}"
+    if find_spec("redis") is None:
+        yield "state.url: the extra is missing: pip install 'interference[redis]'"
 
 
 def _id_problems(config: Config) -> Iterator[str]:

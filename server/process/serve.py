@@ -10,15 +10,19 @@ from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from aiohttp import web
+from attrs import field, frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Gateway, RunningEngine
-from server.record.channel import OnlyProcess, keep_states
-from server.record.process import Process
+from server.gateway import Gateway, RunningEngine, Shared
+from server.limits.opening import open_limiter
+from server.record.channel import Channel, Keeper, OnlyProcess, keep_states
+from server.record.counters import Counters
+from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
+from server.stores.usage import keep_usage
 
 from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
@@ -28,13 +32,28 @@ log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
 BACKLOG = 1024
-# Seconds for which a client may take nothing of what is sent to it.
+# Seconds for which a client may read nothing of its answer.
 SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
 Change = tuple[Config, Mapping[str, RunningEngine]]
+
+
+@frozen
+class Worker:
+    """
+    What a serving process is among the others: its *channel* to them, its *counters*
+    and, if there are any, its number and the file that all keep; or else the *ledger*
+    of what is used.
+    """
+
+    channel: Channel
+    counters: Counters = field(factory=Counters)
+    number: int | None = None
+    responses: str | None = None
+    ledger: Ledger | None = None
 
 
 def listen(config: Config) -> list[socket.socket]:
@@ -97,10 +116,11 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        channel = OnlyProcess()
-        keep_states(channel.keeper, 1, lambda: 1)
-        alone = Process(channel)
-        await serve(config, running, sock, changes(), alone)
+        keeper = Keeper()
+        keep_states(keeper, 1, lambda: 1)
+        async with keep_usage(keeper, config.usage.path) as usage:
+            me = Worker(OnlyProcess(keeper), ledger=usage.ledger)
+            await serve(config, running, sock, changes(), me)
     finally:
         await engines.aclose()
 
@@ -116,20 +136,31 @@ async def serve(
     engines: Mapping[str, RunningEngine],
     sock: socket.socket,
     changes: AsyncIterator[Change],
-    process: Process,
+    worker: Worker,
 ) -> None:
     """
     Serve on *sock* until a signal says stop, or until *changes* end.
 
     Each of *changes* is the configuration to go on with, and the engines it wants.
-    *process* is what this process is among those of this server.
+    *worker* is what this process is among those of this server.
     """
     async with (
         open_session() as session,
         open_session(public=True) as public_session,
-        open_store(config.responses, process.responses) as responses,
+        open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(session, public_session, process)
+        gateway = Gateway(
+            session,
+            public_session,
+            Shared(
+                channel=worker.channel,
+                counters=worker.counters,
+                limiter=limiter,
+                ledger=worker.ledger,
+                worker=worker.number,
+            ),
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))
@@ -145,7 +176,7 @@ async def serve(
             await stop.wait()
             await site.stop()
             log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.races.close()
+            gateway.live.close()
             await gateway.drain.finish(gateway.config.server.shutdown_timeout)
         finally:
             following.cancel()
@@ -164,8 +195,9 @@ async def _started(runner: web.AppRunner, sock: socket.socket) -> web.SockSite:
 
 def _collect_less_garbage() -> None:
     """
-    Have no collection look at what is there now and stays to the end, and have few of
-    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    Exempt all objects that exist now from garbage collection, and collect seldom: no
+    request leaves garbage behind (`tests/rig/leak_watch.py`), and collections took 4 %
+    of the CPU.
     """
     gc.collect()
     gc.freeze()
@@ -188,7 +220,7 @@ async def _follow(
 
 
 def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
-    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    """Catch SIGTERM and SIGINT: the first stops, the second cuts answers off."""
     stop = asyncio.Event()
 
     def stopping() -> None:

@@ -1,6 +1,6 @@
 """
-One of several serving processes. It reads its orders from standard input, whose end is
-its own.
+One of several serving processes. It reads its orders from standard input, and ends with
+that.
 """
 
 import asyncio
@@ -22,12 +22,11 @@ from providers import EngineAddress, load_packages
 from server import logs
 from server.config.settings import Config
 from server.record.counters import counters_of_worker
-from server.record.process import Process
 
 from .channel_member import Member
-from .serve import Change, serve
+from .serve import Change, Worker, serve
 
-# Bytes of an order: a configuration, and all that it was read from the environment.
+# Bytes of an order: a configuration with all that it takes from the environment.
 LONGEST_ORDER = 64 * 1024 * 1024
 
 
@@ -69,8 +68,8 @@ async def work(place: Place) -> None:
     """
     Serve as the orders say.
 
-    If they end because the process that gave them is gone, its temporary folder is
-    removed in its place.
+    If the orders end because the supervisor is gone, its temporary folder is removed
+    here.
     """
     orders = StreamReader(limit=LONGEST_ORDER)
     await asyncio.get_running_loop().connect_read_pipe(
@@ -83,9 +82,9 @@ async def work(place: Place) -> None:
     sock = socket.socket(fileno=place.listening)
     channel = Member(socket.socket(fileno=place.link))
     counters = counters_of_worker(Path(place.folder), place.number)
-    process = Process(channel, counters, place.number, place.responses)
+    worker = Worker(channel, counters, place.number, place.responses)
     try:
-        await serve(first.config, first.engines, sock, _changes(orders), process)
+        await serve(first.config, first.engines, sock, _changes(orders), worker)
     finally:
         channel.close()
     if orders.at_eof():
@@ -101,7 +100,7 @@ async def _changes(orders: StreamReader) -> AsyncIterator[Change]:
 def main(place: str) -> None:
     """Work in this place, which the supervisor has made."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the one that gives orders
-    import uvloop  # noqa: PLC0415 - not to be had on every system
+    import uvloop
 
     load_packages()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -38,7 +38,7 @@ class Entrant(ABC, Generic[R, P]):
 
     @abstractmethod
     def stream(self, request: R) -> RacerStream[P]:
-        """Prepare the call for *request*; nothing is sent before it is read."""
+        """Prepare the call for *request*; nothing is sent before the stream is read."""
 
 
 @frozen

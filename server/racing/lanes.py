@@ -1,6 +1,7 @@
-"""The lanes of a race: what became of each racer, and when."""
+"""The lanes of a race: how each racer came off, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Literal
 
@@ -10,6 +11,8 @@ from providers import Attempt, ProviderError
 from server.racing.errors import Loss
 
 Outcome = Literal["waiting", "running", "won", "cut off", "failed"]
+Step = Literal["started", "connected", "headers", "won", "failed", "cut_off"]
+Tell = Callable[["Lane", Step], None]
 
 
 @define(eq=False)
@@ -18,12 +21,12 @@ class Lane:
     One racer's part of a race. Times are perf_counter's, in seconds.
 
     *hurried* says whether the client gave it less time than is configured; *attempt*
-    has the call's times and counts, as its stream notes them. A racer that is cut off
-    has *ended* when its stream was closed; *beaten_by* is the winner's lane, if that is
-    why. *wordless*: its answer was sound and had no token, so that it can win only
-    where nobody has one; *first_token* is when that was decided, then. A lane outlives
-    its race in the log, so it has no reference to its racer, whose request may be
-    large.
+    has the call's times and counts, as its stream notes them. *ended* is also set for a
+    racer that is cut off; *beaten_by* is then the winner's lane, if there is a winner.
+    *wordless*: its answer was sound and had no token, so that it can win only where
+    nobody has one; *first_token* is then when it won. A lane outlives its race in the
+    log, so it has no reference to its racer, whose request may be large. *tell* is
+    called with each step, for whoever follows the race.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Lane:
     wordless: bool = False
     error: ProviderError | None = None
     attempt: Attempt = field(factory=Attempt)
+    _tell: Tell | None = field(default=None, init=False)
 
     @property
     def running(self) -> bool:
@@ -71,23 +75,60 @@ class Lane:
         end = self.first_token or self.ended
         return 0.0 if end is None else end - self.started
 
+    def time_of(self, step: Step) -> float | None:
+        """Return when it made a *step* that it has made."""
+        match step:
+            case "started":
+                return self.started
+            case "connected":
+                return self.attempt.connected
+            case "headers":
+                return self.attempt.headers
+            case "won":
+                return self.first_token
+        return self.ended
+
+    def begin(self, attempt: Attempt, tell: Tell | None) -> None:
+        """Note the call that is made now, and tell of its steps."""
+        self.attempt = attempt
+        if tell is not None:
+            self._tell = tell
+            attempt.on_step = partial(tell, self)
+            tell(self, "started")
+
+    def leave(self) -> None:
+        """Tell nobody any more; the call knows the lane as long as somebody is told."""
+        self._tell = self.attempt.on_step = None
+
     def fail(self, error: ProviderError) -> None:
         """Note that it has failed with *error*, which loses its tracebacks."""
         _drop_tracebacks(error)
         self.outcome, self.error, self.ended = "failed", error, now()
+        if self._tell is not None:
+            self._tell(self, "failed")
 
     def cut_off(self, beaten_by: "Lane | None") -> None:
         """Note that its stream was closed; None: nobody has won."""
         self.outcome, self.beaten_by, self.ended = "cut off", beaten_by, now()
+        if self._tell is not None and not self.wordless:
+            self._tell(self, "cut_off")
 
     def set_aside(self) -> None:
         """Note that its answer is whole and has no token: it loses against any."""
         self.wordless = True
         self.cut_off(None)
 
+    def lose(self, winner: "Lane") -> None:
+        """Note that *winner* had a token, and it had none, though it was sound."""
+        self.beaten_by = winner
+        if self._tell is not None:
+            self._tell(self, "cut_off")
+
     def win(self, decided: float) -> None:
         """Note that it has won; *decided* is when that was."""
         self.outcome, self.first_token, self.ended = "won", decided, None
+        if self._tell is not None:
+            self._tell(self, "won")
 
     def loss(self) -> Loss | None:
         """Return why it is out; None if it has not failed."""
@@ -103,12 +144,14 @@ class Course:
     What a race has come to so far, for the logs.
 
     *lanes* has one lane for each start; *started* is when the race began;
-    *winning_lane* is the winner's, also if its answer has failed since.
+    *winning_lane* is the winner's, also if its answer has failed since. *tell* is
+    called at each step of each lane, where somebody follows the race.
     """
 
     started: float = field(factory=perf_counter, init=False)
     lanes: list[Lane] = field(factory=list, init=False)
     winning_lane: Lane | None = field(default=None, init=False)
+    tell: Tell | None = field(default=None, init=False)
 
     @property
     def waited(self) -> float | None:
@@ -126,12 +169,12 @@ def _drop_tracebacks(error: BaseException) -> None:
     that is to keep the error, which would be a reference cycle, and to the request's
     body.
     """
-    left: list[BaseException | None] = [error]
-    while left:
-        each = left.pop()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
         if each is not None and each.__traceback__ is not None:
             each.__traceback__ = None
-            left += each.__cause__, each.__context__
+            errors += each.__cause__, each.__context__
 
 
 def now() -> float:

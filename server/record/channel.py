@@ -34,7 +34,10 @@ RESTS = Topic("rests", lasting=True)
 STATS = Topic("stats")
 # How many workers are in which state.
 WORKERS = Topic("workers")
-TOPICS = {each.name: each for each in (RACES, LIVE, USAGE, RESTS, STATS, WORKERS)}
+# What requests take of the limits of their keys.
+LIMITS = Topic("limits")
+ALL_TOPICS = (RACES, LIVE, USAGE, RESTS, STATS, LIMITS, WORKERS)
+TOPICS = {topic.name: topic for topic in ALL_TOPICS}
 # Seconds that an answer may take.
 LIMIT = 0.5
 

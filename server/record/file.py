@@ -3,10 +3,10 @@
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import structlog
 
@@ -52,19 +52,19 @@ class RaceFile:
 
 
 class _File(RotatingFileHandler):
-    def _open(self) -> Any:
+    def _open(self) -> TextIOWrapper:
         """Open it for its user only, like all else that is kept."""
         return open(
-            self.baseFilename, self.mode, encoding=self.encoding, opener=_for_its_user
+            self.baseFilename, "a", encoding=self.encoding, opener=_for_its_user
         )
 
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
         """Never rotate a pipe or a device: Python 3.13 asks even those how full."""
         return Path(self.baseFilename).is_file() and bool(
             super().shouldRollover(record)
         )
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
+    def handleError(self, record: logging.LogRecord) -> None:
         self.report(str(sys.exc_info()[1]))
 
     def report(self, why: str) -> None:

@@ -16,9 +16,13 @@ from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
+from server.record.costs import dollars, nanos_of
+from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
+from server.record.usage import charges
 
-from .context import VISIT
+from .context import VISIT, Visit
+from .limiting import settle
 
 
 @define(eq=False)
@@ -36,6 +40,9 @@ class LoggedRace(Generic[R, P]):
 
     def __enter__(self) -> Self:
         self.request[VISIT].race = self.race
+        live = self.request[VISIT].gateway.live
+        if live.followed:
+            self._follow(live)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -63,22 +70,35 @@ class LoggedRace(Generic[R, P]):
             return
         self._is_logged = True
         self.race.close()
+        if self.race.tell is not None:
+            for lane in self.race.lanes:
+                lane.leave()
+        visit = self.request[VISIT]
         story = _story(self.request, self.race, self.lineup, self.ending)
-        self.request[VISIT].gateway.finished(story)
+        visit.gateway.usage.add(story.key, story.charges)
+        settle(visit, story.lanes, story.charges)
+        visit.gateway.finished(story)
+
+    def _follow(self, live: LiveRaces) -> None:
+        """Tell whoever listens of this race's steps."""
+        visit, race, lineup = self.request[VISIT], self.race, self.lineup
+        follower = Follower(live, visit.id, _owner(visit), race.started)
+        follower.begin(race.request.model, lineup.policy.strategy, lineup.entrants)
+        race.tell = follower
 
 
 def _story(
     request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
 ) -> Story:
-    visit, raced = request[VISIT], race.request
+    visit, task = request[VISIT], race.request
     now = perf_counter()
     return Story(
         id=visit.id,
-        key=None if visit.client is None else visit.client.name,
+        key=_owner(visit),
         path=request.path,
-        task=raced.task,
-        model=raced.model,
-        stream=isinstance(raced, ChatRequest) and bool(raced.stream),
+        task=task.task,
+        model=task.model,
+        stream=isinstance(task, ChatRequest) and bool(task.stream),
         created=time() - (now - race.started),
         started=race.started,
         ended=now,
@@ -89,18 +109,38 @@ def _story(
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
         ending=ending,
+        charges=charges(
+            race.lanes,
+            race.winning_lane,
+            visit.gateway.tariff,
+            chat=isinstance(task, ChatRequest),
+        ),
     )
+
+
+def _owner(visit: Visit) -> str | None:
+    return None if visit.client is None else visit.client.name
+
+
+def cost(request: web.Request, winner: Winner[P]) -> float | None:
+    """Return what the answer of *winner* cost, in dollars; None: nobody knows."""
+    usage = winner.lane.attempt.usage
+    if usage is None:
+        return None
+    price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
+    nanos = nanos_of(usage, price)
+    return None if nanos is None else dollars(nanos)
 
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:
     if len(lineup.entrants) == len(race.lanes) == 1:
-        return ()  # most, and this is kept for a thousand of them
+        return ()  # most requests: their stories share this one
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 
 
 async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
-    """Run *race*; after it, every try that it had claimed after a rest is done."""
+    """Run *race*, then give up its claims to providers whose rest is over."""
     try:
         return await race.run()
     finally:
@@ -119,7 +159,7 @@ def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
 
 def timing(race: Course) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
-    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
+    latest = {lane.id: lane for lane in race.lanes}  # some have started twice
     entries = [
         f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
         for lane in latest.values()

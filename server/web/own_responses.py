@@ -42,7 +42,7 @@ class OwnResponses:
             return await self.store.put(self.owner, stored)
         except sqlite3.Error as exc:
             self.store.trouble = str(exc)
-            log.error("a response can't be kept", reason=str(exc))  # noqa: TRY400 - known
+            log.error("a response can't be kept", reason=str(exc))
             return False
 
     async def get(self, name: str) -> tuple[JSONObject, list[JSONObject]]:
@@ -133,7 +133,7 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        log.error("stored responses can't be had", reason=str(exc))  # noqa: TRY400 - known
+        log.error("stored responses can't be had", reason=str(exc))
         raise StorageFailed(
             "Stored responses can't be had at the moment.", headers={"Retry-After": "5"}
         ) from exc

@@ -10,6 +10,7 @@ import attrs
 from providers import ProviderSettings
 from providers.settings import MessageRules
 from server.config import settings
+from server.config.hooks import keys_of
 
 EXAMPLE = Path("config.example.toml")
 TABLE = re.compile(r"(?:# )?\[+(\w+)(?:\.([\w.]+))?\]+")
@@ -19,16 +20,19 @@ MORE = re.compile(r"#?\s{6,}#\s+(\S.*)")
 RECORDS = {
     "server": settings.ServerSettings,
     "log": settings.LogSettings,
+    "auth": settings.AuthSettings,
     "auth.keys": settings.KeySettings,
     "race": settings.RaceSettings,
     "media": settings.MediaSettings,
     "responses": settings.ResponseSettings,
+    "state": settings.StateSettings,
+    "usage": settings.UsageSettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
     "providers.ID.messages": MessageRules,
 }
 # What has a table of its own, or none.
-ELSEWHERE = {"id", "messages"}
+ELSEWHERE = {"id", "keys", "messages"}
 # Keys that are tables, whose rows have names of the user's own.
 OWN_ROWS = {
     "models": "What clients say = what the provider is sent.",
@@ -66,7 +70,7 @@ def page() -> str:
 
 
 def _keys(record: type[Any]) -> Iterator[Any]:
-    return (each for each in attrs.fields(record) if each.name not in ELSEWHERE)
+    return (each for each in keys_of(record) if each.name not in ELSEWHERE)
 
 
 def _row(key: Any, meanings: dict[str, str]) -> str:
@@ -121,4 +125,6 @@ def _meanings(text: str) -> dict[str, dict[str, str]]:
 def _known(first: str, rest: str) -> str:
     if first == "providers":
         return "providers.ID.messages" if rest.endswith(".messages") else "providers.ID"
-    return {"models": "models.NAME", "auth": "auth.keys"}.get(first, first)
+    if first == "auth" and rest:
+        return f"auth.{rest}"
+    return {"models": "models.NAME"}.get(first, first)

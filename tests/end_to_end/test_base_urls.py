@@ -1,6 +1,7 @@
 """What clients try before they ask: base URLs, lists of models, keys of all kinds."""
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import anthropic
@@ -33,10 +34,9 @@ async def test_base_urls_answer(serve: Serve) -> None:
     assert (await client.get("/v1")).json["openai_base_url"] == f"{client.url}/v1"
     assert (await client.get("/v1")).json["anthropic_base_url"] == client.url
     assert_error(await client.get("/api/No"), 404, "provider_not_found", "provider")
-    browser = await client.get(
-        "/", headers={"Accept": "text/html,*/*"}, allow_redirects=False
-    )
-    assert (browser.status, browser.headers["Location"]) == (302, "/docs")
+    root = (await client.get("/")).json
+    assert root["docs"] == f"{client.url}/docs"
+    assert root["version"] == version("interference")
 
 
 async def test_head_answers_wherever_get_does(serve: Serve) -> None:

@@ -10,11 +10,13 @@ import aiohttp
 import openai
 import pytest
 
-from providers import Engine, ProviderSettings, vendors
+from providers import Engine
+from server.config.tables import vendor_settings
 from tests.conftest import MakeUpstream, Serve
 from tests.rig import dialects
 from tests.rig.client import CHAT, Client, hello
 from tests.rig.parts import Call, City, Text, Thought
+from tests.rig.provider_settings import changed
 from tests.rig.response_events import read
 from tests.rig.responses_upstream import SEAL, CustomCall, responses
 from tests.rig.upstream import (
@@ -536,7 +538,7 @@ async def test_llama_cpps_own_events(serve: Serve) -> None:
     The same request to llama.cpp itself and through here: the same events, but for ids
     and times, and numbers that it does not give.
     """
-    engine = Engine(ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512))
+    engine = Engine(changed(vendor_settings("SmolLM2"), context=512))
     running = asyncio.create_task(engine.keep_running())
     await engine.settled.wait()
     own = engine.upstream(engine.settings)

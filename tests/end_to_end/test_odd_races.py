@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import MakeUpstream, Serve
-from tests.faults.oddities import DEEP, PAUSE, choice, raw, stream
+from tests.faults.oddities.writing import DEEP, PAUSE, choice, raw, stream
 from tests.faults.surfaces import ASKED, CHAT, Asked, Told
 from tests.rig.client import Client
 from tests.rig.upstream import DONE, END, HEAD, ROLE, Step, answers, delta, event, says

@@ -3,11 +3,14 @@
 import asyncio
 import signal
 from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
 
 from tests.conftest import MakeUpstream, Serve, StartServer
 from tests.rig.client import CHAT, client, hello
-from tests.rig.race_listener import AUTH, KEYS, heard, key_of, listening
-from tests.rig.upstream import says
+from tests.rig.race_listener import AUTH, KEYS, heard, key_of, listening, next_event
+from tests.rig.upstream import answers, says
 
 
 async def test_keys_see_their_own(serve: Serve, make_upstream: MakeUpstream) -> None:
@@ -59,6 +62,89 @@ async def test_lists_and_mistakes(serve: Serve, make_upstream: MakeUpstream) -> 
     assert (too_long.status, too_long.error["param"]) == (400, "model")
 
 
+async def test_steps(serve: Serve, make_upstream: MakeUpstream) -> None:
+    """
+    What racers do is told before anybody has won, in ms after the race's start: to the
+    key that it belongs to, and to an admin's.
+    """
+    go_on = asyncio.Event()
+    scripts = {
+        "First": [*says("Hel")[:1], go_on, *says("Hello")[1:]],
+        "Never": [...],
+        "Broken": answers(500),
+    }
+    tables = [(await make_upstream(scripts[name])).table(name) for name in scripts]
+    me = await serve(AUTH, *tables)
+    async with (
+        listening(me, "mine") as mine,
+        listening(me, "other") as other,
+        listening(me, "admin") as admin,
+        asyncio.TaskGroup() as group,
+    ):
+        body = hello(" ".join(scripts), stream=True)
+        headers = key_of("mine", "the-race")
+        group.create_task(me.request("POST", CHAT, json=body, headers=headers))
+        early = await until(mine, "racer.headers First", "racer.failed Broken")
+        assert "race.decided" not in dict(early)
+        go_on.set()
+        events = early + await until(mine, "race.ended ")
+        assert [await next_event(admin) for _ in events] == events
+        headers = key_of("other", "another")
+        await me.request("POST", CHAT, json=hello("First"), headers=headers)
+        assert (await next_event(other))[1]["id"] == "another"
+
+    (_, started), *steps, (_, story) = events
+    assert (started["id"], started["strategy"]) == ("the-race", "race")
+    assert [racer["id"] for racer in started["racers"]] == [*scripts]
+    assert {
+        racer: [name for name, data in steps if data["racer"] == racer]
+        for racer in scripts
+    } == {
+        "First": [
+            "racer.started",
+            "racer.connected",
+            "racer.headers",
+            "racer.token",
+            "race.decided",
+        ],
+        "Never": ["racer.started", "racer.connected", "racer.cut_off"],
+        "Broken": [
+            "racer.started",
+            "racer.connected",
+            "racer.headers",
+            "racer.failed",
+        ],
+    }
+    lanes = {lane["id"]: lane for lane in story["racers"]}
+    for name, event in steps:
+        assert event["id"] == "the-race"
+        assert event["ms"] == lanes[event["racer"]][TIMES[name]]
+    assert dict(steps)["racer.failed"]["reason"] == "upstream_error"
+
+
+TIMES = {
+    "racer.started": "start_ms",
+    "racer.connected": "connect_ms",
+    "racer.headers": "headers_ms",
+    "racer.token": "first_token_ms",
+    "race.decided": "first_token_ms",
+    "racer.failed": "end_ms",
+    "racer.cut_off": "end_ms",
+}
+
+
+async def until(
+    content: aiohttp.StreamReader, *wanted: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the next events, up to the last of those *wanted*: name and racer."""
+    events, missing = [], {*wanted}
+    while missing:
+        name, data = await next_event(content)
+        events.append((name, data))
+        missing.discard(f"{name} {data.get('racer', '')}")
+    return events
+
+
 async def test_live(
     start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
 ) -> None:
@@ -85,6 +171,32 @@ async def test_live(
         server.reload(AUTH + good)
         async with asyncio.timeout(10):
             await stays.read()
+
+
+async def test_workers_tell_each_other(
+    start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
+) -> None:
+    """Whoever listens, at whichever worker, hears of the races of all."""
+    good = (await make_upstream(says("Good"))).table("Good")
+    server = await start_server(good, arguments=["--workers", "2"])
+    me = await stack.enter_async_context(client(server.url))
+    ears = [await stack.enter_async_context(listening(me)) for _ in range(8)]
+    first = [asyncio.create_task(heard(ear)) for ear in ears]
+    while not all(each.done() for each in first):
+        await me.chat("Good")  # until all workers know that somebody listens
+
+    last = (await me.chat("Good")).headers["X-Request-ID"]
+    for ear in ears:
+        while (await heard(ear))["id"] != last:
+            pass
+    steps = {"racer.started": 0, "race.ended": 0}
+    ids = {(await me.chat("Good")).headers["X-Request-ID"] for _ in range(5)}
+    while steps["race.ended"] < len(ids):
+        name, data = await next_event(ears[0])
+        assert data["id"] in ids
+        if name in steps:
+            steps[name] += 1
+    assert steps == {"racer.started": 5, "race.ended": 5}
 
 
 async def test_listeners_when_it_stops(

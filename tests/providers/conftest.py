@@ -7,8 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from providers import Limits, Provider, ProviderSettings, open_session
+from providers import Limits, Provider, open_session
 from providers.upstream import Waits
+from tests.rig.provider_settings import settings_of
 
 WAITS = Waits(linger=0.0)
 Connect = Callable[..., Provider]
@@ -38,7 +39,7 @@ def connect(session: aiohttp.ClientSession) -> Connect:
         waits: Waits = WAITS,
         **settings: Any,
     ) -> Provider:
-        made = ProviderSettings(id="Test", kind=kind, base_url=url, **settings)
+        made = settings_of(id="Test", kind=kind, base_url=url, **settings)
         limits = made.limits(Limits())
         provider = Provider(made, limits, session, lambda: problem, public or session)
         provider.upstream.waits = waits

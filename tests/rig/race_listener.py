@@ -26,7 +26,7 @@ def key_of(key: str, request_id: str = "") -> dict[str, str]:
 
 @asynccontextmanager
 async def listening(me: Client, key: str = "") -> AsyncIterator[aiohttp.StreamReader]:
-    """Listen to the races that end from now on."""
+    """Listen to the races that run or end from now on."""
     headers = key_of(key) if key else {}
     url = f"{me.url}/v1/races/events"
     async with me.session.get(url, headers=headers) as answer:
@@ -35,10 +35,19 @@ async def listening(me: Client, key: str = "") -> AsyncIterator[aiohttp.StreamRe
         yield answer.content
 
 
-async def heard(content: aiohttp.StreamReader) -> Any:
-    """Return the next race that is told."""
+async def next_event(content: aiohttp.StreamReader) -> tuple[str, Any]:
+    """Return the name and the data of the next event."""
     async with asyncio.timeout(10):
         event = b": "
         while event.startswith(b": "):
             event = await content.readuntil(b"\n\n")
-    return json.loads(event.removeprefix(b"data: "))
+    name, data = event.decode().removesuffix("\n\n").split("\n")
+    return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+async def heard(content: aiohttp.StreamReader) -> Any:
+    """Return the story of the next race that ends."""
+    name, data = await next_event(content)
+    while name != "race.ended":
+        name, data = await next_event(content)
+    return data

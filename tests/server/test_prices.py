@@ -6,6 +6,7 @@ import pytest
 
 from providers import ProviderSettings
 from server.prices import Prices
+from tests.rig.provider_settings import settings_of
 
 OPENAI = ProviderSettings(
     id="OpenAI",
@@ -13,9 +14,7 @@ OPENAI = ProviderSettings(
     models={"mine": "gpt-4o"},
     prices={"own": (1.0, 2.0), "gpt-4o-mini": (0.5, 0.25)},
 )
-SMALL = ProviderSettings(
-    id="Small", kind="llamacpp", context=2048, capabilities=("chat",)
-)
+SMALL = settings_of(id="Small", kind="llamacpp", context=2048, capabilities=("chat",))
 
 
 @pytest.fixture

@@ -11,10 +11,13 @@ from providers.chat import SEALED_HERE
 from providers.dialects.call_ids import FORMATS, ConversationIds
 from providers.settings import ProviderSettings
 
+from .pairs import with_pairs
+
 # Of Anthropic's own host, which takes no thoughts but those that it has signed.
 HOST = "//api.anthropic.com/"
 Body = Mapping[str, Any]
 Block = Mapping[str, Any]
+THINKS = ("enabled", "adaptive")
 # Fields that say nothing where there are no tools.
 IDLE_CHOICES = ("auto", "none")
 
@@ -37,12 +40,14 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
         turns = _noted(turns, signed(turns), "unsigned thinking left out", notes)
     turns = _noted(turns, without_seals(turns), "others' reasoning left out", notes)
     turns = _noted(turns, without_blanks(turns), "blank texts left out", notes)
+    turns = _noted(turns, with_pairs(turns), "calls and results paired", notes)
     turns = _noted(turns, with_prefill_cut(turns), "end of the prefill cut", notes)
     turns = _noted(turns, with_fitting_ids(turns), "call ids rewritten", notes)
     if turns:
         made["messages"] = turns
     _clean_system(made, notes)
     _clean_stops(made, notes)
+    _clean_thinking(made, notes)
     if made.get("tools") == []:
         _forget_tools(made)
     return made
@@ -184,6 +189,21 @@ def _clean_stops(made: dict[str, Any], notes: list[str]) -> None:
         del made["stop_sequences"]
     if left != stops:
         _note(notes, "blank stop sequences left out")
+
+
+def _clean_thinking(made: dict[str, Any], notes: list[str]) -> None:
+    """Make room for an answer after thoughts, which go with one temperature only."""
+    thinking = made.get("thinking")
+    if not isinstance(thinking, Mapping):
+        return
+    budget, bound = thinking.get("budget_tokens"), made.get("max_tokens")
+    if isinstance(budget, int) and isinstance(bound, int) and bound <= budget:
+        made["max_tokens"] = budget + bound
+        _note(notes, "max_tokens raised above budget_tokens")
+    thinks = thinking.get("type") in THINKS
+    if thinks and made.get("temperature") not in (None, 1):
+        del made["temperature"]
+        _note(notes, "temperature left out, since it thinks")
 
 
 def _forget_tools(made: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from providers.dialects.translation import (
 )
 from providers.settings import ProviderSettings
 
-from .cleaning import cleaned, is_own_host
+from .cleaning import THINKS, cleaned, is_own_host
 from .turns import API, conversation
 
 # The API wants a bound on every answer; this one is for requests that name none.
@@ -36,7 +36,6 @@ EFFORT = {
     "xhigh": "xhigh",
     "max": "max",
 }
-THINKS = ("enabled", "adaptive")
 # What must not follow: another minor version. A date may.
 _ENDS = r"(?![-.]?\d{1,2}\b)"
 # The Claude models that take a temperature; later ones answer 400 to it.

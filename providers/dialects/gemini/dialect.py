@@ -28,9 +28,9 @@ from providers.dialects.base import Call, error_in, written
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason, is_filter, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sendable
 from providers.dialects.tolerant import TolerantJSON
 from providers.dialects.tool_calls import CallIds
-from providers.dialects.tools import functions_only
 from providers.errors import (
     ProviderError,
     ProviderFailed,
@@ -77,7 +77,7 @@ class Gemini:
     def encode(self, request: ChatRequest, model: str) -> Call:
         # Without `alt` the stream would be one array of JSON.
         path = f"{path_of(model)}:streamGenerateContent?alt=sse"
-        request = functions_only(request, API, self.dropped)
+        request = sendable(request, API, self.dropped, self.notes)
         body = written(content_body(request, model))
         return Call(path, body, HEADERS | key_of(self.settings))
 

@@ -47,6 +47,7 @@ CARRIED = frozenset(
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "function": "ANY"}
 # What the API takes in a signature's place for calls that it has not made itself.
 NO_SIGNATURE = "skip_thought_signature_validator"
+TEXTS = ("text", "refusal")
 SEEDS = 2**31
 VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 # The first models that think, and the first that are told how much by a level.
@@ -113,19 +114,21 @@ def _contents(
     *unsigned* is the signature for calls that have none.
     """
     contents: list[dict[str, Any]] = []
-    names: dict[str, str] = {}
+    names: dict[str, list[str]] = {}
     for i, message in enumerate(messages, len(request.messages) - len(messages)):
         role = "model" if message.role == "assistant" else "user"
         if message.role == "function":
             raise refused(f"{API} has nothing for messages of the role 'function'")
         if message.role == "tool":
-            parts = [_result(message, names)]
+            parts = _results(message, names)
         else:
             parts = _texts_and_media(message)
         calls = message.tool_calls or ()
         parts += _calls(calls, _signatures(request, i), unsigned)
-        # Ids may come again: the last call before its result is the one.
-        names |= {call.id: call_name(call) for call in calls}
+        if calls:
+            names = {}  # ids may come again, also for calls of one message
+        for call in calls:
+            names.setdefault(call.id, []).append(call_name(call))
         if parts and contents and contents[-1]["role"] == role:
             contents[-1]["parts"] += parts
         elif parts:
@@ -167,12 +170,17 @@ def _inline(typed: tuple[str, str] | None, what: str) -> dict[str, Any]:
     return {"inlineData": {"mimeType": kind, "data": typed[1]}}
 
 
-def _result(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return a function's result; OpenAI's has no name, its call has."""
-    if any(part.type != "text" for part in parts_of(message)):
-        raise refused(f"{API} takes tool results as text only")
+def _results(message: Message, names: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Return a function's result: its text, and after it what else there is."""
+    media = [_part(part) for part in parts_of(message) if part.type not in TEXTS]
+    return [_result(message, names), *media]
+
+
+def _result(message: Message, names: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Return the text of a result; OpenAI's has no name, its call has."""
     call_id = message.tool_call_id or ""
-    name = names.get(call_id) or message.name
+    called = names.get(call_id)
+    name = called.pop(0) if called else message.name
     if not name:
         raise refused(f"no tool call before its result has the id {call_id!r}")
     result = {"name": name, "response": _response(text_of(message))}

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from providers.dialects.base import Call
 from providers.dialects.openai.dialect import authorization
 from providers.dialects.talk import Ask, Reply, Talk
-from providers.errors import ProviderBusy
+from providers.errors import SUCCESSFUL, ProviderBusy
 from providers.settings import ProviderSettings
 from providers.tasks import Image, ImageRequest, Images
 
@@ -68,7 +68,7 @@ def _quoted(text: str, room: int) -> str:
 def _image(reply: Reply) -> bytes:
     # The queue's limit comes with a 402 and an offer to pay, which is not for us; any
     # other 402 means that the model is for whoever has a key. The text has our address.
-    if QUEUE_FULL in reply.body and not 200 <= reply.status < 300:  # noqa: PLR2004
+    if QUEUE_FULL in reply.body and reply.status not in SUCCESSFUL:
         raise ProviderBusy(
             "it serves one request at a time, and has another of ours in its queue",
             status=reply.status,

@@ -22,10 +22,10 @@ from providers.chat import (
 from providers.dialects.base import Call, error_in, written
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import LineDecoder
+from providers.dialects.history import sendable
 from providers.dialects.openai.dialect import authorization
 from providers.dialects.tolerant import TolerantJSON, mended, note
 from providers.dialects.tool_calls import CallIds
-from providers.dialects.tools import functions_only
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
 
@@ -60,7 +60,7 @@ class Ollama:
         return self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        body = chat_body(functions_only(request, API, self.dropped), model)
+        body = chat_body(sendable(request, API, self.dropped, self.notes), model)
         return Call("chat", written(body), HEADERS | authorization(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:

@@ -29,6 +29,7 @@ from providers.dialects.base import UNREADABLE, Call, written
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sound_history
 from providers.dialects.tolerant import TolerantJSON, note
 from providers.dialects.tool_calls import CallIds, CallPieces
 from providers.dialects.tools import leave_out
@@ -44,10 +45,12 @@ from .reading import (
     error_of,
     index_of,
     object_of,
+    readable_usage,
     rest_of,
     said_in,
     says,
     text_of,
+    thought_of,
     usage_of,
     with_calls,
 )
@@ -103,7 +106,7 @@ class OpenAI:
 
     def encode(self, request: ChatRequest, model: str) -> Call:
         how: dict[str, Any] = {"stream": True}
-        if self.settings.stream_usage:
+        if self.settings.rules.stream_usage:
             how["stream_options"] = {"include_usage": True}
         return self._call_for(request, model, how, "text/event-stream")
 
@@ -114,6 +117,7 @@ class OpenAI:
         self, request: ChatRequest, model: str, how: Mapping[str, Any], accepted: str
     ) -> Call:
         leave_out(request.hosted, API, self.dropped)
+        request = sound_history(request, self.notes)
         path, body = asked_of(self.settings, request, model, self.notes)
         body.update(how)
         headers = _headers(self.settings.api_key, accepted)
@@ -142,7 +146,7 @@ class OpenAI:
         payload = self._payload(body, whole=True)
         if (passed := as_completion(payload)) is not None:
             self.done = True
-            return [Completion(passed, self._whole)]
+            return [Completion(passed, self._whole, readable_usage(passed))]
         chunk = self._whole(payload)
         if not self.finished:
             raise ProviderProtocolError("the answer ended before its finish_reason")
@@ -298,7 +302,7 @@ class OpenAI:
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or thinking
         return Delta(
             content=content,
-            reasoning_content=text_of(reasoning),
+            reasoning_content=thought_of(reasoning),
             refusal=text_of(delta.get("refusal")),
             tool_calls=self._tool_calls(delta.get("tool_calls"), choice, whole=whole),
             audio=object_of(delta.get("audio")),
@@ -317,6 +321,8 @@ class OpenAI:
             pieces = self._calls[choice] = CallPieces(self._ids, self.notes)
         out: list[ToolCallDelta] = []
         for call in calls:
+            if call is None:
+                continue
             index = call_index(call.get("index"))
             out += pieces.add(_piece(call), index, whole=whole)
         return tuple(out)

@@ -74,6 +74,19 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     )
 
 
+def readable_usage(payload: Mapping[str, Any]) -> Usage | None:
+    """
+    Return the usage of an answer that is passed on as it came; None where it counts no
+    tokens, or nobody can read it.
+    """
+    counts = payload.get("usage")
+    try:
+        usage = _usage(counts) if isinstance(counts, dict) else None
+    except TypeError:
+        return None
+    return usage if usage is not None and usage.total_tokens else None
+
+
 def said_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the message, or the text, that is in the place of a stream's delta."""
     said: Mapping[str, Any] = choice.get("message") or NOTHING
@@ -124,6 +137,8 @@ def rest_of(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, A
 
 def content_of(content: Any) -> tuple[str | None, str | None]:
     """Split Mistral's list of parts into what is said and what is thought."""
+    if isinstance(content, Mapping):
+        content = [content]  # the one part that there is
     if not isinstance(content, list):
         return text_of(content), None
     parts = [part for part in content if isinstance(part, Mapping)]
@@ -148,6 +163,11 @@ def _texts(parts: Iterable[Any]) -> str:
         if isinstance(part, str)
         or (isinstance(part, Mapping) and part.get("type") in TEXT_PARTS)
     )
+
+
+def thought_of(value: Any) -> str | None:
+    """Return a thought, which may be a list of parts as well."""
+    return _texts(value) or None if isinstance(value, list) else text_of(value)
 
 
 def text_of(value: Any) -> str | None:

@@ -29,21 +29,22 @@ def asked_of(
     Raises ProviderRefusedRequest for what would be missed.
     """
     check_translated(request, API)
+    rules = settings.rules
     path, asked = "chat/completions", request.body
     if request.native is not None and _completes(settings, request.native):
         path, asked = "completions", request.native.body
-    body = without(asked, settings.unsupported_fields, "this provider")
+    body = without(asked, rules.unsupported_fields, "this provider")
     body.pop("stream_options", None)
     body["model"] = model
-    if settings.dropped_fields:
-        _drop(body, settings.dropped_fields, notes)
+    if rules.dropped_fields:
+        _drop(body, rules.dropped_fields, notes)
     if not OF_TOOLS.isdisjoint(body):
         _fit_tools(body, settings)
     if "messages" in body:
         body["messages"] = _messages(settings, request, model, notes)
     if asked is request.body:
-        _rename(body, settings.rename_fields)
-    for name, value in settings.default_fields.items():
+        _rename(body, rules.rename_fields)
+    for name, value in rules.default_fields.items():
         if body.get(name) is None:  # to say null is to say nothing
             body[name] = value
     return path, body
@@ -75,7 +76,7 @@ def _drop(body: dict[str, Any], names: tuple[str, ...], notes: list[str]) -> Non
 def _fit_tools(body: dict[str, Any], settings: ProviderSettings) -> None:
     if not body.get("tools"):
         _forget_tools(body)
-    elif refused := below(settings.unsupported_fields, IN_TOOLS):
+    elif refused := below(settings.rules.unsupported_fields, IN_TOOLS):
         body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
 
 
@@ -96,7 +97,7 @@ def _tool_less(tool: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, A
 
 def _completes(settings: ProviderSettings, native: NativeRequest) -> bool:
     """Say whether it can go on from a text, up to another one if there is one."""
-    if native.format != COMPLETIONS or not settings.completions:
+    if native.format != COMPLETIONS or not settings.rules.completions:
         return False
-    refused = "suffix" in settings.unsupported_fields
+    refused = "suffix" in settings.rules.unsupported_fields
     return not (refused and native.body.get("suffix"))

@@ -11,7 +11,7 @@ import orjson
 
 from providers.dialects.base import Call, error_in, written
 from providers.dialects.talk import Ask, Form, Reply, Talk
-from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.errors import SUCCESSFUL, ProviderFailed, ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import (
     MAX_IMAGES,
@@ -25,6 +25,7 @@ from providers.tasks import (
 )
 
 from .dialect import authorization
+from .reading import readable_usage
 
 JSON = {"Content-Type": "application/json"}
 TRANSCRIPTS = (
@@ -74,7 +75,7 @@ def downloaded(reply: Reply) -> bytes:
 
     Whoever refuses it, a URL that can't be had is the fault of who sent it.
     """
-    if not 200 <= reply.status < 300:  # noqa: PLR2004 - what HTTP calls successful
+    if reply.status not in SUCCESSFUL:
         text = f"its answer names a file that can't be had (HTTP status {reply.status})"
         raise ProviderFailed(text)
     return reply.body
@@ -100,10 +101,11 @@ def transcription(
     )
     call = Call("audio/transcriptions", headers=authorization(settings))
     reply = yield Ask(call=call, form=form)
+    usage = None
     if reply.content_type.startswith("application/json"):
-        read_object(reply)
+        usage = readable_usage(read_object(reply))
     text = reply.expect(*TRANSCRIPTS)
-    return Blob(data=text, content_type=reply.content_type)
+    return Blob(data=text, content_type=reply.content_type, usage=usage)
 
 
 def embeddings(
@@ -118,7 +120,10 @@ def embeddings(
     rows = [{**row, "embedding": encode(row["embedding"])} for row in payload["data"]]
     told = {**payload, "object": "list", "model": payload.get("model") or model}
     told["data"] = rows
-    return Blob(data=orjson.dumps(told), content_type="application/json")
+    if usage := readable_usage(payload):
+        told["usage"] = told.pop("usage")  # the last, for whoever adds to it
+    data = orjson.dumps(told)
+    return Blob(data=data, content_type="application/json", usage=usage)
 
 
 def _as_base64(vector: Any) -> str:

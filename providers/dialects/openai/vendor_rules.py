@@ -46,10 +46,10 @@ class Fitting:
 def fitting(settings: ProviderSettings, model: str) -> Fitting | None:
     """Return what is to be done for a provider's *model*; None for nothing."""
     signed = "gemini" in model and needs_signatures(model)
-    unsupported = tuple(settings.unsupported_fields)
-    if not (signed or unsupported) and settings.messages is EVERYTHING:
+    rules = settings.rules
+    if not (signed or rules.unsupported_fields) and rules.messages is EVERYTHING:
         return None  # nearly all
-    return _fitting(unsupported, settings.messages, signed=signed)
+    return _fitting(rules.unsupported_fields, rules.messages, signed=signed)
 
 
 @lru_cache(maxsize=200)

@@ -15,8 +15,9 @@ import orjson
 from attrs import define, field
 
 from providers.chat import RESPONSES, ChatRequest, Chunk, TextRun
-from providers.dialects.base import Call, written
+from providers.dialects.base import Call, noted, written
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tools import without_hosted
 from providers.errors import ProviderProtocolError
 from providers.settings import ProviderSettings
@@ -25,6 +26,7 @@ from .alike import TEXT, AlikeEvents, learn
 from .answer import AnswerReader
 from .conversation import API
 from .native import EventPassage, passed_body
+from .repair import ArgumentEvents
 from .request import response_body
 from .whole import is_response, last_event, unrolled
 
@@ -42,6 +44,8 @@ class Responses:
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
+    _json: TolerantJSON = noted(TolerantJSON)
+    _arguments: ArgumentEvents = noted(ArgumentEvents)
     _answer: AnswerReader = field(init=False)
     _passage: EventPassage | None = field(default=None, init=False)
     _alike: AlikeEvents | None = field(default=None, init=False)
@@ -118,13 +122,20 @@ class Responses:
             at += 1
             if not data or data.startswith(b"[DONE]"):
                 continue  # the API has no such thing, its copies may
-            event = orjson.loads(data)
+            event = self._json.parse(data, whole=self._body.is_json)
             if self._body.is_json and is_response(event):
-                yield from self._whole(event)
+                yield from self._whole(event, data)
                 continue
-            chunks = self._event(event, data)
+            chunks = self._repaired(event, data)
             yield from chunks
             self._learn(event, data, chunks)  # the first token has gone by now
+
+    def _repaired(self, event: Mapping[str, Any], data: bytes) -> list[Chunk]:
+        """Read an event, its arguments mended, and what was held back of them."""
+        events = self._arguments.repaired(event, data)
+        if events == [event] and HALVES not in self.notes:
+            return self._event(event, data)
+        return [c for each in events for c in self._event(each, orjson.dumps(each))]
 
     def _event(self, event: Mapping[str, Any], data: bytes) -> list[Chunk]:
         chunks = self._answer.take(event)
@@ -138,18 +149,21 @@ class Responses:
     ) -> None:
         """Know events like a text's by their bytes, until there is another one."""
         item, self._alike = self._answer.spoken, None
-        if event.get("type") == TEXT and chunks and item is not None and self._lessons:
+        if HALVES in self.notes or item is None or not self._lessons:
+            return
+        if event.get("type") == TEXT and chunks:
             passes = self._passage is not None
             self._alike = learn(data, event, chunks[0], item, passes=passes)
             self._lessons -= 1
 
-    def _whole(self, response: Mapping[str, Any]) -> Iterator[Chunk | TextRun]:
+    def _whole(self, response: Mapping[str, Any], data: bytes) -> Iterator[Chunk]:
         """Read a response that came whole; who gets its events, gets all of them."""
+        (last,) = self._arguments.repaired(last_event(response), data)
         if self._passage is None:
-            yield from self._answer.take(last_event(response))
+            yield from self._answer.take(last)
             self.done = self._answer.ended
             return
-        for event in unrolled(response):
+        for event in unrolled(last["response"]):
             yield from self._event(event, orjson.dumps(event))
 
 

@@ -19,12 +19,14 @@ class OpenItem:
 
     *pieces* are its texts by their kind and the index of their part. *call* numbers a
     call among the answer's calls; a call can be shown once its *name* is known.
+    *place* is where it stands in the whole output, once that has come.
     """
 
     type: str
     call: int = -1
     call_id: str = ""
     name: str = ""
+    place: int = -1
     shown: bool = False
     done: bool = False
     pieces: dict[tuple[str, int], list[str]] = field(factory=dict)
@@ -86,6 +88,7 @@ class OpenItems:
     _by_index: dict[int, OpenItem] = field(factory=dict, init=False)
     _by_id: dict[str, OpenItem] = field(factory=dict, init=False)
     _misnumbered: bool = field(default=False, init=False)
+    _misnamed: bool = field(default=False, init=False)
 
     def open(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> OpenItem:
         """Return the item that an event adds; the one there is, if it comes again."""
@@ -117,6 +120,10 @@ class OpenItems:
         if known is None and type(index) is not int:
             open_ = (it for it in self._items if it.type == kind and not it.done)
             known = next(open_, None)
+        if known is not None and known.done and _differs(known, item):
+            self._misnumbered = self._misnumbered or index in self._by_index
+            self._misnamed = self._misnamed or name in self._by_id
+            known = None
         return known or self._new(kind, index, name)
 
     def at(self, index: int, item: Mapping[str, Any]) -> OpenItem | None:
@@ -126,13 +133,18 @@ class OpenItems:
         """
         kind, name = _type(item), item.get("id")
         known = self._named(index, name, kind)
-        if known is not None:
-            return known
+        if known is not None and known.place not in (-1, index):
+            self._misnamed, known = True, None  # two have one id
         for each in self._items[index : index + 1]:
-            if each.type == kind:
-                return each
+            if known is None and each.type == kind:
+                known = each
+        if known is not None:
+            known.place = index
+            return known
         if index >= len(self._items):  # all that there were stand before it
-            return self._new(kind, index, name)
+            known = self._new(kind, index, name)
+            known.place = index
+            return known
         new = None if self._last(kind) else self._new(kind, index, name)
         return self._called(item) or new
 
@@ -145,7 +157,7 @@ class OpenItems:
         if by_index is not None and by_index.type == kind and not self._misnumbered:
             return by_index
         by_id = self._by_id.get(name) if type(name) is str else None
-        if by_id is not None and by_id.type == kind:
+        if by_id is not None and by_id.type == kind and not self._misnamed:
             return by_id
         known = by_index is not None and by_index.type == kind
         return by_index if known and not name else None
@@ -172,6 +184,12 @@ class OpenItems:
         if type(name) is str and name:
             self._by_id[name] = item
         return item
+
+
+def _differs(known: OpenItem, item: Mapping[str, Any]) -> bool:
+    """Say whether an item is another call than the one that has its index or its id."""
+    name = item.get("name")
+    return known.type in CALLS and bool(name) and name != known.name
 
 
 def _type(item: Mapping[str, Any]) -> str:

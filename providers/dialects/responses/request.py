@@ -81,7 +81,7 @@ def response_body(
     if is_openai(settings):
         # It pads each event at random, which is of no use behind a gateway.
         body["stream_options"] = {"include_obfuscation": False}
-    return without(body, settings.unsupported_fields, "this provider")
+    return without(body, settings.rules.unsupported_fields, "this provider")
 
 
 def _conversation(request: ChatRequest, settings: ProviderSettings) -> dict[str, Any]:

@@ -3,13 +3,23 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
-from server.json_types import JSONObject
+from server.json_types import JSON, JSONObject
 
-from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from . import (
+    catalog,
+    chat,
+    completions,
+    keys,
+    messages,
+    pages,
+    races,
+    responses,
+    tasks,
+    usage,
+)
 from .answers import ANSWERS
 from .shared import (
     HEADERS,
@@ -41,6 +51,8 @@ TAGS = {
     "Models": "What can be asked for.",
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
+    "Keys": "Managed at run time, by administrators.",
+    "Usage": "What requests have used, and what it cost.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
 }
@@ -48,8 +60,9 @@ PROVIDERS = path_parameter(
     "providers", "Ids of providers, joined by `+`.", "HuggingChat+Groq"
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
+OWN = keys.PATHS | usage.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks)
+REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
 def document() -> JSONObject:
@@ -66,7 +79,7 @@ def document() -> JSONObject:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | OWN),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
@@ -78,7 +91,7 @@ def document() -> JSONObject:
         },
         "components": {
             "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
-            "responses": error_responses(OF_RACE, "Error")
+            "responses": error_responses((*OF_RACE, 409), "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -104,7 +117,7 @@ def of_providers(prefix: str, paths: JSONObject, suffix: str) -> JSONObject:
     )
 
 
-def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, Any]]:
+def _with_providers(item: JSONObject, suffix: str) -> Iterator[tuple[str, JSON]]:
     yield "parameters", [PROVIDERS, *item.get("parameters", ())]
     for method in METHODS:
         if operation := item.get(method):

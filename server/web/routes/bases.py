@@ -1,6 +1,4 @@
-"""The base URLs themselves: clients try them before they ask anything."""
-
-from http import HTTPStatus
+"""The base URLs themselves: some clients try them before anything else."""
 
 from aiohttp import web
 
@@ -14,14 +12,6 @@ from .paths import providers_in_path
 routes = web.RouteTableDef()
 
 
-@routes.get("/")
-async def show_server(request: web.Request) -> web.Response:
-    """Say what this is; browsers are shown the page of all routes."""
-    if "text/html" in request.headers.get("Accept", ""):
-        return web.Response(status=HTTPStatus.FOUND, headers={"Location": "/docs"})
-    return _bases(request)
-
-
 @routes.get("/v1")
 @routes.get("/v1/")
 @routes.get("/api/{providers}")
@@ -32,10 +22,6 @@ async def show_base(request: web.Request) -> web.Response:
     """Say what is here; raises what a race of the path's providers would."""
     visit = request[VISIT]
     visit.gateway.catalog.models(visit.client, providers_in_path(request))
-    return _bases(request)
-
-
-def _bases(request: web.Request) -> web.Response:
     return json_answer(
         server_payload(
             openai_base_url=base_url(request),

@@ -47,17 +47,22 @@ async def create_response(request: web.Request) -> web.StreamResponse:
     own = own_responses(request)
     body, path = await body_of(request), providers_in_path(request)
     large = len(body) > LARGE
-    wanted, selection = await _computed(
+    response_request, selection = await _computed(
         partial(formats.RESPONSES.parse, body, path, request.headers), large=large
     )
-    earlier, items = await own.history(wanted), await own.items(wanted)
-    raced = await _computed(partial(raceable, wanted, earlier, items), large=large)
-    rendering = ResponseRendering(wanted, items)
+    earlier, items = (
+        await own.history(response_request),
+        await own.items(response_request),
+    )
+    race_request = await _computed(
+        partial(raceable, response_request, earlier, items), large=large
+    )
+    rendering = ResponseRendering(response_request, items)
 
     form = rendering.form
-    if wanted.kept:
+    if response_request.kept:
         form = evolve(form, keep=partial(_keep, request, own, rendering))
-    answer = await _raced(request, raced, selection, form, wanted)
+    answer = await _raced(request, race_request, selection, form, response_request)
     if NOT_KEPT in request and not answer.prepared:
         answer.headers["X-Stored"] = "false"
     return answer
@@ -70,19 +75,21 @@ async def _computed(work: Callable[[], T], *, large: bool) -> T:
 
 async def _raced(
     request: web.Request,
-    raced: RaceableRequest,
+    race_request: RaceableRequest,
     selection: Selection,
     form: Rendering,
-    wanted: ResponseRequest,
+    response_request: ResponseRequest,
 ) -> web.StreamResponse:
     """Race for the answer: again with less, where a model has no room for all."""
-    chat = raced.chat
+    chat = race_request.chat
     while True:
         try:
-            return await race_chat(request, chat, selection, form, raced.admitted)
+            return await race_chat(
+                request, chat, selection, form, race_request.admitted
+            )
         except NobodyWon as exc:
             # No upstream says beforehand how much fits into a model's context.
-            truncates = wanted.truncation == "auto" and exc.too_long
+            truncates = response_request.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise
@@ -103,13 +110,19 @@ async def _keep(
 async def count_input_tokens(request: web.Request) -> web.Response:
     """Answer how many tokens a response's input has."""
     own = own_responses(request)
-    wanted, selection = parse_count(await body_of(request), providers_in_path(request))
-    raced = raceable(wanted, await own.history(wanted), await own.items(wanted))
-    tokens, headers = await count(request, raced.chat, selection)
-    counted: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
+    response_request, selection = parse_count(
+        await body_of(request), providers_in_path(request)
+    )
+    race_request = raceable(
+        response_request,
+        await own.history(response_request),
+        await own.items(response_request),
+    )
+    tokens, headers = await count(request, race_request.chat, selection)
+    payload: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
     if provider := headers.get("X-Provider"):
-        counted["provider"] = provider
-    return json_answer(counted, headers=headers)
+        payload["provider"] = provider
+    return json_answer(payload, headers=headers)
 
 
 @routes.get("/responses/{id}")

@@ -16,7 +16,7 @@ def shortened(chat: ChatRequest) -> ChatRequest | None:
     """
     roles = [message.role for message in chat.messages]
     begins = [at for at, role in enumerate(roles) if role == "user"]
-    if len(begins) < 2:  # noqa: PLR2004 - one turn is the least
+    if len(begins) <= 1:
         return None
     first = next(at for at, role in enumerate(roles) if role not in INSTRUCTIONS)
     rest = begins[len(begins) // 2]

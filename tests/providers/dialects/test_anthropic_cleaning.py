@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from providers import ChatRequest, ProviderRefusedRequest, ProviderSettings, vendors
+from providers import ChatRequest, ProviderRefusedRequest, ProviderSettings
 from providers.dialects.anthropic.dialect import Anthropic
+from server.config.tables import vendor_settings
 from server.wire.chat import parse
 from server.wire.messages.request import parse as parse_message
 from tests.rig.pictures import picture
 
-OWN = ProviderSettings(id="Anthropic", **vendors()["Anthropic"])
+OWN = vendor_settings("Anthropic")
 COPY = evolve(OWN, base_url="https://copy.test/anthropic/v1")
 HI = {"role": "user", "content": "Hi"}
 MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}

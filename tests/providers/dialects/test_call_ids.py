@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from providers import ProviderSettings, vendors
 from providers.dialects import DIALECTS
+from server.config.tables import vendor_settings
 from server.wire.chat import parse
 from server.wire.messages.request import parse as parse_message
 
@@ -54,7 +54,7 @@ def turns(history: list[list[str]]) -> list[Any]:
 
 
 def sent(vendor: str, history: list[list[str]], *, native: bool = False) -> Any:
-    settings = ProviderSettings(id=vendor, **vendors()[vendor])
+    settings = vendor_settings(vendor)
     if native:
         body = {"model": "m", "max_tokens": 9, "messages": turns(history)}
         request, _ = parse_message(json.dumps(body).encode())
@@ -137,7 +137,7 @@ def test_results_come_in_any_order() -> None:
     """A result belongs to its call, wherever it stands among the others."""
     messages = chat([["a.b", "c.d"], ["a.b"]])
     messages[2], messages[3] = messages[3], messages[2]
-    settings = ProviderSettings(id="Anthropic", **vendors()["Anthropic"])
+    settings = vendor_settings("Anthropic")
     request, _ = parse(json.dumps({"model": "m", "messages": messages}).encode())
     dialect = DIALECTS["anthropic"](settings)
     made = json.loads(dialect.encode(request, "m").body)["messages"]
@@ -151,10 +151,10 @@ def test_results_come_in_any_order() -> None:
 def test_a_call_without_a_result_takes_nobody_elses() -> None:
     """The same id in a later turn is another call, which has its own result."""
     messages = [m for i, m in enumerate(chat([["c"], ["c"]])) if i != 2]
-    settings = ProviderSettings(id="Anthropic", **vendors()["Anthropic"])
+    settings = vendor_settings("Anthropic")
     request, _ = parse(json.dumps({"model": "m", "messages": messages}).encode())
     made = json.loads(DIALECTS["anthropic"](settings).encode(request, "m").body)
 
-    (first, second), (result,) = pairs(made["messages"])
+    (first, second), (none, result) = pairs(made["messages"])
 
-    assert first == "c" != second == result
+    assert first == none == "c" != second == result

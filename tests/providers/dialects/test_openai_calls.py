@@ -12,10 +12,11 @@ from providers import (
     Message,
     NativeRequest,
     ProviderSettings,
-    vendors,
 )
 from providers.dialects import UNREADABLE
 from providers.dialects.openai.dialect import OpenAI
+from server.config.tables import vendor_settings
+from tests.rig.provider_settings import changed
 
 SETTINGS = ProviderSettings(id="Test", kind="openai", api_key="sk-test-1234")
 
@@ -56,7 +57,7 @@ def test_encode_always_streams(asked: dict[str, Any]) -> None:
 
 def test_encode_without_stream_options() -> None:
     """A vendor that refuses `stream_options` is sent none, not even the client's."""
-    settings = evolve(SETTINGS, stream_usage=False)
+    settings = changed(SETTINGS, stream_usage=False)
     sent = encoded({"stream_options": {"include_usage": True}}, settings)
 
     assert "stream_options" not in sent
@@ -65,7 +66,7 @@ def test_encode_without_stream_options() -> None:
 def test_encode_renames_fields() -> None:
     """A field goes by its vendor's name; one that was not given stays away."""
     names = {"max_completion_tokens": "max_tokens", "seed": "random_seed"}
-    settings = evolve(SETTINGS, rename_fields=names, stream_usage=False)
+    settings = changed(SETTINGS, rename_fields=names, stream_usage=False)
 
     assert encoded({"max_completion_tokens": 7, "top_p": 1}, settings) == {
         "model": "upstream-model",
@@ -97,7 +98,7 @@ def test_encode_without_fields_of_messages() -> None:
     said = {"role": "assistant", "content": "a", "made_up": 1}
     user = {"role": "user", "content": "b"}
     body = {"messages": [{**said, "reasoning_content": "hm"}, user]}
-    settings = evolve(SETTINGS, unsupported_fields=("messages.reasoning_content", "n"))
+    settings = changed(SETTINGS, unsupported_fields=("messages.reasoning_content", "n"))
 
     assert encoded(body, settings)["messages"] == [said, user]
     assert encoded(body)["messages"] == body["messages"]
@@ -106,7 +107,7 @@ def test_encode_without_fields_of_messages() -> None:
 @pytest.mark.parametrize("vendor", ["Groq", "Cerebras", "Mistral", "DeepSeek"])
 def test_reasoning_that_goes_back(vendor: str) -> None:
     """DeepSeek wants its thoughts back with its calls; the others answer 400 to any."""
-    settings = ProviderSettings(id=vendor, **vendors()[vendor])
+    settings = vendor_settings(vendor)
     body = {"messages": [{"role": "assistant", "reasoning_content": "hm"}]}
 
     (sent,) = encoded(body, settings)["messages"]
@@ -117,7 +118,7 @@ def test_reasoning_that_goes_back(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", ["Groq", "Cerebras", "Mistral", "OpenAI"])
 def test_signed_thoughts_of_another_vendor(vendor: str) -> None:
     """What Anthropic has signed in one turn is nothing to send to a strict reader."""
-    settings = ProviderSettings(id=vendor, **vendors()[vendor])
+    settings = vendor_settings(vendor)
     body = {"messages": [{"role": "assistant", "content": "a", "thinking_blocks": []}]}
 
     assert encoded(body, settings)["messages"] == [
@@ -127,7 +128,7 @@ def test_signed_thoughts_of_another_vendor(vendor: str) -> None:
 
 def test_openai_bounds_answers_by_their_new_name() -> None:
     """OpenAI's models that reason answer 400 to `max_tokens`."""
-    settings = ProviderSettings(id="OpenAI", **vendors()["OpenAI"])
+    settings = vendor_settings("OpenAI")
 
     sent = encoded({"max_tokens": 7}, settings)
 
@@ -156,7 +157,7 @@ def test_encode_a_completion() -> None:
     request = ChatRequest(model="m", messages=hello, body=chat, native=native)
 
     names = {"max_tokens": "max_completion_tokens"}  # the chat's name for it
-    able = evolve(SETTINGS, completions=True, rename_fields=names)
+    able = changed(SETTINGS, completions=True, rename_fields=names)
     completes = OpenAI(able).encode(request, "upstream")
     chats = OpenAI(SETTINGS).encode(request, "upstream")
 

@@ -57,7 +57,7 @@ def chunk(
     )
 
 
-def called(index: int, id: str, name: str, said: str | None = None) -> Chunk:  # noqa: A002 - the API's word
+def called(index: int, id: str, name: str, said: str | None = None) -> Chunk:
     call = ToolCallDelta(index=index, id=id, type="function", name=name, arguments=said)
     return chunk(tool_calls=(call,))
 

@@ -140,7 +140,7 @@ def test_events_that_are_not_alike(odd: dict[str, Any] | bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", [b'"\\x"', b'"\xff"', b'"\\ud800"', b'"a\tb"', b'"open', b'{"a":1}', b"1"]
+    "word", [b'"\\x"', b'"\xff"', b'"a\tb"', b'"open', b'{"a":1}', b"1"]
 )
 def test_words_that_are_none(word: bytes) -> None:
     """What is no text is none in a run either; what came before it stands."""

@@ -19,6 +19,7 @@ from providers.dialects.responses import Responses
 from server.wire.chat import RENDERING, parse
 from server.wire.responses import ResponseRendering
 from server.wire.responses import parse as parse_response
+from tests.rig.provider_settings import changed
 
 COPY = ProviderSettings(
     id="Test",
@@ -624,7 +625,7 @@ def test_fields(fields: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 def test_fields_that_the_provider_refuses() -> None:
     """A field that a provider is known to refuse is not sent, if it is a hint."""
-    settings = evolve(COPY, unsupported_fields=("user", "temperature"))
+    settings = changed(COPY, unsupported_fields=("user", "temperature"))
 
     assert "user" not in body_for(settings, user="u")
     with pytest.raises(ProviderRefusedRequest, match="temperature"):

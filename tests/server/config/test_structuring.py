@@ -33,6 +33,18 @@ class Outer:
     free: Mapping[str, Any] = field(factory=dict)
 
 
+@frozen(kw_only=True)
+class Bounds:
+    most: int = field(default=9, validator=ge(1))
+    names: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Table:
+    name: str = ""
+    bounds: Bounds = field(factory=Bounds, metadata={"flat": True})
+
+
 STRICT = Structure(forbid_extra_keys=True)
 LENIENT = Structure(forbid_extra_keys=False)
 
@@ -131,6 +143,41 @@ def test_unknown_keys(given: dict[str, Any], path: str, message: str) -> None:
 
     assert found == path
     assert message in why
+
+
+def test_flat_records() -> None:
+    """The keys of a flat record stand among those of the table that has it."""
+    assert STRICT.make({}, Table) == Table()
+    made = STRICT.make({"most": 2, "name": "a", "names": ["b"]}, Table)
+    assert made == Table(name="a", bounds=Bounds(most=2, names=("b",)))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"most": 0, "name": "a"}, [("most", "must be >= 1: 0")]),
+        (
+            {"most": "2", "name": 1, "names": ["a", 2]},
+            [
+                ("most", "must be a whole number, not '2'"),
+                ("names[1]", "must be a string, not 2"),
+                ("name", "must be a string, not 1"),
+            ],
+        ),
+        ({"mots": 1}, [("mots", "unknown key (did you mean 'most'?)")]),
+        ({"bounds": {"most": 1}}, [("bounds", "unknown key")]),
+        (
+            {"most": 0, "x": 1},
+            [("most", "must be >= 1: 0"), ("x", "unknown key")],
+        ),
+    ],
+)
+def test_flat_records_errors(
+    given: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    """What is wrong with a flat record's keys is said as of the table's own."""
+    assert STRICT.errors(given, Table) == expected
+    assert STRICT.salvage({**given, "name": "a"}, Table)[0] is not None
 
 
 def test_unknown_keys_may_be_let_in() -> None:

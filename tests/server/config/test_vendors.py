@@ -67,7 +67,7 @@ def test_each_row_works(name: str) -> None:
     assert name not in config.off or settings.kind == "llamacpp"
     assert not {"{", "}"} & set(settings.base_url)
     assert settings.base_url.startswith("http") or settings.kind == "llamacpp"
-    assert settings.responses == RESPONSES.get(name, "off")
+    assert settings.rules.responses == RESPONSES.get(name, "off")
 
 
 @pytest.mark.parametrize(

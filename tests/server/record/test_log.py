@@ -1,6 +1,5 @@
-"""The last races: who may see which, in bounded memory, and who hears of them live."""
+"""The last races: who may see which, in bounded memory."""
 
-import asyncio
 import tracemalloc
 
 import orjson
@@ -8,8 +7,7 @@ import pytest
 from attrs import define
 
 from server.config.settings import KeySettings
-from server.record.log import BEHIND, REMEMBERED, Entry, Listener, RaceLog
-from tests.rig.fakes import PATIENCE
+from server.record.log import REMEMBERED, Entry, RaceLog
 
 
 def key(name: str, *, admin: bool = False) -> KeySettings:
@@ -42,18 +40,6 @@ def log() -> RaceLog:
     for name, owner in (("1", "mine"), ("2", "other"), ("3", "mine"), ("4", None)):
         made.add(entry(name, owner))
     return made
-
-
-async def heard(listener: Listener, count: int) -> list[str]:
-    """Return the ids of the next so many races that *listener* hears of."""
-    async with asyncio.timeout(PATIENCE):
-        return [(await anext(listener)).id for _ in range(count)]
-
-
-async def rest(listener: Listener) -> list[str]:
-    """Return the ids of all that is left to hear, to its end."""
-    async with asyncio.timeout(PATIENCE):
-        return [entry.id async for entry in listener]
 
 
 @pytest.mark.parametrize(
@@ -101,95 +87,6 @@ def test_bounded_memory() -> None:
     assert len(log.last(None, 10 * REMEMBERED)) == REMEMBERED
     assert log.find("4", None) is None
     assert log.find("5", None) == b"5"
-
-
-async def test_listeners_hear_what_they_may_see(log: RaceLog) -> None:
-    """Each hears of what ends from now on, in that order: its own, or all."""
-    with log.listen(MINE) as mine, log.listen(ADMIN) as admin, log.listen(None) as all_:
-        for name, owner in (("5", "other"), ("6", "mine"), ("7", None), ("8", "mine")):
-            log.add(entry(name, owner))
-
-        assert await heard(mine, 2) == ["6", "8"]
-        assert await heard(admin, 4) == ["5", "6", "7", "8"]
-        assert await heard(all_, 4) == ["5", "6", "7", "8"]
-
-
-async def test_listener_waits() -> None:
-    """One that has heard all is woken up by the next race."""
-    log = RaceLog()
-    with log.listen(None) as listener:
-        for name in "12":
-            hearing = asyncio.create_task(heard(listener, 1))
-            await asyncio.sleep(0)
-            assert not hearing.done()
-            log.add(entry(name))
-            assert await hearing == [name]
-
-
-async def test_listener_that_is_behind() -> None:
-    """It misses the oldest: a client that does not read fills no memory."""
-    log = RaceLog()
-    with log.listen(None) as listener:
-        for n in range(BEHIND + 5):
-            log.add(entry(str(n)))
-        log.close()
-        log.add(entry("after the end"))
-
-        left = await rest(listener)
-
-    assert len(left) == BEHIND
-    assert left[0 :: BEHIND - 1] == ["5", str(BEHIND + 4)]
-
-
-async def test_listener_that_left() -> None:
-    """It hears of nothing any more, and the others go on."""
-    log = RaceLog()
-    with log.listen(None) as stays:
-        with log.listen(None) as leaves:
-            log.add(entry("1"))
-        log.add(entry("2"))
-        log.dismiss()
-
-        assert await rest(stays) == ["1", "2"]
-    assert await heard(leaves, 1) == ["1"]
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0):
-            await anext(leaves)
-
-
-async def test_end() -> None:
-    """A closed log ends what listens, after what it has still to hear."""
-    log = RaceLog()
-    with log.listen(None) as listener:
-        waiting = asyncio.create_task(rest(listener))
-        await asyncio.sleep(0)
-        log.add(entry("1"))
-        log.close()
-
-        assert await waiting == ["1"]
-
-
-async def test_nobody_listens_to_what_has_ended() -> None:
-    """Who comes after the end, since browsers come again, is sent away at once."""
-    log = RaceLog()
-    log.close()
-
-    with log.listen(None) as listener:
-        log.add(entry("1"))
-
-        assert await rest(listener) == []
-
-
-async def test_dismissed() -> None:
-    """Who listens can be sent away, and may come back."""
-    log = RaceLog()
-    with log.listen(None) as listener:
-        log.dismiss()
-        assert await rest(listener) == []
-
-    with log.listen(None) as listener:
-        log.add(entry("1"))
-        assert await heard(listener, 1) == ["1"]
 
 
 def test_told_when_it_is_read() -> None:

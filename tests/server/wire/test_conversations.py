@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from providers import ChatRequest, ProviderRefusedRequest, ProviderSettings, vendors
+from providers import ChatRequest, ProviderRefusedRequest, ProviderSettings
 from providers.dialects import DIALECTS
+from server.config.tables import vendor_settings
 from server.wire import chat, responses
 from server.wire.messages import request as messages
 from tests.rig import conversations
@@ -48,7 +49,7 @@ class Target:
 
 
 def built_in(validator: str, vendor: str, model: str = "m") -> Target:
-    return Target(validator, ProviderSettings(id=vendor, **vendors()[vendor]), model)
+    return Target(validator, vendor_settings(vendor), model)
 
 
 def elsewhere(validator: str, kind: str, model: str = "m") -> Target:

@@ -127,7 +127,7 @@ def thought(said: str) -> dict[str, Any]:
     return {"type": "thinking", "thinking": said, "signature": ""}
 
 
-def used(id: str, name: str, **arguments: Any) -> dict[str, Any]:  # noqa: A002
+def used(id: str, name: str, **arguments: Any) -> dict[str, Any]:
     return {"type": "tool_use", "id": id, "name": name, "input": arguments}
 
 
