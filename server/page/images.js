@@ -2,7 +2,7 @@
 
 import { api, base } from "./api.js";
 import { newId } from "./conversation.js";
-import { paints, providers } from "./catalog.js";
+import { modelsOf, paints, providers } from "./catalog.js";
 import { announce, empty, field, fill, h } from "./dom.js";
 import { Lanes, mark } from "./lanes.js";
 import { lookUp, watch } from "./live.js";
@@ -11,7 +11,8 @@ import { ms } from "./words.js";
 
 const SIZES = ["1024x1024", "512x512", "1024x1536", "1536x1024"];
 const choice = { providers: [], model: "" };
-const picker = new Picker(choice, () => {}, "image_models");
+let all = [];
+const picker = new Picker(choice, () => (picker.input.placeholder = model() ?? ""), "image_models");
 const prompt = h("textarea", { rows: 2, placeholder: "Describe a picture", required: true, "aria-label": "Prompt" });
 const size = h("select", {}, SIZES.map((each) => h("option", {}, each)));
 const number = h("input", { type: "number", min: 1, max: 8, value: 1 });
@@ -34,7 +35,7 @@ async function paint() {
   const stop = watch((race) => race.id === id && lanes.show(race));
   const begin = performance.now();
   const named = choice.providers.length ? { provider: choice.providers.join(" ") } : {};
-  const body = { prompt: words, size: size.value, n: Number(number.value), ...(choice.model ? { model: choice.model } : {}), ...named };
+  const body = { prompt: words, size: size.value, n: Number(number.value), model: model(), ...named };
   try {
     const answer = await api("v1/images/generations", { body, headers: { "X-Request-ID": id } });
     fill(shown, answer.data.map((each) => picture(each, words)));
@@ -55,8 +56,15 @@ function picture({ url, b64_json: data }, words) {
   return kept ? h("a", { href: src, target: "_blank" }, image) : image;
 }
 
+/** Return the model that is named, or the first that those who are chosen have. */
+function model() {
+  return choice.model || modelsOf(all, choice.providers, "image_models")[0];
+}
+
 async function load() {
-  picker.show((await providers()).filter(paints));
+  all = (await providers()).filter(paints);
+  picker.show(all);
+  picker.input.placeholder = model() ?? "";
 }
 
 export function show() {
