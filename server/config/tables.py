@@ -15,7 +15,7 @@ from .checks import (
     unknown_model,
 )
 from .environment import Environment, bad_references
-from .settings import ENGINE, Config, Sections, same_id
+from .settings import ENGINE, Config, Sections, StateSettings, same_id
 from .structuring import Structure
 from .tls import read_certificate
 
@@ -61,6 +61,8 @@ class TableReader:
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
+            state=self._state(sections.state),
+            usage=sections.usage,
             models=sections.models,
             providers=providers,
             off=self.off,
@@ -81,6 +83,13 @@ class TableReader:
             for path, message in self.structure.errors(self.raw, Sections):
                 self._wrong(path, message)
             return None
+
+    def _state(self, settings: StateSettings) -> StateSettings:
+        """Return the settings with what their URL stands for in the environment."""
+        url = self.environment.value(settings.url)
+        if settings.url and not url:
+            self._wrong("state.url", f"{settings.url} is not set")
+        return evolve(settings, url=url)
 
     def _providers(self, tables: JSON) -> dict[str, ProviderSettings]:
         if not isinstance(tables, dict):

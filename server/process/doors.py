@@ -1,4 +1,4 @@
-"""How many connections there may be, from all clients and from each address."""
+"""Bounds on connections: of all clients, and from each address."""
 
 from collections import Counter
 from time import monotonic
@@ -20,8 +20,8 @@ class Doors:
 
     _open: Counter[str] = field(factory=Counter, init=False)
     _all: int = field(default=0, init=False)
-    _refused: int = field(default=0, init=False)
-    _told: float = field(default=0.0, init=False)
+    _refusals: int = field(default=0, init=False)
+    _last_line: float = field(default=0.0, init=False)
 
     def enter(self, address: str, settings: ServerSettings) -> str:
         """
@@ -54,9 +54,9 @@ class Doors:
             del self._open[address]
 
     def tell(self, why: str) -> None:
-        """Log that a connection was refused: one line for all of a second."""
-        self._refused += 1
+        """Log that a connection was refused: one line a second at most."""
+        self._refusals += 1
         now = monotonic()
-        if now - self._told >= BETWEEN_LINES:
-            log.warning("connections refused", why=why, count=self._refused)
-            self._refused, self._told = 0, now
+        if now - self._last_line >= BETWEEN_LINES:
+            log.warning("connections refused", why=why, count=self._refusals)
+            self._refusals, self._last_line = 0, now

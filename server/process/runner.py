@@ -1,4 +1,4 @@
-"""The server of clients' connections, and what runs an application on it."""
+"""The server of clients' connections, and the runner of an application on it."""
 
 import asyncio
 import os
@@ -20,9 +20,9 @@ from .connections import ClientConnection, peer_address
 from .doors import Doors
 from .heads import HEADER, REQUEST_LINE, plain, refusal, salvaged, waits_to_continue
 
-# Seconds in which a client that was refused may notice, while it still sends.
+# Seconds that a refused client has to read the answer while it still sends.
 LINGER = 5.0
-# Seconds between two looks at who keeps us waiting, and a share of the time-outs.
+# Seconds between two looks for slow clients, or this share of the time-outs.
 LOOK = 1.0
 SHARE = 4
 # Connections that are refused in one look, and seconds to the next if there are more.
@@ -57,18 +57,18 @@ class ClientServer(web.Server):
         await super().shutdown(timeout)
 
     def _look(self) -> None:
-        """See who keeps us waiting, now and then: a timer each would cost all."""
+        """Look for slow clients now and then: a timer for each would cost more."""
         settings = self._gateway.config.server
         timeouts = settings.header_timeout, settings.body_timeout
         self._look_at_descriptors()
-        now, refused = self._loop.time(), 0
+        now, refusals = self._loop.time(), 0
         for connection in self.connections:
             if isinstance(connection, ClientConnection):
-                refused += connection.look(now, *timeouts)
-                if refused == REFUSED:
+                refusals += connection.look(now, *timeouts)
+                if refusals == REFUSED:
                     break
         wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
-        wait = SOON if refused == REFUSED else wait
+        wait = SOON if refusals == REFUSED else wait
         self._next_look = self._loop.call_later(wait, self._look)
 
     def _look_at_descriptors(self) -> None:
@@ -89,25 +89,25 @@ class ClientServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        made, front = self._made_by_app, self._gateway.front
+        make, front = self._made_by_app, self._gateway.front
         if (
             front is None
             and message.version is HttpVersion11
             and hdrs.EXPECT not in message.headers
         ):
-            return made(message, payload, protocol, writer, task)
+            return make(message, payload, protocol, writer, task)
         if message is ERROR and isinstance(protocol, ClientConnection):
             message = salvaged(protocol.refused or b"")
-        refused = refusal(message)
+        error = refusal(message)
         waits = waits_to_continue(message)
         message = plain(message)
         if front is not None:
             message, outside = _entered(front, message, protocol)
-            refused = refused or outside
-        kind = web.Request if refused is None else RefusedRequest
-        request = made(message, payload, protocol, writer, task, _cls=kind)
-        if refused is not None:
-            request[REFUSAL] = refused
+            error = error or outside
+        kind = web.Request if error is None else RefusedRequest
+        request = make(message, payload, protocol, writer, task, _cls=kind)
+        if error is not None:
+            request[REFUSAL] = error
         elif waits:
             request[WAITS_TO_CONTINUE] = True
         return request if front is None else _introduced(front, request)
@@ -157,7 +157,7 @@ class ClientRunner(web.AppRunner):
             "lingering_time": LINGER,
             "max_field_size": HEADER,
             "max_line_size": REQUEST_LINE,
-            # We do it ourselves, for whom we serve, and within bounds.
+            # web/unpacking.py does it, within bounds and after the check of keys.
             "auto_decompress": False,
         }
 

@@ -13,10 +13,13 @@ from attrs import frozen
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Gateway, RunningEngine
-from server.record.channel import Channel, OnlyProcess
+from server.gateway import Gateway, RunningEngine, Shared
+from server.limits.opening import open_limiter
+from server.record.channel import Channel, Keeper, OnlyProcess
+from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
+from server.stores.usage import keep_usage
 
 from .listening import Site, url_of
 from .reloading import Load, changed, outlived, reloads
@@ -37,12 +40,13 @@ Adopt = Callable[[Config, Mapping[str, RunningEngine]], None]
 class Worker:
     """
     What a serving process is among the others: its *channel* to them and, if there are
-    any, its number and the file that all keep.
+    any, its number and the file that all keep; or else the *ledger* of what is used.
     """
 
     channel: Channel
     number: int | None = None
     responses: str | None = None
+    ledger: Ledger | None = None
 
 
 async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
@@ -63,7 +67,10 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
+        keeper = Keeper()
+        async with keep_usage(keeper, config.usage.path) as usage:
+            me = Worker(OnlyProcess(keeper), ledger=usage.ledger)
+            await serve(config, running, sock, changes(), me)
     finally:
         await engines.aclose()
 
@@ -91,8 +98,18 @@ async def serve(
         open_session() as session,
         open_session(public=True) as public_session,
         open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(session, public_session, worker.channel, worker.number)
+        gateway = Gateway(
+            session,
+            public_session,
+            Shared(
+                channel=worker.channel,
+                limiter=limiter,
+                ledger=worker.ledger,
+                worker=worker.number,
+            ),
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         runner = ClientRunner(
@@ -131,8 +148,9 @@ async def _drain(gateway: Gateway) -> None:
 
 def _collect_less_garbage() -> None:
     """
-    Have no collection look at what is there now and stays to the end, and have few of
-    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    Exempt all objects that exist now from garbage collection, and collect seldom: no
+    request leaves garbage behind (`tests/rig/leak_watch.py`), and collections took 4 %
+    of the CPU.
     """
     gc.collect()
     gc.freeze()
@@ -165,7 +183,7 @@ async def _follow(
 
 
 def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
-    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    """Catch SIGTERM and SIGINT: the first stops, the second cuts answers off."""
     stop = asyncio.Event()
 
     def stopping() -> None:

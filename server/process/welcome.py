@@ -54,7 +54,7 @@ def welcome(config: Config, url: str, path: Path | None, command: str) -> str:
 
 
 def _providers(config: Config, command: str) -> str:
-    # Those that are looked for on this machine are on only if they answer.
+    # Providers that are probed on this machine are on only while they answer.
     on = [name for name in config.on() if not config.providers[name].probe]
     names = ", ".join(on[:NAMED]) + (f" and {len(on) - NAMED} more" * (len(on) > NAMED))
     off = f"{len(config.off)} are off: `{command} check` says why"
@@ -62,8 +62,8 @@ def _providers(config: Config, command: str) -> str:
 
 
 def _request(config: Config, url: str, curl: str) -> str:
-    """Return a line for a shell, whose request the provider most worth it answers."""
-    key = KEY if config.auth.keys else ""
+    """Return a command for a shell: a request to the provider most likely to answer."""
+    key = KEY if config.auth.asks else ""
     model = _model(config)
     messages = '[{"role": "user", "content": "Hello!"}]'
     body = f'{{"model": "{model}", "messages": {messages}}}'

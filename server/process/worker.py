@@ -1,6 +1,6 @@
 """
-One of several serving processes. It reads its orders from standard input, whose end is
-its own.
+One of several serving processes. It reads its orders from standard input, and ends with
+that.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from .channel_member import Member
 from .listening import SocketFile
 from .serve import Change, Worker, serve
 
-# Bytes of an order: a configuration, and all that it was read from the environment.
+# Bytes of an order: a configuration with all that it takes from the environment.
 LONGEST_ORDER = 64 * 1024 * 1024
 
 
@@ -67,8 +67,8 @@ async def work(place: Place) -> None:
     """
     Serve as the orders say.
 
-    If they end because the process that gave them is gone, its temporary folder and the
-    file of its socket are removed in its place.
+    If the orders end because the supervisor is gone, its temporary folder and the file
+    of its socket are removed here.
     """
     orders = StreamReader(limit=LONGEST_ORDER)
     await asyncio.get_running_loop().connect_read_pipe(

@@ -56,7 +56,28 @@ class RacerPayload(TypedDict):
     ]
     phase: NotRequired[Phase]
     status: NotRequired[int | None]
+    input_tokens: NotRequired[
+        Annotated[
+            Count,
+            Keywords(description="These two: as its upstream has counted, if it has."),
+        ]
+    ]
+    output_tokens: NotRequired[Count]
+    dollars: NotRequired[
+        Annotated[float, Keywords(description="What it cost, where that is known.")]
+    ]
     tokens_wasted_at_least: NotRequired[Count]
+
+
+class CostPayload(TypedDict):
+    dollars: Annotated[
+        float | None,
+        Keywords(description="What the answer cost; null: its price is not known."),
+    ]
+    dollars_wasted: Annotated[
+        float,
+        Keywords(description="What all others cost, at least, as far as is known."),
+    ]
 
 
 class SkippedPayload(TypedDict):
@@ -64,7 +85,7 @@ class SkippedPayload(TypedDict):
     reason: str
 
 
-class RacePayload(TypedDict):
+class RacePayload(CostPayload):
     id: Annotated[str, Keywords(description="The request's id, as in `x-request-id`.")]
     object: Literal["race"]
     created: Annotated[float, Keywords(description="Seconds since 1970.")]
@@ -139,6 +160,68 @@ class ResyncPayload(TypedDict):
 
 
 RaceEventPayload = RaceStartedPayload | RacerStepPayload | RacePayload | ResyncPayload
+
+
+class MinutePayload(TypedDict):
+    """A provider's starts in a minute, and quantiles of the time to first token, ms."""
+
+    start: Annotated[int, Keywords(description="Seconds since 1970.")]
+    requests: Count
+    wins: Count
+    failures: Count
+    p50: Milliseconds | None
+    p90: Milliseconds | None
+    p99: Milliseconds | None
+
+
+class FailurePayload(TypedDict):
+    reason: str
+    status: int | None
+    at: Annotated[float, Keywords(description="Seconds since 1970.")]
+
+
+class ProviderSummaryPayload(TypedDict):
+    id: ProviderId
+    minutes: list[MinutePayload]
+    tokens_wasted_at_least: Count
+    last_failure: FailurePayload | None
+
+
+class SummaryPayload(TypedDict):
+    object: Literal["list"]
+    data: list[ProviderSummaryPayload]
+
+
+class TallyPayload(TypedDict):
+    """What the races came to under one policy."""
+
+    p50_ms: Milliseconds | None
+    p90_ms: Milliseconds | None
+    p99_ms: Milliseconds | None
+    calls: Count
+    failed: Count
+
+
+class ReplayPayload(TypedDict):
+    object: Literal["replay"]
+    races: Count
+    recorded: TallyPayload
+    replayed: TallyPayload
+    same_winner: Annotated[
+        int, Keywords(minimum=0, description="Races with the winner that they had.")
+    ]
+    drawn: Annotated[
+        int,
+        Keywords(
+            minimum=0,
+            description="Times that nobody knows, and that are drawn from the same"
+            " provider's other races.",
+        ),
+    ]
+    known: Count
+    unknown: Annotated[
+        list[str], Keywords(description="Who is left out, as nothing is known of them.")
+    ]
 
 
 def races_list(races: list[bytes]) -> bytes:

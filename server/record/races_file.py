@@ -1,6 +1,6 @@
-"""The file of races, read again: what is known of each racer."""
+"""Reads a file of races: what it tells of each racer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 from pathlib import Path
 
@@ -23,8 +23,8 @@ class UnreadableLog(Exception):
 @frozen(kw_only=True)
 class Known:
     """
-    What is known of one racer of a race: its *take*, or that it would have taken more
-    than *at_least* seconds. *start* is None if it never started.
+    What the log tells of one racer: its *take*, or that it would have taken more than
+    *at_least* seconds. *start*, in seconds, is None if it never started.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Known:
 
 @frozen(kw_only=True)
 class Recorded:
-    """One race of the log; *refused* hedges were not paid for by their budget."""
+    """One race of the log; *refused*: the budget did not pay for a hedge in it."""
 
     policy: Policy
     racers: tuple[Known, ...]
@@ -55,23 +55,30 @@ class Recorded:
 
 def read(path: Path) -> Iterator[Recorded]:
     """
-    Yield the chats of a log, in its order, less those whose end nobody knows, or of
-    which nobody saw the first token, since they were asked for in one piece.
+    Yield the chats of a log, in its order, as `replayable` has it.
 
     Raises OSError, and UnreadableLog at a line that is no race.
     """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                entry = orjson.loads(line)
-                if entry["task"] == "chat" and _is_known(entry):
-                    yield _recorded(entry)
+                yield from replayable([orjson.loads(line)])
             except (ValueError, KeyError, TypeError) as exc:
                 raise UnreadableLog(f"{path}:{number}: not a race: {exc!r}") from exc
 
 
+def replayable(stories: Iterable[JSONMapping]) -> Iterator[Recorded]:
+    """
+    Yield the chats among *stories*, less those whose end nobody knows, or of which
+    nobody saw the first token, since they were asked for in one piece.
+    """
+    for entry in stories:
+        if entry["task"] == "chat" and _is_known(entry):
+            yield _recorded(entry)
+
+
 def _is_known(entry: JSONMapping) -> bool:
-    """Say whether it was decided, and when; or else failed, and was not given up."""
+    """Say whether a race has a known end: a first token, or the failure of all."""
     if entry["winner"] is not None:
         return entry["ttft_ms"] is not None
     return all(lane["outcome"] != "cut off" for lane in entry["racers"])
@@ -80,9 +87,9 @@ def _is_known(entry: JSONMapping) -> bool:
 def _recorded(entry: JSONMapping) -> Recorded:
     lanes = entry["racers"]
     started = [lane for lane in lanes if "start_ms" in lane]
-    # Of one that ran twice, the last lane says how it ended.
+    # Where a racer ran twice, its last lane says how it ended.
     latest = {lane["id"]: lane for lane in lanes}
-    begun = min((lane["start_ms"] for lane in started), default=0.0)
+    first_start = min((lane["start_ms"] for lane in started), default=0.0)
     ttft = entry["ttft_ms"]
     return Recorded(
         policy=Policy(
@@ -93,7 +100,7 @@ def _recorded(entry: JSONMapping) -> Recorded:
         ),
         racers=tuple(_known(lane, entry["winner"]) for lane in latest.values()),
         winner=entry["winner"],
-        seconds=inf if ttft is None else (ttft - begun) / 1000,
+        seconds=inf if ttft is None else (ttft - first_start) / 1000,
         calls=len(started),
         refused=entry["hedge_refused"],
     )

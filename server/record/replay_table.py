@@ -10,7 +10,7 @@ from rich.table import Table
 
 from server.racing.strategies import STRATEGIES, Policy
 
-from .races_file import Recorded, UnreadableLog, read
+from .races_file import UnreadableLog, read
 from .replay import Replay, Tally
 
 # Wide enough for every line where no terminal says how wide it is.
@@ -27,7 +27,7 @@ def show(files: Sequence[Path], policy: Policy, seed: int) -> None:
         sys.exit("There is no chat in it whose race was decided.")
     replay = Replay(races, policy, seed)
     tally = replay.run()
-    recorded = _recorded(races)
+    recorded = Tally.recorded(races)
     name = STRATEGIES[policy.strategy].title(policy)
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(_table({"as recorded": recorded, name: tally}, recorded))
@@ -45,13 +45,6 @@ def _footnote(replay: Replay) -> str:
         names = ", ".join(sorted(replay.unknown))
         text += f" Left out, as the log has no answer of theirs: {names}."
     return text
-
-
-def _recorded(races: Sequence[Recorded]) -> Tally:
-    tally = Tally()
-    for race in races:
-        tally.add(race.winner, race.seconds, race.calls)
-    return tally
 
 
 def _table(rows: dict[str, Tally], recorded: Tally) -> Table:

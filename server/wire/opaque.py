@@ -42,17 +42,26 @@ def unsealed(text: JSON) -> tuple[list[JSON], JSONObject]:
     return blocks, calls
 
 
-def redacted(blocks: list[JSON]) -> str:
-    """Return *blocks* as the data of `redacted_thinking`, which Anthropic's API has."""
-    return SEALED_HERE + (sealed(blocks, {}) or "")
+def redacted(blocks: list[JSON], calls: JSONMapping) -> str:
+    """
+    Return *blocks*, and what came beside *calls*, as the data of `redacted_thinking`,
+    which Anthropic's API has.
+    """
+    return SEALED_HERE + (sealed(blocks, calls) or "")
 
 
-def sealed_in(blocks: Sequence[JSONMapping]) -> list[JSON]:
-    """Return the blocks that were sealed here, and none of Anthropic's own."""
-    unsealed_blocks: list[JSON] = []
+def sealed_in(blocks: Sequence[JSONMapping]) -> tuple[list[JSON], JSONObject]:
+    """
+    Return what was sealed here for other vendors, and what came beside calls, by their
+    ids; nothing of Anthropic's own.
+    """
+    sealed_blocks: list[JSON] = []
+    calls: JSONObject = {}
     for block in blocks:
         match block:
             case {"type": "redacted_thinking", "data": str(data)}:
                 if data.startswith(SEALED_HERE):
-                    unsealed_blocks += unsealed(data.removeprefix(SEALED_HERE))[0]
-    return unsealed_blocks
+                    seals, beside = unsealed(data.removeprefix(SEALED_HERE))
+                    sealed_blocks += seals
+                    calls |= beside
+    return sealed_blocks, calls

@@ -8,16 +8,18 @@ class StatusPayload(TypedDict):
 
 
 class NotKept(TypedDict):
-    """Why responses, images or the file of races can't be kept."""
+    """Why responses, images, races or what was used can't be kept."""
 
     responses: NotRequired[str]
     images: NotRequired[str]
     races: NotRequired[str]
+    usage: NotRequired[str]
 
 
 class ReadinessPayload(TypedDict):
     status: Literal["ok", "degraded"]
     not_kept: NotRequired[NotKept]
+    state: NotRequired[Literal["ok", "fallback"]]
 
 
 class ServerPayload(TypedDict):
@@ -34,8 +36,18 @@ class RootPayload(ServerPayload):
     docs: str
 
 
-def readiness(responses: str, images: str, races: str) -> ReadinessPayload:
-    """Say that the server can serve; the three say why it can't keep some, or ""."""
+def readiness(
+    responses: str,
+    images: str,
+    races: str,
+    usage: str,
+    state: Literal["ok", "fallback"] | None,
+) -> ReadinessPayload:
+    """
+    Say that the server can serve; *responses*, *images*, *races* and *usage* say why
+    it can't keep those, if not "". *state* is that of what machines share, if they
+    share anything.
+    """
     not_kept: NotKept = {}
     if responses:
         not_kept["responses"] = responses
@@ -43,9 +55,15 @@ def readiness(responses: str, images: str, races: str) -> ReadinessPayload:
         not_kept["images"] = images
     if races:
         not_kept["races"] = races
+    if usage:
+        not_kept["usage"] = usage
+    degraded = bool(not_kept) or state == "fallback"
+    ready: ReadinessPayload = {"status": "degraded" if degraded else "ok"}
     if not_kept:
-        return {"status": "degraded", "not_kept": not_kept}
-    return {"status": "ok"}
+        ready["not_kept"] = not_kept
+    if state is not None:
+        ready["state"] = state
+    return ready
 
 
 def server_payload(openai_base_url: str, anthropic_base_url: str) -> ServerPayload:

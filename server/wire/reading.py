@@ -17,7 +17,7 @@ T = TypeVar("T")
 # a request's fields a little deeper than they came.
 DEEPEST = 240
 # Objects in one body: a long conversation has some ten thousand.
-MOST_OBJECTS = 100_000
+MOST_OBJECTS = 150_000
 # An escape in JSON: a pair of surrogates, half of one, or any other, such as `\\\\`.
 SURROGATES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -119,24 +119,29 @@ def make(payload: JSON, cls: type[T], root: str = "") -> T:
     return _make(_LENIENT, payload, cls, root)
 
 
+def make_exactly(payload: JSON, cls: type[T]) -> T:
+    """As `make`, and refuse what *cls* does not have."""
+    return _make(_STRICT, payload, cls, "")
+
+
 def fields_with_values(record: object, *names: str) -> JSONObject:
     """Return those fields of a record that have a value, by their names."""
     values = {name: getattr(record, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _providers(named: JSON) -> tuple[str, ...] | None:
-    if isinstance(named, str):
-        named = named.split()
-    if named is None or named == []:
+def _providers(value: JSON) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        value = value.split()
+    if value is None or value == []:
         return None
-    if not isinstance(named, list) or not all(isinstance(n, str) for n in named):
+    if not isinstance(value, list) or not all(isinstance(n, str) for n in value):
         raise InvalidRequest(
             "'provider' must be a string of provider ids separated by spaces, or an"
             " array of ids.",
             param="provider",
         )
-    return tuple(named)
+    return tuple(value)
 
 
 def _make(structure: Structure, payload: JSON, cls: type[T], root: str) -> T:

@@ -29,6 +29,39 @@ def lanes(story: Any) -> dict[str, Any]:
     return {lane["id"]: lane for lane in story["racers"]}
 
 
+async def test_other_policies_on_paper(
+    serve: Serve, make_upstream: MakeUpstream
+) -> None:
+    """
+    The last races can be run again by another policy, and are summed up by provider;
+    what is no policy is a 400 that names the field.
+    """
+    never, good = await make_upstream([...]), await make_upstream(says("Good"))
+    me = await serve(never.table("Never"), good.table("Good"))
+    for _ in range(3):
+        await me.chat("Good Never", stream=True)
+
+    async def replayed(**policy: Any) -> Answer:
+        return await me.request("POST", "/v1/races/replay", json=policy)
+
+    told = (await replayed(strategy="fallback")).json
+    assert has(told, object="replay", races=3, unknown=[])
+    assert (told["recorded"]["calls"], told["replayed"]["calls"]) == (6, 3)
+    for field, wrong in {
+        "strategy": "luck",
+        "hedge_delay": "p0",
+        "hedge_budget": -1,
+        "parallel": 0,
+    }.items():
+        refused = await replayed(**{"strategy": "hedge", field: wrong})
+        assert (refused.status, refused.error["param"]) == (400, field)
+    summary = (await me.get("/v1/races/summary")).json["data"]
+    assert [(each["id"], each["minutes"][0]["wins"]) for each in summary] == [
+        ("Good", 3),
+        ("Never", 0),
+    ]
+
+
 TIMES = ("start_ms", "connect_ms", "headers_ms", "first_token_ms", "end_ms")
 
 

@@ -2,12 +2,14 @@
 
 from server.json_types import JSONObject
 from server.record.log import REMEMBERED
+from server.wire.replay import ReplayRequest
 
-from .records import Schema, ref
+from .records import Schema, ref, schema_of
 from .shared import (
     KEYS,
     OF_API,
     answer,
+    body,
     errors,
     in_events,
     in_json,
@@ -28,6 +30,15 @@ STEPS = (
     " says all of it once more. A client that reads too slowly misses some, and is sent"
     " `resync`."
 )
+SCHEMAS: dict[str, Schema] = {
+    "ReplayRequest": schema_of(
+        ReplayRequest,
+        {
+            "hedge_delay": "Seconds, or a quantile of the provider's own times: p90.",
+            "hedge_budget": "Extra calls a request, at most.",
+        },
+    )
+}
 PATHS: JSONObject = {
     "/races": {
         "get": {
@@ -53,6 +64,33 @@ PATHS: JSONObject = {
             "responses": {
                 "200": answer("An event a step.", in_events(ref("RaceEvent"))),
                 **errors(OF_API),
+            },
+        }
+    },
+    "/races/summary": {
+        "get": {
+            "operationId": "summarizeRaces",
+            "tags": ["Races"],
+            "summary": "What the last races say of each provider, minute by minute",
+            "description": "Of the last hour, as far as its races are still kept.",
+            "security": KEYS,
+            "responses": {
+                "200": answer("A provider each.", in_json(ref("RaceSummary"))),
+                **errors(OF_API),
+            },
+        }
+    },
+    "/races/replay": {
+        "post": {
+            "operationId": "replayRaces",
+            "tags": ["Races"],
+            "summary": "What another policy would have made of the last races",
+            "description": "Of chats whose first token was seen. Nobody is called.",
+            "security": KEYS,
+            "requestBody": body(ref("ReplayRequest"), {"strategy": "hedge"}),
+            "responses": {
+                "200": answer("Both, side by side.", in_json(ref("Replay"))),
+                **errors((400, *OF_API, 408, 413, 415)),
             },
         }
     },

@@ -12,13 +12,13 @@ from server.web.json_answers import encoded_answer
 
 routes = web.RouteTableDef()
 
-# Where scripts and styles come from is said, and nothing else may be loaded at all.
+# Scripts, styles and images come from this server, and nothing else may be loaded.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    # Asked for again each time, and sent again only if it has changed.
+    # Browsers ask for them each time, and are sent them only if they have changed.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -66,7 +66,7 @@ def files() -> dict[str, tuple[Path, str]]:
 
 
 def _package_folder(package: str) -> Path:
-    """Return where a package lies: importing this one would read all it has, twice."""
+    """Return a package's folder. An import would read all of its files."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"the package {package} is missing")

@@ -29,6 +29,8 @@ async def is_ready(request: web.Request) -> web.Response:
             responses=request.app[RESPONSES].trouble,
             images=gateway.media.trouble,
             races=gateway.races_trouble,
+            state=gateway.limiter.store.state,
+            usage=await gateway.usage.trouble(),
         )
     )
 

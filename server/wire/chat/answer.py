@@ -59,23 +59,25 @@ class ChatCompletionAnswer:
                 size += growing.add(choice)
         self._size.grow(size)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         if self._completion is not None:
-            return orjson.dumps(self._with_provider(self._completion.payload))
+            return orjson.dumps(self._with_provider(self._completion.payload, cost))
         payload = self.identity.payload("chat.completion")
         payload["choices"] = [
             choice.payload(index) for index, choice in sorted(self._choices.items())
         ]
         if self._usage is not None:
-            payload["usage"] = usage_payload(self._usage)
+            payload["usage"] = usage_payload(self._usage, cost)
         return orjson.dumps({**payload, **self._extra})
 
-    def _with_provider(self, payload: JSONMapping) -> JSONObject:
+    def _with_provider(self, payload: JSONMapping, cost: float | None) -> JSONObject:
         usage = without_nulls(payload["usage"])
         totals = {name: as_count(usage.get(name)) for name in TOTALS}
         totals["total_tokens"] = totals["total_tokens"] or sum(totals.values())
-        provider = {"provider": self.identity.provider}
-        return {**payload, **provider, "usage": {**usage, **totals}}
+        usage |= totals
+        if cost is not None:
+            usage["cost"] = cost
+        return {**payload, "provider": self.identity.provider, "usage": usage}
 
 
 @define(eq=False)
@@ -120,17 +122,17 @@ class GrowingChoice:
         return size + sum(len(str(value)) for value in rest if value)
 
     def _add_call(self, call: ToolCallDelta) -> int:
-        known, text = self.calls.get(call.index, call), call.arguments or ""
-        kind, name, extra = call.type or known.type, call.name, {**call.extra}
+        before, text = self.calls.get(call.index, call), call.arguments or ""
+        kind, name, extra = call.type or before.type, call.name, {**call.extra}
         if custom := extra.pop("custom", None):
             kind, name = "custom", custom.get("name")
             text = custom.get("input") or ""
         self.calls[call.index] = evolve(
-            known,
-            id=known.id or call.id,
+            before,
+            id=before.id or call.id,
             type=kind,
-            name=known.name or name,
-            extra={**known.extra, **extra},
+            name=before.name or name,
+            extra={**before.extra, **extra},
         )
         self.arguments.setdefault(call.index, []).append(text)
         return CALL_SIZE + len(text)

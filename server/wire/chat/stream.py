@@ -63,12 +63,12 @@ class ChatCompletionStream:
             return self._piece(pieces[0])
         return b"".join([self._piece(piece) for piece in pieces])
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last frames of a stream that is whole."""
         if not self.include_usage or self._usage is None:
             return DONE
         payload = self.identity.payload("chat.completion.chunk")
-        payload |= {"choices": [], "usage": usage_payload(self._usage)}
+        payload |= {"choices": [], "usage": usage_payload(self._usage, cost)}
         return data_frame(payload) + DONE
 
     def _piece(self, piece: ChatPiece) -> bytes:

@@ -52,8 +52,8 @@ class MessageEvents:
                 )
             yield from self._source.events(chunk)
 
-    def end(self) -> Iterable[Event]:
-        return self._source.end() if self._source is not None else ()
+    def end(self, cost: float | None) -> Iterable[Event]:
+        return self._source.end(cost) if self._source is not None else ()
 
 
 @define(eq=False)
@@ -66,9 +66,9 @@ class MessagesStream:
         """Return the frames for chunks that arrived together."""
         return b"".join([_frame(event) for event in self.events.of(pieces)])
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last frames of a stream that is whole."""
-        return b"".join([_frame(event) for event in self.events.end()])
+        return b"".join([_frame(event) for event in self.events.end(cost)])
 
 
 @define(eq=False)
@@ -151,9 +151,9 @@ class MessagesAnswer:
         for event in self.events.of(pieces):
             self._message.add(event)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         """Return the message; raises ProviderProtocolError if it can't be shown."""
-        for event in self.events.end():
+        for event in self.events.end(cost):
             self._message.add(event)
         payload = self._message.payload()
         try:

@@ -10,7 +10,7 @@ from attrs import define, field
 from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
 from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
-from server.wire.opaque import BLOCKS, redacted
+from server.wire.opaque import BESIDE_CALL, BLOCKS, redacted
 from server.wire.ordering import Ordering, is_whole_object
 
 from .count import BYTES_PER_TOKEN
@@ -42,7 +42,7 @@ class ContentBlock:
     started: bool = False
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         return self.kind != "tool_use" or bool(self.name)
 
     @property
@@ -97,12 +97,15 @@ class Translating:
                 self._take(choice.delta)
         yield from self._advance()
 
-    def end(self) -> Iterator[MessageEvent]:
+    def end(self, cost: float | None = None) -> Iterator[MessageEvent]:
         yield from self._advance(ended=True)
+        usage = self._usage_payload()
+        if cost is not None:
+            usage["cost"] = cost
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": self._stop_reason(), "stop_sequence": None},
-            "usage": self._usage_payload(),
+            "usage": usage,
         }
         yield {"type": "message_stop"}
 
@@ -118,7 +121,7 @@ class Translating:
         if delta.reasoning_content:
             self._add_text("thinking", delta.reasoning_content)
         if blocks := delta.extra.get(BLOCKS):
-            self._add_seal(redacted(blocks))
+            self._add_seal(redacted(blocks, {}))
         for text in (delta.content, delta.refusal, *_pictures(delta)):
             if text:
                 self._add_text("text", text)
@@ -143,12 +146,16 @@ class Translating:
 
     def _add_call(self, call: ToolCallDelta) -> None:
         block = self._calls.get(call.index)
+        name = word_id(call.id) if call.id else ""  # it is sent back, to Anthropic too
+        beside = call.extra.get(BESIDE_CALL)
+        known = name or (block.id if block is not None else "")
+        if beside and known:
+            self._add_seal(redacted([], {known: beside}))
         if block is None:
             block = self._calls[call.index] = self._new("tool_use")
             self._order.add(block)
             self._size.grow(1)
-        if call.id and not block.id:
-            block.id = word_id(call.id)  # clients send it back, and to Anthropic too
+        block.id = block.id or name
         block.name = block.name or call.name or ""
         if call.arguments:
             block.arguments.append(call.arguments)

@@ -8,7 +8,7 @@ from attrs.validators import in_
 
 from server.errors import InvalidRequest
 from server.json_types import JSONObject
-from server.wire.opaque import BLOCKS, sealed_in
+from server.wire.opaque import BESIDE_CALL, BLOCKS, sealed_in
 from server.wire.reading import make
 
 from .blocks import (
@@ -133,12 +133,13 @@ class Turns:
         text = "".join(texts)
         if not text and not calls:
             return []
+        seals, beside = sealed_in(blocks)
         message: JSONObject = {"role": "assistant", "content": text or None}
         thinking = "\n".join(reasoning) if any(reasoning) else None
         more = {
             "reasoning_content": thinking,
-            BLOCKS: sealed_in(blocks),
-            "tool_calls": calls,
+            BLOCKS: seals,
+            "tool_calls": [_with_signature(call, beside) for call in calls],
         }
         return [message | {name: value for name, value in more.items() if value}]
 
@@ -235,6 +236,12 @@ def _joined(parts: list[JSONObject]) -> str | list[JSONObject]:
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
+
+
+def _with_signature(call: JSONObject, beside: JSONObject) -> JSONObject:
+    """Return a call with what came beside it, as another vendor wants that back."""
+    extra = beside.get(call["id"])
+    return {**call, BESIDE_CALL: extra} if extra else call
 
 
 def _call(use: ToolUseBlock) -> JSONObject:

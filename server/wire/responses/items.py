@@ -97,7 +97,7 @@ class OutputItem:
         return f"{PREFIXES[self.type]}_{self.key}"
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         if not self.is_call:
             return True
         return bool(self.name) and (self.type not in COMMAND_TYPES or self.whole)

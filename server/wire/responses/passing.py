@@ -84,6 +84,13 @@ class PassedResponse:
         self._current = {**response, **ours}
         return self._current
 
+    def price(self, cost: float | None) -> JSONObject:
+        """Return the response object, whose usage says its *cost*, if it is known."""
+        usage = self._current.get("usage")
+        if cost is not None and isinstance(usage, dict):
+            self._current = {**self._current, "usage": {**usage, "cost": cost}}
+        return self._current
+
     def failed(self, error: ResponseError) -> JSONObject:
         """Return the response object of an answer that breaks off with *error*."""
         fields: JSONObject = {
@@ -125,7 +132,8 @@ class PassingStream:
 
     response: PassedResponse
     _number: int = field(default=0, init=False)
-    _last: bytes = field(default=b"", init=False)
+    # The last event, and its name.
+    _last: tuple[str, JSONObject] | None = field(default=None, init=False)
 
     def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the events for what arrived together."""
@@ -137,9 +145,12 @@ class PassingStream:
                 frames += map(self._event, piece.native)
         return b"".join(frames)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last event of a stream that is whole."""
-        return self._last
+        if self._last is None:
+            return b""
+        name, payload = self._last
+        return self._own_event(name, {**payload, "response": self.response.price(cost)})
 
     def fail(self, code: str, error: ErrorPayload) -> bytes:
         """Return the last events of a stream that breaks off; see ResponseStream."""
@@ -163,10 +174,9 @@ class PassingStream:
         if event.name in BEGINNINGS or event.name in ENDINGS:
             payload = orjson.loads(event.data)
             response = self.response.take(payload.get("response") or {})
-            frame = self._own_event(event.name, {**payload, "response": response})
             if event.name in BEGINNINGS:
-                return frame
-            self._last = frame
+                return self._own_event(event.name, {**payload, "response": response})
+            self._last = event.name, payload
             return b""
         return _frame(event.name, self._numbered(event.data))
 
@@ -204,11 +214,11 @@ class PassingAnswer:
                     self.response.take(payload.get("response") or {})
                     self._ended = True
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         """Return the response; raises ProviderProtocolError if its end is missing."""
         if not self._ended:
             raise ProviderProtocolError("the response came without its last event")
-        return orjson.dumps(self.response.whole())
+        return orjson.dumps(self.response.price(cost))
 
 
 def _number(data: bytes) -> int | None:

@@ -32,7 +32,8 @@ class ResponseAnswer:
         for chunk in map(as_chunk, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
+        self.response.cost = cost
         return orjson.dumps(self.response.whole())
 
 
@@ -111,9 +112,9 @@ class EitherStream:
             renderer = self._renderer = self._begin(pieces)
         return renderer.render(pieces)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         renderer = self._renderer if self._renderer is not None else self._begin(())
-        return renderer.end()
+        return renderer.end(cost)
 
 
 @define(eq=False)
@@ -129,9 +130,9 @@ class EitherAnswer:
             self._answer = self._begin(arrived)
         self._answer.add(arrived)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         answer = self._answer if self._answer is not None else self._begin(())
-        return answer.body()
+        return answer.body(cost)
 
 
 def _code(error: GatewayError) -> str:

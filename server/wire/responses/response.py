@@ -7,7 +7,14 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from attrs import define, field
 
 from providers import Chunk, Usage
-from server.json_types import Count, JSONMapping, JSONObject, Keywords, UpstreamModel
+from server.json_types import (
+    Cost,
+    Count,
+    JSONMapping,
+    JSONObject,
+    Keywords,
+    UpstreamModel,
+)
 
 from .items import OutputPiece, new_id
 from .output import Output
@@ -56,6 +63,7 @@ class ResponseUsage(TypedDict):
     output_tokens: Count
     output_tokens_details: OutputTokensDetails
     total_tokens: Count
+    cost: NotRequired[Cost]
 
 
 class ResponseHead(TypedDict):
@@ -114,6 +122,8 @@ class GrowingResponse:
     created: int = field(factory=lambda: int(time.time()), init=False)
     _model_known: bool = field(default=False, init=False)
     _completed: int | None = field(default=None, init=False)
+    # In dollars, once it is known.
+    cost: float | None = field(default=None, init=False)
 
     @output.default
     def _new_output(self) -> Output:
@@ -186,7 +196,7 @@ class GrowingResponse:
             "top_logprobs": request.top_logprobs or 0,
             "top_p": request.top_p,
             "truncation": request.truncation or "disabled",
-            "usage": _usage(usage) if usage else None,
+            "usage": _usage(usage, self.cost) if usage else None,
             "user": request.body.get("user"),
             "metadata": request.metadata or {},
             "provider": self.provider,
@@ -215,10 +225,10 @@ def _tools(request: ResponseRequest) -> list[JSONObject]:
     ]
 
 
-def _usage(usage: Usage) -> ResponseUsage:
+def _usage(usage: Usage, cost: float | None) -> ResponseUsage:
     prompt = usage.extra.get("prompt_tokens_details") or {}
     answer = usage.extra.get("completion_tokens_details") or {}
-    return {
+    payload: ResponseUsage = {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {
             "cached_tokens": prompt.get("cached_tokens") or 0,
@@ -230,3 +240,6 @@ def _usage(usage: Usage) -> ResponseUsage:
         },
         "total_tokens": usage.total_tokens,
     }
+    if cost is not None:
+        payload["cost"] = cost
+    return payload

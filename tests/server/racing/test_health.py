@@ -254,7 +254,7 @@ def test_hurried_time_outs_count_for_nothing() -> None:
 
     assert counts(health.of("A")) == (0, 0, 0, 0)
     assert health.of("A").rest.available(NOW)
-    assert not health.of("A").known
+    assert not health.of("A").has_enough
 
 
 def test_a_hurried_racers_other_failures_count() -> None:
@@ -334,7 +334,7 @@ def test_failures_that_say_nothing_of_speed() -> None:
     record = Record()
     for _ in range(ENOUGH):
         record.add(lane("A", error=ProviderBusy("no")), NOW)
-    assert not record.known
+    assert not record.has_enough
 
     for _ in range(ENOUGH):
         late = lane("A", error=NO)
@@ -376,8 +376,7 @@ def test_best_first() -> None:
 
 def test_others_are_tried_once_in_a_while() -> None:
     """A few per cent go to another than the best, each as often, and nobody is lost."""
-    random.seed(4)
-    health = Health()
+    health = Health(random.Random(4))
     add(health, *[lane("best", 0.1)] * ENOUGH, lane("slow", 2.0))
 
     first = firsts(health, "new", "slow", "best")
