@@ -30,7 +30,7 @@ from server.process import listening
 from server.racing import eligibility, times
 from server.racing.race import Race
 from server.record import log
-from server.record.log import Entry
+from server.record.story import Story
 
 # What is made for one request, and must be gone with it.
 TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatCall, Race}
@@ -62,9 +62,9 @@ def lose(count: int) -> None:
     """Have each race leave *count* bytes behind."""
     lost, finished = [], Gateway.finished
 
-    def losing(self: Gateway, entry: Entry) -> None:
+    def losing(self: Gateway, story: Story) -> None:
         lost.append(bytes(count))
-        finished(self, entry)
+        finished(self, story)
 
     setattr(Gateway, "finished", losing)  # noqa: B010 - mypy: no method is assigned
 
