@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
-from time import monotonic
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -179,6 +178,9 @@ class SharedRedis:
         await self._client.aclose()
 
     async def _send(self) -> None:
+        if self._failures:  # is it away, or was it but a busy moment?
+            await self._ping()
+            return
         await self._wake.wait()
         self._wake.clear()
         while self._waiting:
@@ -235,17 +237,22 @@ class SharedRedis:
             log.warning("Redis is away", why=why)
             self._wake.set()
 
-    async def _look_again(self) -> None:
-        await asyncio.sleep(PROBE_EVERY)
-        started = monotonic()
+    async def _ping(self) -> bool:
+        """Say whether Redis answers, which ends a row of failures."""
         try:
             async with asyncio.timeout(BATCH_PATIENCE):
                 await self._client.ping()
-        except (RedisError, OSError, TimeoutError):
-            return
-        took = monotonic() - started
+        except (RedisError, OSError, TimeoutError) as exc:
+            self._failed(str(exc) or type(exc).__name__)
+            return False
         self._failures = 0
-        log.info("Redis is back", ms=round(took * 1000, 1))
+        return True
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(PROBE_EVERY)
+        if not await self._ping():
+            return
+        log.info("Redis is back")
         self._returning = asyncio.create_task(self._return(), name="redis:return")
 
     async def _return(self) -> None:
