@@ -27,6 +27,7 @@ from .record.shared_races import SharedRaces
 from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.front import Front, front
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
@@ -69,6 +70,8 @@ class Gateway:
     """
 
     config: Config
+    # What a request is looked at for before all else, if there is anything.
+    front: Front | None
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
@@ -127,6 +130,7 @@ class Gateway:
         self._auth = config.auth
         self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
+        self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
         self.prices.forget()
         if refresh and self._loading is None and worth_loading(config.on()):
