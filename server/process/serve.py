@@ -24,6 +24,7 @@ from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
 from server.stores.usage import keep_usage
 
+from .notify import READY, STOPPING, notify
 from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
@@ -190,6 +191,7 @@ async def _started(runner: web.AppRunner, sock: socket.socket) -> web.SockSite:
     await runner.setup()
     site = web.SockSite(runner, sock, backlog=BACKLOG)
     await site.start()
+    notify(READY)
     return site
 
 
@@ -224,6 +226,7 @@ def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
     stop = asyncio.Event()
 
     def stopping() -> None:
+        notify(STOPPING)
         if stop.is_set():
             gateway.drain.cut()
         stop.set()
