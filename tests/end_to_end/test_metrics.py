@@ -260,3 +260,19 @@ def test_expressions_are_promql(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "x", "rules": rules}]}))
     promtool("check", "rules", str(path))
+
+
+def test_what_containers_are_given_is_there() -> None:
+    """Each file that compose mounts, but for what its reader makes, is in deploy/."""
+    composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+    mounted = [
+        volume.split(":")[0]
+        for service in composed["services"].values()
+        for volume in service.get("volumes", ())
+        if volume.startswith("./")
+    ]
+    missing = {path for path in mounted if not (DEPLOY / path).exists()}
+    assert missing == {"./config.toml"}
+    scraped_job = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
+    (job,) = scraped_job["scrape_configs"]
+    assert job["authorization"]["credentials_file"] == "/run/secrets/metrics_key"
