@@ -31,6 +31,7 @@ from .record.story import Story
 from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.front import Front, front
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
@@ -74,6 +75,8 @@ class Gateway:
     """
 
     config: Config
+    # What a request is looked at for before all else, if there is anything.
+    front: Front | None
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
@@ -134,6 +137,7 @@ class Gateway:
         self._auth = config.auth
         self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
+        self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
         self.prices.forget()
         if refresh and self._loading is None and worth_loading(config.on()):
@@ -162,6 +166,11 @@ class Gateway:
         settings = self.config.providers.get(provider)
         return None if settings is None else self.prices.tariff(settings, model)
 
+    @property
+    def races_trouble(self) -> str:
+        """Why races are not written to their file; "" if they are, or have none."""
+        return "" if self._races_file is None else self._races_file.trouble
+
     def finished(self, story: Story) -> None:
         """Count and log a race that has ended."""
         self.metrics.count_race(story)
@@ -179,12 +188,9 @@ class Gateway:
         self._races_file = None
         path = settings.races_path(self._worker)
         if path is not None:
-            try:
-                self._races_file = RaceFile(
-                    path, settings.races_max_bytes, settings.races_backups
-                )
-            except OSError as exc:
-                log.warning("races are not written", file=str(path), why=exc.strerror)
+            self._races_file = RaceFile(
+                path, settings.races_max_bytes, settings.races_backups
+            )
 
     async def aclose(self) -> None:
         if self._races_file is not None:

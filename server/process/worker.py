@@ -24,6 +24,7 @@ from server.config.settings import Config
 from server.record.counters import counters_of_worker
 
 from .channel_member import Member
+from .listening import SocketFile
 from .serve import Change, Worker, serve
 
 # Bytes of an order: a configuration with all that it takes from the environment.
@@ -68,8 +69,8 @@ async def work(place: Place) -> None:
     """
     Serve as the orders say.
 
-    If the orders end because the supervisor is gone, its temporary folder is removed
-    here.
+    If the orders end because the supervisor is gone, its temporary folder and the file
+    of its socket are removed here.
     """
     orders = StreamReader(limit=LONGEST_ORDER)
     await asyncio.get_running_loop().connect_read_pipe(
@@ -80,6 +81,7 @@ async def work(place: Place) -> None:
     first = read_order(line)
     logs.configure(first.config.log)
     sock = socket.socket(fileno=place.listening)
+    file = SocketFile.of(sock)
     channel = Member(socket.socket(fileno=place.link))
     counters = counters_of_worker(Path(place.folder), place.number)
     worker = Worker(channel, counters, place.number, place.responses)
@@ -89,6 +91,8 @@ async def work(place: Place) -> None:
         channel.close()
     if orders.at_eof():
         shutil.rmtree(place.folder, ignore_errors=True)
+        if file is not None:
+            file.remove()
 
 
 async def _changes(orders: StreamReader) -> AsyncIterator[Change]:

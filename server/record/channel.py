@@ -7,7 +7,7 @@ import orjson
 from attrs import define, field, frozen
 
 
-@frozen
+@frozen(cache_hash=True)  # each request looks some up
 class Topic:
     """
     What a message is about; *name* has no spaces.

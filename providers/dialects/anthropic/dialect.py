@@ -9,8 +9,7 @@ message, in answers and in requests. A client that speaks this API itself gets e
 event as it came, with what a copy of the API has got wrong in them put right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, evolve, field
@@ -31,15 +30,17 @@ from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tool_calls import CallIds
 from providers.dialects.tools import functions_only
 from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .access import headers_of, models_call, models_in
 from .blocks import BlockOrder
 from .native import Passage, passed_body
 from .reader import BlockReader
-from .reading import Event, ending_of, error_of, failed, text_of, usage_of
+from .reading import ending_of, error_of, failed, text_of, usage_of
 from .request import message_body
 from .turns import API
+from .whole import Event
 
 # Before these, what was kept of a text for its next piece goes out.
 ENDS_TEXTS = ("content_block_stop", "message_delta", "message_stop")
@@ -61,7 +62,7 @@ class Anthropic:
     _reader: BlockReader = field(factory=BlockReader, init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
-    _counted: dict[str, Any] = field(factory=dict, init=False)
+    _counted: JSONObject = field(factory=dict, init=False)
     _passage: Passage | None = field(default=None, init=False)
 
     @property
@@ -153,14 +154,15 @@ class Anthropic:
                 self._id, self._model = message.get("id"), message.get("model")
                 chunks = self._finish(message, message.get("usage"))
             case "message_delta":
-                chunks = self._finish(event["delta"], event.get("usage"))
+                delta = event.get("delta") or NOTHING
+                chunks = self._finish(delta, event.get("usage"))
             case "message_stop":
                 self.done = True
                 chunks = [] if self.finished else self._finish(NO_REASON, None)
                 chunks = [*chunks, *self._closing()]
         return chunks
 
-    def _finish(self, delta: Event, usage: Mapping[str, Any] | None) -> list[Chunk]:
+    def _finish(self, delta: Event, usage: JSONMapping | None) -> list[Chunk]:
         # Every count is a total that takes the place of the one before.
         for name, count in (usage or NOTHING).items():
             if count is not None and (count or name not in self._counted):

@@ -1,20 +1,20 @@
 """Messages that pass as they are, between a client and an upstream of the same API."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from attrs import define, evolve, field
 
-from providers.chat import MESSAGES, Chunk, NativeEvent, NativeRequest
+from providers.chat import MESSAGES, NOTHING, Chunk, NativeEvent, NativeRequest
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason
 from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .cleaning import cleaned, is_own_host
-from .reading import FINISH_REASONS, STOP_REASONS, Event
+from .reading import FINISH_REASONS, STOP_REASONS
+from .whole import Event
 
 OF_BLOCKS = "content_block_"
 # What can stand behind `event:`.
@@ -23,7 +23,7 @@ NAME = re.compile(r"[\w.-]+")
 
 def passed_body(
     settings: ProviderSettings, request: NativeRequest, model: str, notes: list[str]
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return what the client said, but for the model, and asking for a stream.
 
@@ -44,7 +44,7 @@ class Passage:
     """
 
     ends: Endings
-    counted: Mapping[str, Any]
+    counted: JSONMapping
     _held: list[NativeEvent] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
     _spoke: bool = field(default=False, init=False)
@@ -121,16 +121,16 @@ class Passage:
         if not self._endings:
             return []
         event, data = self._endings[-1]
-        word = event["delta"].get("stop_reason")
+        word = _delta(event).get("stop_reason")
         ending = self.ends.reasons.get(0)
         known = FINISH_REASONS.get(word) if isinstance(word, str) else None
         if ending is None or known != ending.reason:
             word = self._word(ending)
         elif len(self._endings) == 1:
             return [NativeEvent(MESSAGES, "message_delta", data)]
-        delta: dict[str, Any] = {"stop_sequence": None}
+        delta: JSONObject = {"stop_sequence": None}
         for each, _ in self._endings:
-            delta |= each["delta"]
+            delta |= _delta(each)
         usage = self.counted or {"output_tokens": 0}
         made = {**event, "delta": {**delta, "stop_reason": word}, "usage": usage}
         return [NativeEvent(MESSAGES, "message_delta", orjson.dumps(made))]
@@ -139,10 +139,15 @@ class Passage:
         """Return the API's word for an *ending*, if possible one that has come."""
         reason = "stop" if ending is None else ending.reason
         for event, _ in reversed(self._endings):
-            word = event["delta"].get("stop_reason")
+            word = _delta(event).get("stop_reason")
             if isinstance(word, str) and FINISH_REASONS.get(word) == reason:
                 return word
         return STOP_REASONS[reason]
+
+
+def _delta(event: Event) -> Event:
+    delta: Event = event.get("delta") or NOTHING
+    return delta
 
 
 def _goes_out(chunk: Chunk) -> bool:

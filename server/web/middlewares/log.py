@@ -90,4 +90,7 @@ def _story(race: Course) -> dict[str, object]:
         story["winner"] = lane.id
         if lane.ttft is not None:
             story["ttft_ms"] = round(lane.ttft * 1000, 1)
+        if usage := lane.attempt.usage:
+            story["tokens_in"] = usage.prompt_tokens
+            story["tokens_out"] = usage.completion_tokens
     return story

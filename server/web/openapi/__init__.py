@@ -65,8 +65,11 @@ RACED = CHATS | messages.PATHS | tasks.PATHS
 REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
-def document() -> JSONObject:
-    """Return the document: the same paths as `create_app` has routes."""
+def document(prefix: str = "") -> JSONObject:
+    """
+    Return the document: the same paths as `create_app` has routes, all of them below
+    *prefix*.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,7 +79,7 @@ def document() -> JSONObject:
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
             **below("/v1", RACED | catalog.PATHS | races.PATHS | OWN),
@@ -100,9 +103,9 @@ def document() -> JSONObject:
 
 
 @cache
-def rendered() -> bytes:
+def rendered(prefix: str) -> bytes:
     """Return the document as it is sent."""
-    return orjson.dumps(document())
+    return orjson.dumps(document(prefix))
 
 
 def below(prefix: str, paths: JSONObject) -> JSONObject:
