@@ -16,9 +16,10 @@ from attrs import define, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.dashboard import PANELS, dashboard
+from server.config.keys import NewKey
 from server.record.metrics_table import METRICS, PREFIX
 from tests.conftest import MakeUpstream, Serve, StartServer
-from tests.rig.client import Client, client
+from tests.rig.client import CHAT, Client, client, hello
 from tests.rig.procfs import children
 from tests.rig.upstream import HEAD, answers, delta, says
 
@@ -156,6 +157,31 @@ async def test_who_may_scrape(serve: Serve, make_upstream: MakeUpstream) -> None
     answer = await me.get("/metrics", headers=wanted)
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     assert answer.body.endswith(b"# EOF\n")
+
+
+@pytest.mark.parametrize("public", [False, True])
+async def test_keys_where_others_reach_it(
+    serve: Serve, make_upstream: MakeUpstream, public: bool
+) -> None:
+    """Beyond loopback an admin's key is needed, unless the metrics are public."""
+    upstream = await make_upstream(says("Hi"))
+    admin, user = NewKey("admin"), NewKey("user")
+    tables = f"{admin.table()}admin = true\n{user.table()}requests_per_minute = 1\n"
+    me = await serve(
+        f"[metrics]\npublic = {str(public).lower()}\n{tables}",
+        upstream.table("One"),
+        arguments=["--host", "0.0.0.0"],
+    )
+    keys = [None, {"X-API-Key": user.secret}, {"X-API-Key": admin.secret}]
+
+    seen = [(await me.get("/metrics", headers=key)).status for key in keys]
+
+    assert seen == ([200] * 3 if public else [401, 403, 200])
+    for _ in range(2):
+        await me.request("POST", CHAT, json=hello("One"), headers=keys[1])
+    text = (await me.get("/metrics", headers=keys[2])).body.decode()
+    refused = value(parsed(text), "rate_limited_total", limit="requests_per_minute")
+    assert refused == 1
 
 
 async def test_streams_that_end_badly_are_closed(
