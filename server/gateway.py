@@ -26,6 +26,7 @@ from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
 from .record.metrics import Metrics
 from .record.shared_races import SharedRaces
+from .record.shared_records import SharedRecords
 from .record.shared_rests import share_rests
 from .record.story import Story
 from .record.usage import Ledger, SharedUsage
@@ -94,6 +95,7 @@ class Gateway:
         self.limiter = shared.limiter
         self.health = Health()
         share_rests(self.health, self.channel)
+        self.records = SharedRecords(self.health, self.channel, shared.counters)
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.live = LiveRaces(self.channel)

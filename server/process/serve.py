@@ -23,6 +23,7 @@ from server.stores.responses import ResponseStore
 from server.stores.usage import keep_usage
 
 from .listening import Site, url_of
+from .notify import READY, STOPPING, notify
 from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
@@ -149,6 +150,7 @@ async def _listen(
         await site.start()
         _collect_less_garbage()
         log.info("serving", url=url_of(sock, gateway.config), pid=os.getpid())
+        notify(READY)
         await stop.wait()
         await site.stop()
         if worker.number is None:
@@ -208,6 +210,7 @@ def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
     stop = asyncio.Event()
 
     def stopping() -> None:
+        notify(STOPPING)
         if stop.is_set():
             gateway.drain.cut()
         stop.set()
