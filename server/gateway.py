@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
@@ -29,6 +29,9 @@ from .web.draining import Drain
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
+
+if TYPE_CHECKING:
+    from .record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +76,7 @@ class Gateway:
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.usage = SharedUsage(self.channel)
+        self.tracing: Tracing | None = None
         self._loading: asyncio.Task[None] | None = None
         self.live = LiveRaces(self.channel)
         self.prices = Prices()
@@ -138,8 +142,12 @@ class Gateway:
 
     def tariff(self, provider: str, model: str) -> Tariff | None:
         """Return what a provider's model costs; None: nobody knows."""
-        settings = self.config.providers.get(provider)
+        settings = self.settings_of(provider)
         return None if settings is None else self.prices.tariff(settings, model)
+
+    def settings_of(self, provider: str) -> ProviderSettings | None:
+        """Return the settings of the provider with this id, unless it is gone."""
+        return self.config.providers.get(provider)
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
@@ -173,6 +181,8 @@ class Gateway:
             tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
+        if self.tracing is not None:
+            await self.tracing.aclose()
 
     def _stop_refreshing(self) -> None:
         for task in self._refreshing:

@@ -1,6 +1,6 @@
 """What is noted of one call to an upstream, while it goes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Literal, TypeVar
 
@@ -26,8 +26,9 @@ class Attempt:
     piece, so that nobody knows when its first token was written. *notes* say what has
     been put right so far, for the race's story: the dialect's own list. *dropped* names
     what of the request its upstream was not sent, such as "tools.web_search". *usage*
-    is what the upstream has counted, once it has said so. *on_step*
-    is called when the connection is there, and when the answer's head is.
+    is what the upstream has counted, once it has said so. *trace*
+    has headers that tell the upstream of a trace. *on_step* is called when the
+    connection is there, and when the answer's head is.
     """
 
     connected: float | None = None
@@ -41,6 +42,7 @@ class Attempt:
     notes: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
     usage: Usage | None = None
+    trace: Mapping[str, str] = field(factory=dict)
     on_step: Callable[[CallStep], None] | None = None
     _sent_at: float = 0.0
 

@@ -177,6 +177,17 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class TelemetrySettings:
+    """
+    Whether requests are traced (*enabled*), and the names of the keys whose requests go
+    on with a trace that they name (*trusted_keys*).
+    """
+
+    enabled: bool = False
+    trusted_keys: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class UsageSettings:
     """Where it is stored what was used, for how much ("": in memory)."""
 
@@ -217,6 +228,7 @@ class Sections:
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
     usage: UsageSettings = UsageSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     state: StateSettings = StateSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
@@ -239,6 +251,7 @@ class Config:
     media: MediaSettings
     responses: ResponseSettings
     usage: UsageSettings
+    telemetry: TelemetrySettings
     state: StateSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]

@@ -57,6 +57,7 @@ class TableReader:
             media=sections.media,
             responses=sections.responses,
             usage=sections.usage,
+            telemetry=sections.telemetry,
             state=self._state(sections.state),
             models=sections.models,
             providers=providers,

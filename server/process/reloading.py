@@ -22,6 +22,8 @@ FIXED = (
     "server.max_body_bytes",
     "responses.path",
     "usage.path",
+    "telemetry.enabled",
+    "telemetry.trusted_keys",
     "state.url",
     "state.on_failure",
 )

@@ -53,11 +53,19 @@ class Worker:
     ledger: Ledger | None = None
 
     def gateway(
-        self, session: ClientSession, public_session: ClientSession, limiter: Limiter
+        self,
+        session: ClientSession,
+        public_session: ClientSession,
+        limiter: Limiter,
+        config: Config,
     ) -> Gateway:
         """Return this process's gateway, which has adopted nothing yet."""
         made = Gateway(session, public_session, self.channel, limiter, self.number)
         made.usage.ledger = self.ledger
+        if config.telemetry.enabled:
+            from server.record.tracing import Tracing
+
+            made.tracing = Tracing(config.telemetry, self.number)
         return made
 
 
@@ -154,7 +162,7 @@ async def serve(
         open_store(config.responses, worker.responses) as responses,
         open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = worker.gateway(session, public_session, limiter)
+        gateway = worker.gateway(session, public_session, limiter, config)
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
         following = asyncio.create_task(_follow(changes, gateway, responses, stop))

@@ -26,6 +26,7 @@ RECORDS = {
     "media": settings.MediaSettings,
     "responses": settings.ResponseSettings,
     "usage": settings.UsageSettings,
+    "telemetry": settings.TelemetrySettings,
     "state": settings.StateSettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
