@@ -181,5 +181,6 @@ class Provider:
 def _streamed(
     dialect: Dialect, request: ChatRequest, model: str, call: OpenCall
 ) -> ChatCall:
-    encoded = dialect.encode(request, model)
+    encode = partial(dialect.encode, request, model)
+    encoded = encode if request.is_large else encode()
     return ChatCall(call, dialect, encoded, shown=bool(request.stream))

@@ -205,12 +205,8 @@ def _command() -> str:
 
 
 def _serve(config: Config, source: ConfigSource) -> None:
-    from .process.serve import (
-        listen,
-        serve_alone,
-        tell_left_out,
-        url_of,
-    )
+    from .process.listening import listen, url_of
+    from .process.serve import serve_alone, tell_left_out
     from .process.welcome import show_welcome
     from .process.workers import supervise
     from .stores.response_file import try_store
@@ -220,9 +216,7 @@ def _serve(config: Config, source: ConfigSource) -> None:
     try:
         sockets = listen(config)
     except OSError as exc:
-        where = f"{config.server.host}:{config.server.port}"
-        why = str(exc.strerror).partition(" (while")[0]
-        sys.exit(f"can't listen on {where}: {why}{_advice(exc, config.server.port)}")
+        sys.exit(_cannot_listen(config, exc))
     try:
         try_store(config.responses.path)
     except (OSError, sqlite3.Error) as exc:
@@ -231,11 +225,19 @@ def _serve(config: Config, source: ConfigSource) -> None:
         try_store(config.usage.path)
     except (OSError, sqlite3.Error) as exc:
         sys.exit(f"can't store usage in {config.usage.path}: {exc}")
-    show_welcome(config, url_of(sockets[0]), source.path, _command())
+    show_welcome(config, url_of(sockets[0], config), source.path, _command())
     if config.server.workers == 1:
         _run(serve_alone(config, source.read, sockets[0]))
     else:
         _run(supervise(config, source.read, sockets))
+
+
+def _cannot_listen(config: Config, exc: OSError) -> str:
+    why = str(exc.strerror).partition(" (while")[0]
+    if config.server.unix_socket:
+        return f"can't listen on {config.server.unix_socket}: {why}"
+    where = f"{config.server.host}:{config.server.port}"
+    return f"can't listen on {where}: {why}{_advice(exc, config.server.port)}"
 
 
 def _advice(exc: OSError, port: int) -> str:

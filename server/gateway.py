@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
+from attrs import field, frozen
 
 from providers import ModelList, Provider, ProviderSettings
 
@@ -23,9 +24,10 @@ from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
-from .record.usage import SharedUsage
+from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.front import Front, front
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
@@ -48,6 +50,21 @@ class RunningEngine(Protocol):
     def upstream(self, settings: ProviderSettings) -> ProviderSettings: ...
 
 
+@frozen(kw_only=True)
+class Shared:
+    """
+    What a process shares with the others of its server: the *channel* to them, the
+    limits of keys, and what is used (*ledger*, where it writes that itself). *worker*
+    is its number, if there are several; *tracing* makes its traces, if any.
+    """
+
+    channel: Channel = field(factory=OnlyProcess)
+    limiter: Limiter = field(factory=Limiter)
+    ledger: Ledger | None = None
+    worker: int | None = None
+    tracing: "Tracing | None" = None
+
+
 class Gateway:
     """
     The configuration in force and its providers, swapped as a whole by `adopt`.
@@ -57,6 +74,8 @@ class Gateway:
     """
 
     config: Config
+    # What a request is looked at for before all else, if there is anything.
+    front: Front | None
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
@@ -66,22 +85,21 @@ class Gateway:
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
-        channel: Channel | None = None,
-        limiter: Limiter | None = None,
-        worker: int | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        self.channel = channel or OnlyProcess()
-        self.limiter = limiter or Limiter()
+        shared = shared or Shared()
+        self.channel = shared.channel
+        self.limiter = shared.limiter
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
-        self.usage = SharedUsage(self.channel)
-        self.tracing: Tracing | None = None
-        self._loading: asyncio.Task[None] | None = None
         self.live = LiveRaces(self.channel)
+        self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
+        self._loading: asyncio.Task[None] | None = None
+        self.tracing = shared.tracing
         self._auth = AuthSettings()
-        self._worker = worker
+        self._worker = shared.worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
@@ -117,6 +135,7 @@ class Gateway:
         self._auth = config.auth
         self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
+        self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
         self.prices.forget()
         if refresh and self._loading is None and worth_loading(config.on()):

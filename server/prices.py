@@ -1,7 +1,7 @@
 """Context lengths and prices of vendors' models, from a package that may be missing.
 
 It takes 0.4 s and 32 MiB to import and 60 microseconds to ask, so that it is read in a
-thread once somebody needs it, and its answers are kept.
+thread where it may know a provider, or somebody wants to know, and each answer is kept.
 """
 
 import asyncio

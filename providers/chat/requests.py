@@ -149,6 +149,8 @@ class HostedTools:
 
 
 NONE_HOSTED = HostedTools()
+# Messages of a chat: to translate more of them takes as long as a hundred requests.
+MANY = 1000
 
 
 @define(kw_only=True, on_setattr=NO_OP)
@@ -208,6 +210,11 @@ class ChatRequest:
     def forget_json(self) -> None:
         """Keep it no longer: all racers have been asked, and a stream may be long."""
         self._encoded.clear()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether to encode it holds up the event loop."""
+        return len(self.messages) > MANY
 
     @property
     def include_usage(self) -> bool:

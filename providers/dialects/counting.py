@@ -3,12 +3,11 @@
 Facts: the types of Anthropic's package (2.12) and of Google's (google-genai 3.4).
 """
 
-from typing import Any
-
 import orjson
 
 from providers.chat import MESSAGES, ChatRequest
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSON
 from providers.settings import ProviderSettings
 from providers.tasks import TokenCount
 
@@ -24,7 +23,7 @@ from .history import sendable, sound_history
 from .talk import Ask, Talk
 from .tools import functions_only
 
-JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+AS_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
 # Fields of a message that its count does not depend on, and that are refused with it.
 NOT_COUNTED = (
     "max_tokens",
@@ -42,7 +41,7 @@ def count_messages(
     settings: ProviderSettings, request: ChatRequest, model: str
 ) -> Talk:
     """Count with Anthropic's Messages API."""
-    headers = {**headers_of(settings), **JSON}
+    headers = {**headers_of(settings), **AS_JSON}
     if (native := request.native) is not None and native.format == MESSAGES:
         body = passed_body(settings, native, model, [])
         headers |= native.headers
@@ -60,12 +59,12 @@ def count_content(settings: ProviderSettings, request: ChatRequest, model: str) 
     path = path_of(model)
     request = sendable(request, GEMINI, [], [])
     whole = {"model": path, **content_body(request, model)}
-    headers = key_of(settings) | JSON
+    headers = key_of(settings) | AS_JSON
     body = {"generateContentRequest": whole}
     return (yield from _count(f"{path}:countTokens", body, headers, "totalTokens"))
 
 
-def _count(path: str, body: Any, headers: dict[str, str], name: str) -> Talk:
+def _count(path: str, body: JSON, headers: dict[str, str], name: str) -> Talk:
     reply = yield Ask(call=Call(path, written(body), headers))
     count = orjson.loads(reply.expect("application/json"))[name]
     if not isinstance(count, int) or count < 0:

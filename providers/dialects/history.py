@@ -5,20 +5,20 @@ result, each result its call, and a call's arguments are an object. Vendors answ
 to anything else, at every later turn.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import orjson
 from attrs import define, evolve, field
 
 from providers.chat import NOTHING, ChatRequest, ContentPart, Message, ToolCall
+from providers.json_types import JSONMapping
 
 from .arguments import argument_object, is_object_text
 from .tolerant import note
 from .tools import functions_only
 from .translation import base64_url
 
-Sent = Mapping[str, Any]
+Sent = JSONMapping
 # A message as it was read, and as the client put it.
 Told = tuple[Message, Sent]
 ARGUMENTS = "arguments of a call sent as an object"

@@ -25,10 +25,10 @@ class Attempt:
     is when the answer was there to its end. *whole*: the answer was requested in one
     piece, so that nobody knows when its first token was written. *notes* say what has
     been put right so far, for the race's story: the dialect's own list. *dropped* names
-    what of the request its upstream was not sent, such as "tools.web_search". *usage*
-    is what the upstream has counted, once it has said so. *trace*
-    has headers that tell the upstream of a trace. *on_step* is called when the
-    connection is there, and when the answer's head is.
+    what of the request its upstream was not sent, such as "tools.web_search". *on_step*
+    is called when the connection is there, and when the answer's head is. *usage* is
+    what the upstream has counted, once it has said so. *trace* has headers that tell
+    the upstream of a trace.
     """
 
     connected: float | None = None
@@ -41,9 +41,9 @@ class Attempt:
     tokens: int = 0
     notes: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
+    on_step: Callable[[CallStep], None] | None = None
     usage: Usage | None = None
     trace: Mapping[str, str] = field(factory=dict)
-    on_step: Callable[[CallStep], None] | None = None
     _sent_at: float = 0.0
 
     def connect(self) -> None:

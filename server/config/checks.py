@@ -12,7 +12,7 @@ from yarl import URL
 from providers import ProviderSettings, is_gradio_model, kinds
 from server.racing.strategies import STRATEGIES
 
-from .settings import ENGINE, Config, is_loopback, same_id
+from .settings import ENGINE, Config, same_id
 
 # A header's name is a token (RFC 9110, section 5.6.2).
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -26,6 +26,8 @@ STATE_SCHEMES = (
     "redis+sentinel",
     "rediss+sentinel",
 )
+# Bytes that the systems' addresses of Unix sockets have room for.
+LONGEST_SOCKET = 103
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 
@@ -126,11 +128,22 @@ def _path_problems(config: Config) -> Iterator[str]:
         "media.directory": config.media.directory,
         "responses.path": config.responses.path,
         "usage.path": config.usage.path,
+        "server.unix_socket": config.server.unix_socket,
     }
     for key, path in paths.items():
         if not path.isprintable():
             yield f"{key}: must not have control characters"
     yield from _folder_problems(config)
+    if config.server.unix_socket.isprintable() and config.server.unix_socket:
+        yield from _socket_problems(config)
+
+
+def _socket_problems(config: Config) -> Iterator[str]:
+    path = Path(config.server.unix_socket)
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
+        yield f"server.unix_socket: must have at most {LONGEST_SOCKET} bytes"
+    elif not os.access(path.parent, os.W_OK):
+        yield f"server.unix_socket: {path.parent} is no folder that can be written to"
 
 
 def _folder_problems(config: Config) -> Iterator[str]:
@@ -158,7 +171,7 @@ def _has_folder(file: str) -> bool:
 
 def _key_problems(config: Config) -> Iterator[str]:
     keys = config.auth.keys
-    if not config.auth.asks and not is_loopback(config.server.host):
+    if not config.auth.asks and config.server.reached_by_others():
         yield (
             f"server.host: {config.server.host} can be reached by other machines, so"
             " at least one [[auth.keys]] is needed: run `python -m server key NAME`"

@@ -14,10 +14,16 @@ from attrs.validators import deep_iterable, ge, gt, in_, le, lt, matches_re, min
 
 from providers import Limits, ProviderSettings
 
+from .tls import Certificate
+
 ENGINE = "llamacpp"
 QUANTILE = re.compile(r"p([1-9]\d?(?:\.\d+)?)")
 # Money is counted in whole nano-dollars, exactly up to here in any language.
 MOST_DOLLARS = 90_000.0
+# The proxy that comes over the Unix socket, in `trusted_proxies`.
+UNIX = "unix"
+# Segments of letters that mean the same in every URL, and none that leads upwards.
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
 
 
@@ -31,6 +37,11 @@ class ServerSettings:
     body_timeout: float = field(default=30.0, validator=gt(0))
     max_connections: int = field(default=10_000, validator=ge(1))
     max_connections_per_address: int = field(default=1000, validator=ge(0))
+    trusted_proxies: tuple[str, ...] = field(default=())
+    tls_certificate: str = ""
+    tls_key: str = ""
+    path_prefix: str = field(default="")
+    unix_socket: str = ""
     ping_interval: float = field(default=15.0, validator=gt(0))
     header_hold: float = field(default=10.0, validator=ge(0))
     shutdown_timeout: float = field(default=30.0, validator=ge(0))
@@ -39,6 +50,30 @@ class ServerSettings:
         validator=deep_iterable(matches_re(ORIGIN)),
     )
     allowed_hosts: tuple[str, ...] = ()
+
+    @trusted_proxies.validator
+    def _are_networks(self, _: object, value: tuple[str, ...]) -> None:
+        for each in value:
+            if each != UNIX:
+                try:
+                    ipaddress.ip_network(each)
+                except ValueError as exc:
+                    raise ValueError(
+                        "'trusted_proxies' must be addresses, networks as '10.0.0.0/8',"
+                        f" or 'unix': {exc}"
+                    ) from exc
+
+    @path_prefix.validator
+    def _is_prefix(self, _: object, value: str) -> None:
+        if not PREFIX.fullmatch(value):
+            raise ValueError(
+                "'path_prefix' must be a path as '/llm': it begins with '/', does not"
+                " end with one, and has letters, digits, '.', '_', '~' and '-' only"
+            )
+
+    def reached_by_others(self) -> bool:
+        """Say whether other machines may connect."""
+        return not (self.unix_socket or is_loopback(self.host))
 
 
 @frozen(kw_only=True)
@@ -177,6 +212,17 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class StateSettings:
+    """
+    The Redis or Valkey that several machines share (*url*), and who is let in while it
+    is away: "local", each replica's share of the limits; "open", all; "closed", nobody.
+    """
+
+    url: str = field(default="", repr=False)
+    on_failure: str = field(default="local", validator=in_(("local", "open", "closed")))
+
+
+@frozen(kw_only=True)
 class TelemetrySettings:
     """
     Whether requests are traced (*enabled*), and the names of the keys whose requests go
@@ -192,17 +238,6 @@ class UsageSettings:
     """Where it is stored what was used, for how much ("": in memory)."""
 
     path: str = ""
-
-
-@frozen(kw_only=True)
-class StateSettings:
-    """
-    The Redis or Valkey that several machines share (*url*), and who is let in while it
-    is away: "local", each replica's share of the limits; "open", all; "closed", nobody.
-    """
-
-    url: str = field(default="", repr=False)
-    on_failure: str = field(default="local", validator=in_(("local", "open", "closed")))
 
 
 @frozen(kw_only=True)
@@ -227,9 +262,9 @@ class Sections:
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
+    state: StateSettings = StateSettings()
     usage: UsageSettings = UsageSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    state: StateSettings = StateSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -241,7 +276,8 @@ class Config:
 
     *providers* has every configured or built-in provider by id; *off* says of those
     that can't be used what they lack, *origins* of all from where their variables are.
-    *left_out* says which installed packages could not be used, and why.
+    *left_out* says which installed packages could not be used, and why. *tls* is what
+    the server's certificate and its key were when they were read.
     """
 
     server: ServerSettings
@@ -250,14 +286,15 @@ class Config:
     race: RaceSettings
     media: MediaSettings
     responses: ResponseSettings
+    state: StateSettings
     usage: UsageSettings
     telemetry: TelemetrySettings
-    state: StateSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]
     origins: Mapping[str, str] = field(factory=dict)
     left_out: tuple[str, ...] = ()
+    tls: Certificate = field(factory=Certificate)
 
     def on(self) -> list[str]:
         """Return the ids of the providers that are on."""

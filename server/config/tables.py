@@ -17,6 +17,7 @@ from .checks import (
 from .environment import Environment, bad_references
 from .settings import ENGINE, Config, Sections, StateSettings, same_id
 from .structuring import Structure
+from .tls import read_certificate
 
 # What SQLite and the event loop's clock can't hold.
 BIGGEST = 2.0**63
@@ -49,21 +50,26 @@ class TableReader:
         providers = self._providers(tables)
         if sections is None:
             return None
+        server = sections.server
+        tls, problems = read_certificate(server.tls_certificate, server.tls_key)
+        for key, message in problems:
+            self._wrong(f"server.{key}", message)
         config = Config(
-            server=sections.server,
+            server=server,
             log=sections.log,
             auth=sections.auth,
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
-            usage=sections.usage,
             telemetry=sections.telemetry,
             state=self._state(sections.state),
+            usage=sections.usage,
             models=sections.models,
             providers=providers,
             off=self.off,
             origins=self.origins,
             left_out=self.left_out,
+            tls=tls,
         )
         self.problems += contradictions(config)
         return config

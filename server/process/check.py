@@ -127,16 +127,23 @@ def show(config: Config, source: str, *, live: bool) -> bool:
         console.print(f"[yellow]Left out:[/] {escape(problem)}.")
     findings = examine_with_progress(config, console) if live else None
     console.print(_table(config, findings))
-    server = config.server
     keys = len(config.auth.keys)
     which = f"for {keys} API key{'s'[: keys != 1]}"
     if config.auth.store:
         which += f", and those in {config.auth.store}"
     console.print(
-        f"Serves on http://{server.host}:{server.port}, "
+        f"Serves on {_place(config)}, "
         + (f"{escape(which)}." if config.auth.asks else "asking for no key.")
     )
     return not any(finding.failed for finding in (findings or {}).values())
+
+
+def _place(config: Config) -> str:
+    server = config.server
+    if server.unix_socket:
+        return f"{server.unix_socket}{server.path_prefix}"
+    scheme = "https" if config.tls else "http"
+    return f"{scheme}://{server.host}:{server.port}{server.path_prefix}"
 
 
 def examine_with_progress(config: Config, console: Console) -> Mapping[str, Finding]:

@@ -76,8 +76,10 @@ class ClientConnection(web.RequestHandler):
         self.refused: bytes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
+        address = peer_address(transport.get_extra_info("peername"))
+        front = self._gateway.front
+        if front is not None and front.trusts(address):
+            address = ""  # it is counted for the clients that it speaks for
         why = self._doors.enter(address, self._gateway.config.server)
         if why:
             self._turn_away(cast("asyncio.Transport", transport), why)
@@ -113,6 +115,21 @@ class ClientConnection(web.RequestHandler):
         if self._address is not None:
             self._doors.leave(self._address)
             self._address = None
+
+    def speak_for(self, client: str) -> str:
+        """
+        Count this connection, a proxy's, for the *client* whose request it has brought,
+        until it brings another's. Return why the client can't be served, or "".
+        """
+        if self._address is None or client == self._address:
+            return ""
+        settings = self._gateway.config.server
+        why = self._doors.change(self._address, client, settings)
+        if why:
+            self._doors.tell(why)
+        else:
+            self._address = client
+        return why
 
     def look(self, now: float, header_timeout: float, body_timeout: float) -> bool:
         """Refuse a head or a body that is too slow; return whether it was."""
@@ -206,6 +223,11 @@ class ClientConnection(web.RequestHandler):
         body.set_exception(error)
         body.feed_eof()
         self.close()
+
+
+def peer_address(peer: object) -> str:
+    """Return the address of a peer as aiohttp has it; "": a Unix socket's."""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 def _turned_away(why: str) -> bytes:

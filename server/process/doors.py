@@ -24,15 +24,28 @@ class Doors:
     _last_line: float = field(default=0.0, init=False)
 
     def enter(self, address: str, settings: ServerSettings) -> str:
-        """Let a connection in and count it, or return why it can't be served."""
+        """
+        Let a connection in and count it, or return why it can't be served. "" is an
+        address that may have any number of them.
+        """
         if self._all >= settings.max_connections:
             return "The server has as many connections as it takes."
         most = settings.max_connections_per_address
-        if most and self._open[address] >= most and not is_loopback(address):
+        limited = most and address and self._open[address] >= most
+        if limited and not is_loopback(address):
             return "There are too many connections from this address."
         self._open[address] += 1
         self._all += 1
         return ""
+
+    def change(self, before: str, address: str, settings: ServerSettings) -> str:
+        """Count a connection for another address, or return why it can't be."""
+        self.leave(before)
+        why = self.enter(address, settings)
+        if why:
+            self._open[before] += 1
+            self._all += 1
+        return why
 
     def leave(self, address: str) -> None:
         self._all -= 1

@@ -27,7 +27,10 @@ HEAD = 262_144
 # The parts of a refused head that say how to answer it. Text that may stand in no log
 # and no answer does not match.
 LINE = re.compile(rb"(?m)^([A-Z]{1,20}) (/[\w./%+~:@-]{0,200})[ ?]")
-FIELD = re.compile(rb"(?mi)^(Origin|X-Request-ID):[ \t]*([!-~]{1,500})[ \t]*\r?$")
+FIELD = re.compile(
+    rb"(?mi)^(?:(Origin|X-Request-ID):[ \t]*([!-~]{1,500})"
+    rb"|(X-Forwarded-For):[ \t]*([0-9a-f.:, \[\]]{1,500}))[ \t]*\r?$"
+)
 
 CONTINUE = "100-continue"
 NOT_HTTP = (
@@ -73,7 +76,8 @@ def salvaged(data: bytes) -> RawRequestMessage:
     line = LINE.search(head)
     method, path = line.groups() if line else (b"-", b"/")
     headers = CIMultiDict(
-        (name.decode(), value.decode()) for name, value in FIELD.findall(head)
+        ((name or hop).decode(), (value or address).decode())
+        for name, value, hop, address in FIELD.findall(head)
     )
     return ERROR._replace(
         method=method.decode(),

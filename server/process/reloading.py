@@ -18,14 +18,15 @@ log = structlog.get_logger(__name__)
 FIXED = (
     "server.host",
     "server.port",
+    "server.unix_socket",
     "server.workers",
     "server.max_body_bytes",
     "responses.path",
+    "state.url",
+    "state.on_failure",
     "usage.path",
     "telemetry.enabled",
     "telemetry.trusted_keys",
-    "state.url",
-    "state.on_failure",
 )
 
 Load = Callable[[], Config]
@@ -86,6 +87,8 @@ def reread(started_with: Config, load: Load) -> Config | None:
         for problem in exc.problems:
             log.warning("reload failed, nothing changes", problem=problem)
         return None
+    if bool(new.tls) != bool(started_with.tls):
+        log.warning("needs a restart to change", key="server.tls_certificate")
     for key in FIXED:
         in_force = attrgetter(key)
         if in_force(new) != in_force(started_with):

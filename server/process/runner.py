@@ -9,11 +9,13 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import ERROR
 
+from server.errors import GatewayError, RouteNotFound, ServerBusy
 from server.gateway import Gateway
 from server.logs import AccessLog
 from server.web.context import REFUSAL, WAITS_TO_CONTINUE, RefusedRequest
+from server.web.front import Front
 
-from .connections import ClientConnection
+from .connections import ClientConnection, peer_address
 from .doors import Doors
 from .heads import HEADER, REQUEST_LINE, plain, refusal, salvaged, waits_to_continue
 
@@ -75,19 +77,54 @@ class ClientServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        make = self._made_by_app
-        if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
+        make, front = self._made_by_app, self._gateway.front
+        if (
+            front is None
+            and message.version is HttpVersion11
+            and hdrs.EXPECT not in message.headers
+        ):
             return make(message, payload, protocol, writer, task)
         if message is ERROR and isinstance(protocol, ClientConnection):
             message = salvaged(protocol.refused or b"")
         error = refusal(message)
+        waits = waits_to_continue(message)
+        message = plain(message)
+        if front is not None:
+            message, outside = _entered(front, message, protocol)
+            error = error or outside
         kind = web.Request if error is None else RefusedRequest
-        request = make(plain(message), payload, protocol, writer, task, _cls=kind)
+        request = make(message, payload, protocol, writer, task, _cls=kind)
         if error is not None:
             request[REFUSAL] = error
-        elif waits_to_continue(message):
+        elif waits:
             request[WAITS_TO_CONTINUE] = True
+        return request if front is None else _introduced(front, request)
+
+
+def _entered(
+    front: Front, message: RawRequestMessage, protocol: web.RequestHandler
+) -> tuple[RawRequestMessage, GatewayError | None]:
+    """Return the request as it is below our prefix, and why it is refused, if it is."""
+    try:
+        if front.prefix:
+            url = front.inside(message.url)
+            message = message._replace(url=url, path=url.raw_path_qs)
+    except RouteNotFound as exc:
+        return message, exc
+    client = front.client(peer_address(protocol.peername), message.headers)
+    if isinstance(protocol, ClientConnection) and (why := protocol.speak_for(client)):
+        return message, ServerBusy(why, headers={"Retry-After": "1"})
+    return message, None
+
+
+def _introduced(front: Front, request: web.BaseRequest) -> web.BaseRequest:
+    """Return a request that knows its client, though a proxy has brought it."""
+    peer = request.remote or ""
+    client = front.client(peer, request.headers)
+    scheme = front.scheme(peer, request.headers)
+    if client == peer and scheme is None:
         return request
+    return request.clone(remote=client, scheme=scheme or request.scheme)
 
 
 class ClientRunner(web.AppRunner):

@@ -5,18 +5,16 @@ import gc
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import ClientSession, web
 from attrs import frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Gateway, RunningEngine
-from server.limits.limiter import Limiter
+from server.gateway import Gateway, RunningEngine, Shared
 from server.limits.opening import open_limiter
 from server.record.channel import Channel, Keeper, OnlyProcess
 from server.record.usage import Ledger
@@ -24,20 +22,22 @@ from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
 from server.stores.usage import keep_usage
 
+from .listening import Site, url_of
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
+
+if TYPE_CHECKING:
+    from server.record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
-BACKLOG = 1024
-# Seconds for which a client may read nothing of its answer.
-SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
 Change = tuple[Config, Mapping[str, RunningEngine]]
+Adopt = Callable[[Config, Mapping[str, RunningEngine]], None]
 
 
 @frozen
@@ -51,64 +51,6 @@ class Worker:
     number: int | None = None
     responses: str | None = None
     ledger: Ledger | None = None
-
-    def gateway(
-        self,
-        session: ClientSession,
-        public_session: ClientSession,
-        limiter: Limiter,
-        config: Config,
-    ) -> Gateway:
-        """Return this process's gateway, which has adopted nothing yet."""
-        made = Gateway(session, public_session, self.channel, limiter, self.number)
-        made.usage.ledger = self.ledger
-        if config.telemetry.enabled:
-            from server.record.tracing import Tracing
-
-            made.tracing = Tracing(config.telemetry, self.number)
-        return made
-
-
-def listen(config: Config) -> list[socket.socket]:
-    """
-    Return the sockets that listen where *config* says, one for each worker.
-
-    The kernel spreads connections over sockets far more evenly than processes that
-    share one do: of 400 at once, 92 to 107 to each of four workers, not 7 to 186. macOS
-    sends all to one of them, so that there the workers share it. Raises OSError if the
-    address can't be had.
-    """
-    host, port = config.server.host, config.server.port
-    workers = config.server.workers
-    alone = _listening(host, port, reuse_port=False)
-    if workers == 1 or sys.platform != "linux":
-        return [alone] * workers
-    # Nobody else had the address, or that would have raised.
-    port = alone.getsockname()[1]
-    alone.close()
-    return [_listening(host, port, reuse_port=True) for _ in range(workers)]
-
-
-def _listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.create_server(
-        address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port
-    )
-    # Every connection inherits it, whatever is answered over it. A client that stops
-    # reading holds nothing but its connection and some buffers where the system does
-    # not have it: its upstream is let go after the race's total_timeout.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_TIMEOUT * 1000)
-        )
-    return sock
-
-
-def url_of(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
@@ -162,30 +104,60 @@ async def serve(
         open_store(config.responses, worker.responses) as responses,
         open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = worker.gateway(session, public_session, limiter, config)
+        gateway = Gateway(
+            session,
+            public_session,
+            Shared(
+                channel=worker.channel,
+                limiter=limiter,
+                ledger=worker.ledger,
+                worker=worker.number,
+                tracing=_tracing(config, worker.number),
+            ),
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
-        following = asyncio.create_task(_follow(changes, gateway, responses, stop))
-        app = create_app(gateway, responses)
         runner = ClientRunner(
-            app, gateway, keepalive=KEEP_ALIVE, shutdown_timeout=LAST_WORDS
+            create_app(gateway, responses),
+            gateway,
+            keepalive=KEEP_ALIVE,
+            shutdown_timeout=LAST_WORDS,
         )
+        await runner.setup()
+        site = Site(runner, sock, config)
+        adopt = _adopting(gateway, responses, site)
+        following = asyncio.create_task(_follow(changes, gateway, adopt, stop))
         try:
-            await runner.setup()
-            site = web.SockSite(runner, sock, backlog=BACKLOG)
             await site.start()
             _collect_less_garbage()
-            log.info("serving", url=url_of(sock), pid=os.getpid())
+            log.info("serving", url=url_of(sock, config), pid=os.getpid())
             await stop.wait()
             await site.stop()
-            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.live.close()
-            await gateway.drain.finish(gateway.config.server.shutdown_timeout)
+            if worker.number is None:
+                site.remove_file()
+            await _drain(gateway)
         finally:
             following.cancel()
             await runner.cleanup()
             await gateway.aclose()
     log.info("stopped")
+
+
+async def _drain(gateway: Gateway) -> None:
+    """Let what is open come to its end, as long as that may take."""
+    patience = gateway.config.server.shutdown_timeout
+    log.info("stopping", patience=patience)
+    gateway.live.close()
+    await gateway.drain.finish(patience)
+
+
+def _tracing(config: Config, worker: int | None) -> "Tracing | None":
+    """Return what traces requests, if that is wanted: it is an extra, and large."""
+    if not config.telemetry.enabled:
+        return None
+    from server.record.tracing import Tracing
+
+    return Tracing(config.telemetry, worker)
 
 
 def _collect_less_garbage() -> None:
@@ -199,17 +171,27 @@ def _collect_less_garbage() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
+def _adopting(gateway: Gateway, responses: ResponseStore, site: Site) -> Adopt:
+    """Return what has all of them go on with another configuration."""
+
+    def adopt(config: Config, engines: Mapping[str, RunningEngine]) -> None:
+        gateway.adopt(config, engines)
+        responses.settings = config.responses
+        site.show_certificate(config)
+
+    return adopt
+
+
 async def _follow(
     changes: AsyncIterator[Change],
     gateway: Gateway,
-    responses: ResponseStore,
+    adopt: Adopt,
     stop: asyncio.Event,
 ) -> None:
     async for config, engines in changes:
         with outlived():
             differs = changed(gateway.config, config)
-            gateway.adopt(config, engines)
-            responses.settings = config.responses
+            adopt(config, engines)
             log.info("reloaded", changed=differs)
     stop.set()
 

@@ -23,6 +23,7 @@ from server.stores.response_file import open_store
 from server.stores.usage import keep_usage
 
 from .channel_hub import Hub
+from .listening import SocketFile
 from .reloading import Load, changed, outlived, reloads
 from .worker import Order, Place
 
@@ -50,12 +51,13 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
+            file = SocketFile.of(sockets[0])
             keeper = Keeper()
             keep_races(keeper)
             keep_limits(keeper)
             async with keep_usage(keeper, config.usage.path):
                 with closing(Hub(keeper)) as hub:
-                    crew = _Crew(sockets, path, folder, patience, hub)
+                    crew = _Crew(sockets, path, folder, patience, hub, file)
                     await _supervise(config, load, crew)
     log.info("stopped")
 
@@ -97,7 +99,7 @@ class _Crew:
 
     *sockets* stay open here while the crew runs, so that connections that wait at a
     dead worker's socket are answered by its successor. *folder* is removed by workers
-    if this process is killed.
+    if this process is killed, *file* when it stops.
     """
 
     sockets: Sequence[socket]
@@ -105,6 +107,7 @@ class _Crew:
     folder: str
     patience: float
     hub: Hub
+    file: SocketFile | None
     order: Order = field(init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
@@ -122,6 +125,8 @@ class _Crew:
         # Whoever connects from now on is refused, and the port is free for another.
         for sock in self.sockets:
             sock.close()
+        if self.file is not None:
+            self.file.remove()
 
     def tell(self, order: Order) -> None:
         """Send *order* to every worker, and to those that replace them later."""

@@ -57,6 +57,8 @@ class Alone(Entrant[ChatRequest, ChatPiece]):
     """
 
     def stream(self, request: ChatRequest) -> RacerStream[ChatPiece]:
+        if request.is_large:  # streams are encoded beside the event loop
+            return self.provider.chat(request, self.model, self.limits)
         return self.provider.whole(request, self.model, self.limits)
 
 

@@ -180,12 +180,12 @@ def read(data: bytes) -> Sums:
 class SharedUsage:
     """
     What `/v1/usage` shows, in whichever process: what the keeper has. *ledger* is the
-    keeper's own, to be set where that is this process.
+    keeper's own where that is this process.
     """
 
-    def __init__(self, channel: Channel) -> None:
-        self.ledger: Ledger | None = None
+    def __init__(self, channel: Channel, ledger: Ledger | None = None) -> None:
         self._channel = channel
+        self._ledger = ledger
         self._today = Today()
 
     def add(self, key: str | None, used: Iterable[Charge]) -> None:
@@ -195,8 +195,8 @@ class SharedUsage:
             if not (charge.answered or charge.wasted or charge.nanos):
                 continue
             place = (key or "", charge.provider, charge.model, today)
-            if self.ledger is not None:
-                self.ledger.add(place, charge.counts())
+            if self._ledger is not None:
+                self._ledger.add(place, charge.counts())
             elif self._channel.wanted(USAGE):
                 line = orjson.dumps((place, charge.counts()))
                 self._channel.publish(USAGE, line)

@@ -4,6 +4,8 @@ import re
 
 from aiohttp import web
 
+from server.web.context import VISIT
+
 # A Host header that may stand in a message as it came.
 HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
 
@@ -13,10 +15,16 @@ def base_url(request: web.BaseRequest, *, anthropic: bool = False) -> str:
     Return the base URL for the client that has sent *request*, with the providers of
     its path, if it names any. Anthropic's packages put `/v1` behind it by themselves.
     """
-    host = request.host if HOST.fullmatch(request.host) else "HOST"
     providers = _providers(request.rel_url.raw_path)
     place = f"/api/{providers}" if providers else "" if anthropic else "/v1"
-    return f"{request.scheme}://{host}{place}"
+    return f"{own_url(request)}{place}"
+
+
+def own_url(request: web.BaseRequest) -> str:
+    """Return the URL that all of ours begin with, for who has sent *request*."""
+    host = request.host if HOST.fullmatch(request.host) else "HOST"
+    prefix = request[VISIT].gateway.config.server.path_prefix
+    return f"{request.scheme}://{host}{prefix}"
 
 
 def wrong_base_url(request: web.BaseRequest) -> str:

@@ -22,6 +22,7 @@ from server.record.story import Ending, Story
 from server.record.usage import charges
 
 from .context import VISIT, Visit
+from .limiting import settle
 
 if TYPE_CHECKING:
     from server.record.tracing import RequestTrace
@@ -77,12 +78,13 @@ class LoggedRace(Generic[R, P]):
         if self.race.tell is not None:
             for lane in self.race.lanes:
                 lane.leave()
+        visit = self.request[VISIT]
         story = _story(self.request, self.race, self.lineup, self.ending)
-        gateway = self.request[VISIT].gateway
-        gateway.usage.add(story.key, story.charges)
-        if (trace := self.request[VISIT].trace) is not None:
-            trace.tell(story, self.race.request, gateway.settings_of)
-        gateway.finished(story.entry())
+        visit.gateway.usage.add(story.key, story.charges)
+        settle(visit, story.lanes, story.charges)
+        if visit.trace is not None:
+            visit.trace.tell(story, self.race.request, visit.gateway.settings_of)
+        visit.gateway.finished(story.entry())
 
     def _trace(self, trace: "RequestTrace") -> None:
         """Have each racer's span begin as it starts."""
@@ -132,9 +134,13 @@ def _story(
             race.lanes,
             race.winning_lane,
             visit.gateway.tariff,
-            chat=isinstance(race.request, ChatRequest),
+            chat=isinstance(task, ChatRequest),
         ),
     )
+
+
+def _owner(visit: Visit) -> str | None:
+    return None if visit.client is None else visit.client.name
 
 
 def cost(request: web.Request, winner: Winner[P]) -> float | None:
@@ -145,10 +151,6 @@ def cost(request: web.Request, winner: Winner[P]) -> float | None:
     price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
     nanos = nanos_of(usage, price)
     return None if nanos is None else dollars(nanos)
-
-
-def _owner(visit: Visit) -> str | None:
-    return None if visit.client is None else visit.client.name
 
 
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:

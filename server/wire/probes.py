@@ -42,9 +42,9 @@ def readiness(
     state: Literal["ok", "fallback"] | None,
 ) -> ReadinessPayload:
     """
-    Say that the server can serve; the first three say why it can't keep some,
-    if not "".
-    *state* is that of what machines share, if they share anything.
+    Say that the server can serve; *responses*, *images* and *usage* say why it can't
+    keep those, if not "". *state* is that of what machines share, if they share
+    anything.
     """
     not_kept: NotKept = {}
     if responses:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 # a request's fields a little deeper than they came.
 DEEPEST = 240
 # Objects in one body: a long conversation has some ten thousand.
-MOST_OBJECTS = 100_000
+MOST_OBJECTS = 150_000
 # An escape in JSON: a pair of surrogates, half of one, or any other, such as `\\\\`.
 SURROGATES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"

@@ -3,32 +3,13 @@
 import asyncio
 import sys
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import MakeUpstream, StartServer
-from tests.rig.client import CHAT, Answer, Client, client, hello
+from tests.rig.client import Client, client
+from tests.rig.keys import ask, auth, bearer
 from tests.rig.upstream import says
-
-ROOT = "sk-the-administrator"
-
-
-def auth(store: Path | str = "", **keys: str) -> str:
-    """Return the tables of a store and of *keys*: TOML by the name of each."""
-    lines = ["[auth]", f'store = "{store}"']
-    for name, more in keys.items():
-        digest = sha256(f"sk-{name}".encode()).hexdigest()
-        lines += ["[[auth.keys]]", f'name = "{name}"', f'sha256 = "{digest}"', more]
-    return "\n".join(lines)
-
-
-def bearer(key: str) -> dict[str, Any]:
-    return {"headers": {"Authorization": f"Bearer {key}"}}
-
-
-async def ask(me: Client, key: str, **more: Any) -> Answer:
-    return await me.request("POST", CHAT, json=hello("One", **more), **bearer(key))
 
 
 async def command(config: Path, *arguments: str) -> tuple[int | None, str]:

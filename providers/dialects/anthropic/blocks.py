@@ -1,7 +1,6 @@
 """The events of Messages; what copies of the API leave out or get wrong in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, field
@@ -10,17 +9,18 @@ from providers.dialects.arguments import ArgumentText
 from providers.dialects.call_ids import word_id
 from providers.dialects.tolerant import mended, note
 from providers.dialects.tool_calls import CallIds
+from providers.json_types import JSON, JSONMapping, JSONObject
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 # The block that a delta belongs to, by the delta's type.
-STARTS: dict[str, dict[str, Any]] = {
+STARTS: dict[str, JSONObject] = {
     "text_delta": {"type": "text", "text": ""},
     "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
     "signature_delta": {"type": "thinking", "thinking": "", "signature": ""},
 }
 KINDS = {name: block["type"] for name, block in STARTS.items()}
 # What a block has when it begins, by its type.
-BEGUN: dict[str, dict[str, Any]] = {
+BEGUN: dict[str, JSONObject] = {
     "text": {"text": ""},
     "thinking": {"thinking": ""},
     "tool_use": {"input": {}},
@@ -46,7 +46,7 @@ class _OpenBlock:
 
     index: int
     kind: str
-    input: Any = None
+    input: JSON = None
     text: ArgumentText | None = None
     said: bool = False
 
@@ -214,7 +214,7 @@ class BlockOrder:
         ]
 
 
-def _written(value: Any) -> str:
+def _written(value: JSON) -> str:
     """Return a call's input as text; some write it as one themselves."""
     return value if isinstance(value, str) else orjson.dumps(mended(value)).decode()
 
@@ -230,7 +230,7 @@ def unrolled(message: Event) -> Iterator[Event]:
 
 def begun_with(message: Event) -> Iterator[Event]:
     """Yield the beginning of a message, and the events of the blocks that are in it."""
-    begun: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+    begun: JSONObject = {"content": [], "stop_reason": None, "stop_sequence": None}
     yield {"type": "message_start", "message": {**message, **begun}}
     for index, block in enumerate(message.get("content") or ()):
         of = {"index": index}

@@ -9,8 +9,7 @@ message, in answers and in requests. A client that speaks this API itself gets e
 event as it came, with what a copy of the API has got wrong in them put right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, evolve, field
@@ -31,6 +30,7 @@ from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tool_calls import CallIds
 from providers.dialects.tools import functions_only
 from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .access import headers_of, models_call, models_in
@@ -61,7 +61,7 @@ class Anthropic:
     _reader: BlockReader = field(factory=BlockReader, init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
-    _counted: dict[str, Any] = field(factory=dict, init=False)
+    _counted: JSONObject = field(factory=dict, init=False)
     _passage: Passage | None = field(default=None, init=False)
 
     @property
@@ -160,7 +160,7 @@ class Anthropic:
                 chunks = [*chunks, *self._closing()]
         return chunks
 
-    def _finish(self, delta: Event, usage: Mapping[str, Any] | None) -> list[Chunk]:
+    def _finish(self, delta: Event, usage: JSONMapping | None) -> list[Chunk]:
         # Every count is a total that takes the place of the one before.
         for name, count in (usage or NOTHING).items():
             if count is not None and (count or name not in self._counted):

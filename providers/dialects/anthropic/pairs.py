@@ -1,10 +1,11 @@
 """Calls and results of a conversation, in the pairs that Anthropic's API wants."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-Turn = Mapping[str, Any]
-Block = Mapping[str, Any]
+from providers.json_types import JSONMapping
+
+Turn = JSONMapping
+Block = JSONMapping
 
 
 def with_pairs(turns: Sequence[Turn]) -> Sequence[Turn]:

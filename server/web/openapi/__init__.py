@@ -60,12 +60,16 @@ PROVIDERS = path_parameter(
     "providers", "Ids of providers, joined by `+`.", "HuggingChat+Groq"
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
+OWN = keys.PATHS | usage.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
 REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
-def document() -> JSONObject:
-    """Return the document: the same paths as `create_app` has routes."""
+def document(prefix: str = "") -> JSONObject:
+    """
+    Return the document: the same paths as `create_app` has routes, all of them below
+    *prefix*.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,11 +79,10 @@ def document() -> JSONObject:
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS),
-            **below("/v1", keys.PATHS | usage.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | OWN),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
@@ -100,9 +103,9 @@ def document() -> JSONObject:
 
 
 @cache
-def rendered() -> bytes:
+def rendered(prefix: str) -> bytes:
     """Return the document as it is sent."""
-    return orjson.dumps(document())
+    return orjson.dumps(document(prefix))
 
 
 def below(prefix: str, paths: JSONObject) -> JSONObject:

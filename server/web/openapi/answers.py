@@ -89,13 +89,13 @@ NAMES: dict[object, str] = {
     DeletedKey: "DeletedKey",
     RacePayload: "Race",
     RacesPayload: "Races",
-    UsageRows: "UsageRows",
     RaceStartedPayload: "RaceStarted",
     RacerStepPayload: "RacerStep",
     ResyncPayload: "Resync",
     RaceEventPayload: "RaceEvent",
     SummaryPayload: "RaceSummary",
     ReplayPayload: "Replay",
+    UsageRows: "UsageRows",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",
@@ -163,12 +163,15 @@ def _mapping(_: object, values: object) -> Schema:
     return {"type": "object", "additionalProperties": schema_of_answer(values)}
 
 
-def _annotated(kind: object, keywords: Keywords) -> Schema:
-    values = attrs.asdict(keywords)
-    if keywords.enum is not None:
-        values["enum"] = list(keywords.enum)
-    more = {name: value for name, value in values.items() if value is not None}
-    return schema_of_answer(kind) | more
+def _annotated(kind: object, *notes: Keywords) -> Schema:
+    """Return the schema of what has several notes, of which the last says most."""
+    schema = schema_of_answer(kind)
+    for keywords in notes:
+        values = attrs.asdict(keywords)
+        if keywords.enum is not None:
+            values["enum"] = list(keywords.enum)
+        schema = schema | {n: value for n, value in values.items() if value is not None}
+    return schema
 
 
 def _array(items: object) -> Schema:

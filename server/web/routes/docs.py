@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from server.errors import RouteNotFound
+from server.web.context import VISIT
 from server.web.json_answers import encoded_answer
 
 routes = web.RouteTableDef()
@@ -25,10 +26,11 @@ OURS = Path(__file__).parents[1] / "openapi" / "page"
 
 
 @routes.get("/openapi.json")
-async def retrieve_document(_: web.Request) -> web.Response:
+async def retrieve_document(request: web.Request) -> web.Response:
     from server.web.openapi import rendered
 
-    return encoded_answer(rendered())
+    prefix = request[VISIT].gateway.config.server.path_prefix
+    return encoded_answer(rendered(prefix))
 
 
 @routes.get("/docs")

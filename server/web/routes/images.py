@@ -9,6 +9,7 @@ from providers import Images
 from server.errors import RouteNotFound
 from server.stores.media import TYPES
 from server.web.answering import race_task
+from server.web.base_urls import own_url
 from server.web.context import VISIT
 from server.web.json_answers import encoded_answer
 from server.wire.images import in_answer, parse, render
@@ -58,7 +59,7 @@ async def _keep(request: web.Request, images: Images) -> list[str] | None:
     except OSError as exc:
         log.error("an image can't be kept", reason=exc.strerror)
         return None
-    return [str(request.url.origin() / "media" / name) for name in names]
+    return [f"{own_url(request)}/media/{name}" for name in names]
 
 
 @media.get("/media/{name}")

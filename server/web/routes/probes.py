@@ -28,8 +28,8 @@ async def is_ready(request: web.Request) -> web.Response:
         readiness(
             responses=request.app[RESPONSES].trouble,
             images=gateway.media.trouble,
-            usage=await gateway.usage.trouble(),
             state=gateway.limiter.store.state,
+            usage=await gateway.usage.trouble(),
         )
     )
 

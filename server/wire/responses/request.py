@@ -21,7 +21,7 @@ LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
 # Items of a conversation, with those of its earlier responses: reading them holds up
 # the event loop.
-MOST_ITEMS = 10_000
+MOST_ITEMS = 100_000
 # Fields that are refused, and why.
 NOT_HERE = {
     "background": "an answer lasts as long as its connection here",

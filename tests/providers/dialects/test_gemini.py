@@ -12,7 +12,6 @@ from providers import (
     ChatRequest,
     Choice,
     Chunk,
-    Delta,
     FinishReason,
     ProviderBusy,
     ProviderError,
@@ -27,24 +26,11 @@ from providers.dialects.framing import MAX_EVENT_BYTES, SSEDecoder
 from providers.dialects.gemini.dialect import Gemini
 from providers.errors import ProviderDenied, ProviderFailed
 from server.wire import chat
-from tests.rig.samples import WIRE
+from tests.rig.samples import ALL_AT_ONCE, WIRE, chunk, delivered
 
 SAMPLES = WIRE / "gemini"
 KEY = "AIza-test-1234"
 SETTINGS = ProviderSettings(id="Test", kind="gemini", api_key=KEY)
-
-
-def chunk(
-    content: str | None = None,
-    *,
-    index: int = 0,
-    finish: FinishReason | None = None,
-    **delta: Any,
-) -> Chunk:
-    choice = Choice(
-        index=index, delta=Delta(content=content, **delta), finish_reason=finish
-    )
-    return Chunk(choices=(choice,))
 
 
 def signed(signature: str) -> dict[str, Any]:
@@ -203,15 +189,8 @@ FAILURES: dict[str, Failure] = {
 SIZES = [1, 1 << 20]
 
 
-def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
-    """Read an answer as the transport does, in pieces of *size* bytes."""
-    dialect = Gemini(SETTINGS)
-    for start in range(0, len(body), size):
-        yield from dialect.receive(body[start : start + size])
-        assert not dialect.done
-    yield from dialect.end()
-    assert dialect.done
-    assert dialect.finished
+def read(body: bytes, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
+    return delivered(Gemini(SETTINGS), body, size)
 
 
 def ending(chunks: list[Chunk]) -> list[Chunk]:

@@ -8,10 +8,7 @@ import pytest
 from attrs import evolve
 
 from providers import (
-    Choice,
     Chunk,
-    Delta,
-    FinishReason,
     ProviderBusy,
     ProviderError,
     ProviderProtocolError,
@@ -25,7 +22,8 @@ from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
 from providers.dialects.ollama.dialect import Ollama
 from providers.errors import ProviderDenied, ProviderFailed
 from server.wire.chat import parse
-from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
+from tests.rig import samples
+from tests.rig.samples import ALL_AT_ONCE, WIRE, counted, delivered
 
 SAMPLES = WIRE / "ollama"
 SETTINGS = ProviderSettings(id="Test", kind="ollama")
@@ -37,29 +35,17 @@ PIXEL = "iVBORw0KGgo="
 def chunk(
     content: str | None = None,
     *,
-    finish: FinishReason | None = None,
     model: str | None = "m",
     usage: Usage | None = None,
-    logprobs: Any = None,
-    **delta: Any,
+    **fields: Any,
 ) -> Chunk:
-    choice = Choice(
-        delta=Delta(content=content, **delta), finish_reason=finish, logprobs=logprobs
-    )
-    return Chunk(model=model, choices=(choice,), usage=usage)
+    whole = {"model": model, "usage": usage}
+    return samples.chunk(content, whole=whole, **fields)
 
 
 def call(index: int, id: str, name: str, arguments: str) -> ToolCallDelta:
     return ToolCallDelta(
         index=index, id=id, type="function", name=name, arguments=arguments
-    )
-
-
-def counted(prompt: int, completion: int) -> Usage:
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
     )
 
 
