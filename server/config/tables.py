@@ -64,6 +64,7 @@ class TableReader:
             telemetry=sections.telemetry,
             state=self._state(sections.state),
             usage=sections.usage,
+            metrics=sections.metrics,
             models=sections.models,
             providers=providers,
             off=self.off,

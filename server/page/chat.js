@@ -143,7 +143,8 @@ class Chat {
     this.#composer.busy(() => stop.abort());
     save(conversation).then(() => this.#shelf.show(this.#conversation.id));
     await Promise.all(answers.map((answer, index) => answer.stream(bodies[index], stop.signal)));
-    compare(runs);
+    if (runs.length > 1) compare(runs);
+    else expect(runs[0], this.#providers);
     this.#running.delete(conversation.id);
     await save(conversation);
     if (this.#conversation === conversation) {
@@ -165,6 +166,18 @@ class Chat {
 function compare(runs) {
   const heard = runs.filter((run) => run.ttft != null && !run.error).sort((a, b) => a.ttft - b.ttft);
   if (heard.length > 1) heard[0].ahead = `${ms(heard[1].ttft - heard[0].ttft)} before the second`;
+}
+
+/**
+ * Say how much sooner the winner of a race was than the next would have been: losers are
+ * cut off, so that nobody knows more than what they usually take.
+ */
+function expect(run, all) {
+  if (!run.story || run.ttft == null) return;
+  const lost = run.story.racers.filter((racer) => racer.outcome === "cut off").map(({ id }) => id);
+  const usual = all.filter(({ id }) => lost.includes(id)).map(({ id, stats }) => [stats.ttft_ms.p50, id]);
+  const [second] = usual.filter(([p50]) => p50 > run.ttft).sort(([a], [b]) => a - b);
+  if (second) run.ahead = `about ${ms(second[0] - run.ttft)} before ${second[1]}'s usual`;
 }
 
 function welcome() {

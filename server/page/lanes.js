@@ -95,7 +95,7 @@ export class Lanes {
   #scale(end) {
     if (end === this.#end) return;
     this.#end = end;
-    fill(this.#axis, ticks(end, 4).map((moment) => {
+    fill(this.#axis, ticks(end).map((moment) => {
       const tick = h("span", {}, moment >= 1000 ? `${moment / 1000} s` : `${moment} ms`);
       tick.style.left = `${position(moment, end) * 100}%`;
       return tick;

@@ -19,6 +19,15 @@ export function parse(text) {
   return blocks;
 }
 
+/**
+ * Return how many of *blocks*, which *text* was read to, can't change any more, however
+ * it goes on: all but the last, and the one before while the last has but begun a line.
+ */
+export function settled(blocks, text) {
+  const begun = blocks.length > 0 && !text.includes("\n", blocks.at(-1).start);
+  return Math.max(blocks.length - (begun ? 2 : 1), 0);
+}
+
 /** Turn the tabs before a line's text, and behind its marker, into spaces. */
 function expand(line) {
   line = line.replace(/^( *(?:[-+*>]|\d{1,9}[.)]) *)\t/, "$1 ");

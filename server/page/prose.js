@@ -1,7 +1,7 @@
 // Markdown on the page: DOM nodes, which change only where the text did.
 
 import { copyButton, h } from "./dom.js";
-import { parse } from "./markdown.js";
+import { parse, settled } from "./markdown.js";
 
 /** Return *address* if a link may go there: nothing that runs, or is of this machine. */
 function linkTo(address) {
@@ -103,13 +103,12 @@ export class Prose {
   }
 
   render() {
-    const blocks = parse(this.#text.slice(this.#read));
+    const text = this.#text.slice(this.#read);
+    const blocks = parse(text);
     patch(this.element, this.#frozen, blocks);
-    if (blocks.length > 1) {
-      // Only the last block can still change.
-      this.#frozen += blocks.length - 1;
-      this.#read += blocks.at(-1).start;
-    }
+    const done = settled(blocks, text);
+    this.#frozen += done;
+    if (done) this.#read += blocks[done].start;
   }
 }
 

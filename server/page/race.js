@@ -8,11 +8,16 @@ export function begun(event, now) {
     strategy: event.strategy,
     anchor: now,
     created: Date.now() / 1000,
-    lanes: event.racers.map(({ id, model }) => ({ id, model, outcome: "waiting" })),
+    lanes: ordered(event.racers.map(({ id, model }) => ({ id, model, outcome: "waiting" }))),
     decided: null,
     winner: null,
     story: null,
   };
+}
+
+/** Racers stand in the same order always, whoever was first. */
+function ordered(lanes) {
+  return lanes.sort((a, b) => a.id.localeCompare(b.id));
 }
 
 const TIMES = { started: "start", connected: "connect", headers: "headers", token: "token" };
@@ -50,9 +55,7 @@ export function fromStory(story) {
 
 function told(race, story) {
   const latest = new Map(story.racers.map((racer) => [racer.id, racer]));
-  const order = new Map(race.lanes.map((lane, index) => [lane.id, index]));
-  const lanes = [...latest.values()].map(laneFrom);
-  lanes.sort((a, b) => (order.get(a.id) ?? 99) - (order.get(b.id) ?? 99));
+  const lanes = ordered([...latest.values()].map(laneFrom));
   const winner = lanes.find((lane) => lane.id === story.winner);
   return Object.assign(race, {
     model: story.model,

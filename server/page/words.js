@@ -1,15 +1,10 @@
 // What numbers and codes are called.
 
 const REASONS = {
-  unreachable: "could not be reached",
-  timeout: "took too long",
   request_refused: "refused the request",
   denied: "refused the key",
-  rate_limited: "has had too many requests",
-  upstream_error: "had an error of its own",
-  bad_response: "answered nonsense",
-  overloaded: "is overloaded",
-  resting: "is resting",
+  upstream_error: "server error",
+  bad_response: "spoke nonsense",
 };
 
 /** Say why a racer failed. */

@@ -84,7 +84,7 @@ class LoggedRace(Generic[R, P]):
         settle(visit, story.lanes, story.charges)
         if visit.trace is not None:
             visit.trace.tell(story, self.race.request, visit.gateway.settings_of)
-        visit.gateway.finished(story.entry())
+        visit.gateway.finished(story)
 
     def _trace(self, trace: "RequestTrace") -> None:
         """Have each racer's span begin as it starts."""

@@ -1,6 +1,6 @@
 // What the page's Markdown is as HTML, in the way that markdown-it writes it: for tests.
 
-import { parse } from "../../server/page/markdown.js";
+import { parse } from "../../../server/page/markdown.js";
 
 const VOID = new Set(["hr", "br", "img"]);
 const BLOCKS = new Set(["p", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "hr", "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td"]);
@@ -34,7 +34,7 @@ export function rendered(text) {
   return parse(text).map(html).join("");
 }
 
-if (process.argv[2] === "--serve") {
+if (process.argv[2] === "--stdin") {
   const chunks = [];
   for await (const chunk of process.stdin) chunks.push(chunk);
   const texts = JSON.parse(Buffer.concat(chunks).toString());
