@@ -122,7 +122,8 @@ class Row {
   }
 
   draw(race, lane, until, end) {
-    const shown = new Map(phases(lane, until).map(([phase, from, to]) => [phase, [from, to]]));
+    const waited = lane.start == null ? (race.decided ?? until) : until;
+    const shown = new Map(phases(lane, waited).map(([phase, from, to]) => [phase, [from, to]]));
     for (const [phase, bar] of Object.entries(this.#bars)) {
       const span = shown.get(phase);
       bar.hidden = !span;

@@ -142,7 +142,7 @@ RaceEventPayload = RaceStartedPayload | RacerStepPayload | RacePayload | ResyncP
 
 
 class MinutePayload(TypedDict):
-    """A provider's starts in one minute; quantiles of the time to first token, in ms."""
+    """A provider's starts in one minute; quantiles of times to first token, in ms."""
 
     start: Annotated[int, Keywords(description="Seconds since 1970.")]
     requests: Count
