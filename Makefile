@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: run install test check lint fmt cov guard bench docs soak faults matrix clients clean other
+.PHONY: run install test test-newest check lint fmt cov guard bench docs soak faults matrix clients clean other
 
 # Serve, with the embedded model. ARGS="--port 8000" is passed on.
 run: install
@@ -41,6 +41,16 @@ $(VENV)/tools: $(VENV)/installed
 test: $(VENV)/tools
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(PYTEST)
 
+# The same on another Python, in an environment of its own, without what depends on none:
+# browsers, Node, nginx, the tables of cases, and half a minute of troubles.
+NEWEST ?= python3.13
+SAME_ON_ALL := tests/benchmarks tests/clients \
+  tests/server/wire/test_conversations.py \
+  $(patsubst %,tests/end_to_end/test_%.py,docs elsewhere faults gradio http_versions \
+    matrix node odd_races oddity_table schemathesis soak)
+test-newest:
+	$(MAKE) test VENV=.venv-newest PYTHON=$(NEWEST) PYTEST="$(SAME_ON_ALL:%=--ignore=%) $(PYTEST)"
+
 # What each fault of a provider comes to, in each shape of race, as a table.
 matrix: $(VENV)/tools
 	$(BIN)/python -m tests.matrix
@@ -49,9 +59,10 @@ faults: $(VENV)/tools
 	$(BIN)/python -m tests.faults
 
 # The real clients, installed and driven through a turn each, as a table. They take two
-# gigabytes, below tests/clients/.installed. CLIENTS="codex claude" chooses.
+# gigabytes, below tests/clients/.installed. CLIENTS="codex claude" chooses, and so does
+# UPSTREAMS="openai race".
 clients: $(VENV)/tools
-	$(BIN)/python -m tests.clients $(CLIENTS)
+	$(BIN)/python -m tests.clients $(CLIENTS) $(if $(UPSTREAMS),--upstreams $(UPSTREAMS))
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check .
@@ -68,7 +79,7 @@ cov: $(VENV)/tools
 guard: $(VENV)/tools
 	$(BIN)/python -m benchmarks.guard
 
-check: lint test guard
+check: lint guard test
 
 # Run it on a quiet machine. BENCH="unary burst" chooses; PEERS=1 brings other gateways,
 # into benchmarks/.peers; see benchmarks/README.md.
@@ -89,4 +100,4 @@ fmt: $(VENV)/tools
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) tests/node/node_modules tests/clients/.installed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-newest tests/node/node_modules tests/clients/.installed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -94,9 +94,11 @@ async def streaming(rig: Rig) -> str:
 
 
 async def visiting(rig: Rig) -> str:
-    """Return a line about visits from loopback: by a new browser process, and by one."""
+    """Return a line about visits from loopback: when something is to be seen."""
     url = await rig.serve()
-    first, again, size = [], [], 0
+    first: list[float] = []
+    again: list[float] = []
+    size = 0
     for _ in range(VISITS):
         page = await rig.open(url)
         for paints in (first, again):

@@ -110,9 +110,12 @@ class Provider:
         """Prepare to request a chat's answer as a stream; nothing is sent yet."""
         call = OpenCall(self.upstream, limits)
         if not self.speaks_responses:
-            return _streamed(self.dialect(), request, model, call)
+            return self._stream(request, model, call)
         route = self._ways.route(request, model)
         return ReroutedChat(call, route, partial(self._streamed, route))
+
+    def _stream(self, request: ChatRequest, model: str, call: OpenCall) -> ChatCall:
+        return _streamed(self.dialect(), request, model, call)
 
     def _streamed(self, route: Route, call: OpenCall) -> ChatCall:
         dialect = Responses if route.by_responses else DIALECTS[self.settings.kind]
@@ -138,7 +141,7 @@ class Provider:
         if not self.speaks_responses:
             dialect = WHOLE_DIALECTS[self.settings.kind](self.settings)
             encode = partial(dialect.encode_whole, request, model)
-            stream = partial(_streamed, self.dialect(), request, model)
+            stream = partial(self._stream, request, model)
             return WholeCall(call, dialect, encode, stream)
         route = self._ways.route(request, model)
         return ReroutedCall(call, route, partial(self._whole, route))
@@ -178,5 +181,6 @@ class Provider:
 def _streamed(
     dialect: Dialect, request: ChatRequest, model: str, call: OpenCall
 ) -> ChatCall:
-    encoded = dialect.encode(request, model)
+    encode = partial(dialect.encode, request, model)
+    encoded = encode if request.is_large else encode()
     return ChatCall(call, dialect, encoded, shown=bool(request.stream))

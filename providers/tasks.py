@@ -6,6 +6,7 @@ from typing import ClassVar
 from attrs import evolve, field, fields, frozen
 from attrs.validators import ge, in_, le, matches_re, min_len, optional
 
+from .chat import Usage
 from .errors import ProviderProtocolError
 from .json_types import JSON, JSONMapping
 
@@ -154,10 +155,14 @@ class Images:
 
 @frozen(kw_only=True)
 class Blob:
-    """A piece of an answer that is passed on as it comes: sound, text, JSON."""
+    """
+    A piece of an answer that is passed on as it comes: sound, text, JSON. *usage* is
+    what its upstream says that it took.
+    """
 
     data: bytes = field(repr=False)
     content_type: str
+    usage: Usage | None = None
 
     says_nothing: ClassVar[bool] = False
 

@@ -20,7 +20,7 @@ from .errors import (
 from .http.addresses import is_public, proxy_from_environment
 from .http.attempt import Attempt
 from .http.exchange import Exchange
-from .http.line import Line, request_head
+from .http.line import Line, Origin, request_head
 from .http.masking import Secrets
 from .settings import Limits, ProviderSettings
 
@@ -120,7 +120,7 @@ class Upstream:
     def _line(self) -> Line:
         if self._session.connector is None:
             raise RuntimeError("the session is closed")
-        origin = aiohttp.ClientRequest(
+        origin = Origin(
             "GET",  # or it would speak of its body's length
             self._base_url,
             headers=self._session.headers,

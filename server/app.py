@@ -25,12 +25,12 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     app.add_routes([*routes.page, *routes.bases, *routes.probes])
     app.add_routes([*routes.media, *routes.docs])
     chats = [*routes.chat, *routes.responses, *routes.completions]
-    raced = [*chats, *routes.messages, *routes.images, *routes.tasks]
-    app.add_routes(below("/v1", [*raced, *routes.models, *routes.providers]))
-    app.add_routes(below("/v1", routes.races))
+    races = [*chats, *routes.messages, *routes.images, *routes.tasks]
+    app.add_routes(below("/v1", [*races, *routes.models, *routes.providers]))
+    app.add_routes(below("/v1", [*routes.races, *routes.keys, *routes.usage]))
     # The providers in the path, for clients that can set nothing but a base URL; many
     # ask there what models there are before they chat.
-    app.add_routes(below("/api/{providers}", [*raced, *routes.models]))
+    app.add_routes(below("/api/{providers}", [*races, *routes.models]))
     # Anthropic's clients put the version behind any base URL themselves.
     app.add_routes(
         below("/api/{providers}/v1", [*routes.messages, *routes.models]),

@@ -65,8 +65,8 @@ def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
     source.given = file or source.given
     config = _or_exit(source.read)
     logs.configure(LogSettings(level="error"))
-    told = str(source.path) if source.path else "no file: the defaults"
-    sys.exit(0 if show(config, told, live=live) else 1)
+    name = str(source.path) if source.path else "no file: the defaults"
+    sys.exit(0 if show(config, name, live=live) else 1)
 
 
 @cli.command()
@@ -135,20 +135,68 @@ def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> N
     """Make an API key, shown once, and the table that lets it in."""
     if not name.strip():
         raise click.BadParameter("a key needs a name", param_hint="NAME")
-    made = NewKey(name)
+    new_key = NewKey(name)
     if write:
         path = _file_to_write(file or source.given)
-        _or_exit(lambda: add_key(path, made))
-        click.echo(made.secret)
+        _or_exit(lambda: add_key(path, new_key))
+        click.echo(new_key.secret)
         click.echo(f"\n# The key is shown only now. {path} lets it in; SIGHUP reloads.")
         return
-    click.echo(f"{made.secret}\n")
+    click.echo(f"{new_key.secret}\n")
     click.echo("# The key above is shown only now. Paste this into config.toml:")
-    click.echo(made.table(), nl=False)
+    click.echo(new_key.table(), nl=False)
 
 
-def _file_to_write(given: Path | None) -> Path:
-    return config_path(given, os.environ) or Path("config.toml")
+@cli.group()
+@FILE
+@click.pass_context
+def keys(context: click.Context, /, file: Path | None) -> None:
+    """Manage the keys of `[auth] store`, which need no reload."""
+    context.obj.given = file or context.obj.given
+
+
+@keys.command("create")
+@click.argument("name")
+@click.option("--provider", "providers", multiple=True, help="One that it may use.")
+@click.option("--model", "models", multiple=True, help="One that it may ask for.")
+@click.option("--admin", is_flag=True, help="May read all races, and manage keys.")
+@click.option("--requests-per-minute", type=int)
+@click.option("--tokens-per-minute", type=int)
+@click.option("--tokens-per-day", type=int)
+@click.option("--dollars-per-day", type=float)
+@click.option("--dollars-per-month", type=float)
+@click.option("--streams", type=int, help="Answers at once.")
+@click.option("--expires", help="An instant, as 2027-01-31T00:00:00Z.")
+@click.pass_obj
+def create_key(source: ConfigSource, /, name: str, **settings: Any) -> None:
+    """Make a key, which is shown only now."""
+    from .process.key_table import create
+
+    given = {option: value for option, value in settings.items() if value}
+    create(_or_exit(source.read), name, given)
+
+
+@keys.command("list")
+@click.pass_obj
+def list_keys(source: ConfigSource) -> None:
+    """Show the keys, and what they may use."""
+    from .process.key_table import show
+
+    show(_or_exit(source.read))
+
+
+@keys.command("revoke")
+@click.argument("name")
+@click.pass_obj
+def revoke_key(source: ConfigSource, name: str) -> None:
+    """Let nobody in any more with the key of that name, or id."""
+    from .process.key_table import revoke
+
+    revoke(_or_exit(source.read), name)
+
+
+def _file_to_write(file: Path | None) -> Path:
+    return config_path(file, os.environ) or Path("config.toml")
 
 
 def _command() -> str:
@@ -157,12 +205,8 @@ def _command() -> str:
 
 
 def _serve(config: Config, source: ConfigSource) -> None:
-    from .process.serve import (
-        listen,
-        serve_alone,
-        tell_left_out,
-        url_of,
-    )
+    from .process.listening import listen, url_of
+    from .process.serve import serve_alone, tell_left_out
     from .process.welcome import show_welcome
     from .process.workers import supervise
     from .stores.response_file import try_store
@@ -172,18 +216,28 @@ def _serve(config: Config, source: ConfigSource) -> None:
     try:
         sockets = listen(config)
     except OSError as exc:
-        where = f"{config.server.host}:{config.server.port}"
-        why = str(exc.strerror).partition(" (while")[0]
-        sys.exit(f"can't listen on {where}: {why}{_advice(exc, config.server.port)}")
+        sys.exit(_cannot_listen(config, exc))
     try:
-        try_store(config.responses)
+        try_store(config.responses.path)
     except (OSError, sqlite3.Error) as exc:
         sys.exit(f"can't keep responses in {config.responses.path}: {exc}")
-    show_welcome(config, url_of(sockets[0]), source.path, _command())
+    try:
+        try_store(config.usage.path)
+    except (OSError, sqlite3.Error) as exc:
+        sys.exit(f"can't store usage in {config.usage.path}: {exc}")
+    show_welcome(config, url_of(sockets[0], config), source.path, _command())
     if config.server.workers == 1:
         _run(serve_alone(config, source.read, sockets[0]))
     else:
         _run(supervise(config, source.read, sockets))
+
+
+def _cannot_listen(config: Config, exc: OSError) -> str:
+    why = str(exc.strerror).partition(" (while")[0]
+    if config.server.unix_socket:
+        return f"can't listen on {config.server.unix_socket}: {why}"
+    where = f"{config.server.host}:{config.server.port}"
+    return f"can't listen on {where}: {why}{_advice(exc, config.server.port)}"
 
 
 def _advice(exc: OSError, port: int) -> str:

@@ -126,6 +126,10 @@ class ModelNotFound(RouteNotFound):
     code = "model_not_found"
 
 
+class KeyNotFound(RouteNotFound):
+    code = "key_not_found"
+
+
 class ResponseNotFound(RouteNotFound):
     code = "response_not_found"
 
@@ -137,6 +141,11 @@ class ItemNotFound(RouteNotFound):
 class MethodNotAllowed(InvalidRequest):
     status = HTTPStatus.METHOD_NOT_ALLOWED
     code = "method_not_allowed"
+
+
+class KeyNameTaken(InvalidRequest):
+    status = HTTPStatus.CONFLICT
+    code = "key_name_taken"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -179,6 +188,14 @@ class ProviderNotAllowed(Forbidden):
     code = "provider_not_allowed"
 
 
+class ModelNotAllowed(Forbidden):
+    code = "model_not_allowed"
+
+
+class AdminOnly(Forbidden):
+    code = "admin_only"
+
+
 class HostNotAllowed(Forbidden):
     code = "host_not_allowed"
 
@@ -205,6 +222,28 @@ class StorageFailed(Unavailable):
     """What is kept here can't be had, or nothing more can be kept."""
 
     code = "storage_failed"
+
+
+class StateUnavailable(Unavailable):
+    """What machines share can't be reached, and nobody is let in without it."""
+
+    code = "state_unavailable"
+
+
+class LimitReached(GatewayError):
+    """
+    A limit of the client's key is reached. The *type* is what the limit counts, as
+    OpenAI has it: `requests` or `tokens`.
+    """
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "rate_limit_exceeded"
+
+
+class QuotaReached(LimitReached):
+    """What is allowed for a day or a month is used."""
+
+    type = code = "insufficient_quota"
 
 
 class RequestTooSlow(GatewayError):

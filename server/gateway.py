@@ -7,22 +7,28 @@ from typing import Protocol
 
 import aiohttp
 import structlog
+from attrs import field, frozen
 
 from providers import ModelList, Provider, ProviderSettings
 
-from .config.settings import ENGINE, Config, KeySettings, LogSettings
-from .prices import Prices
+from .config.settings import ENGINE, AuthSettings, Config, LogSettings
+from .limits.limiter import Limiter
+from .prices import Prices, worth_loading
 from .racing.catalog import Catalog
 from .racing.choosing import Chooser
 from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
+from .record.costs import Tariff
 from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import Entry, RaceLog
 from .record.shared_races import SharedRaces
+from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
+from .web.front import Front, front
+from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
 
@@ -41,6 +47,20 @@ class RunningEngine(Protocol):
     def upstream(self, settings: ProviderSettings) -> ProviderSettings: ...
 
 
+@frozen(kw_only=True)
+class Shared:
+    """
+    What a process shares with the others of its server: the *channel* to them, the
+    limits of keys, and what is used (*ledger*, where it writes that itself). *worker*
+    is its number, if there are several.
+    """
+
+    channel: Channel = field(factory=OnlyProcess)
+    limiter: Limiter = field(factory=Limiter)
+    ledger: Ledger | None = None
+    worker: int | None = None
+
+
 class Gateway:
     """
     The configuration in force and its providers, swapped as a whole by `adopt`.
@@ -50,25 +70,31 @@ class Gateway:
     """
 
     config: Config
+    # What a request is looked at for before all else, if there is anything.
+    front: Front | None
     catalog: Catalog
     chooser: Chooser
     media: MediaStore
+    keys: KeyRing
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         public_session: aiohttp.ClientSession,
-        channel: Channel | None = None,
-        worker: int | None = None,
+        shared: Shared | None = None,
     ) -> None:
-        self.channel = channel or OnlyProcess()
+        shared = shared or Shared()
+        self.channel = shared.channel
+        self.limiter = shared.limiter
         self.health = Health()
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.live = LiveRaces(self.channel)
+        self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
-        self._keys: tuple[KeySettings, ...] = ()
-        self._worker = worker
+        self._loading: asyncio.Task[None] | None = None
+        self._auth = AuthSettings()
+        self._worker = shared.worker
         self._races_file: RaceFile | None = None
         self._budget = Budget()
         self.drain = Drain()
@@ -95,15 +121,20 @@ class Gateway:
             for name, settings in config.providers.items()
             if name not in config.off
         }
-        # What can fail is made before anything of it is in force.
+        # All that can fail is made before anything changes.
         media = MediaStore(config.media, os.environ)
         catalog = Catalog(config, lists)
         chooser = Chooser(config, catalog, self.health, self._budget)
-        if self._keys != config.auth.keys:
-            self.live.dismiss()  # whoever listens may be allowed less now
-        self._keys = config.auth.keys
+        if self._auth != config.auth:
+            self.live.dismiss()  # listeners' keys may show them less now
+        self._auth = config.auth
+        self.keys = KeyRing.of(config.auth)
         self.config, self.media = config, media
+        self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
+        self.prices.forget()
+        if refresh and self._loading is None and worth_loading(config.on()):
+            self._loading = asyncio.create_task(self._load_prices(), name="prices")
         self._open_file(config.log)
         self._stop_refreshing()
         self._refreshing = [
@@ -111,6 +142,22 @@ class Gateway:
             for name, models in lists.items()
             if refresh
         ]
+        if refresh:
+            name = "keys"
+            self._refreshing.append(
+                asyncio.create_task(self.keys.keep_fresh(), name=name)
+            )
+
+    async def _load_prices(self) -> None:
+        try:
+            await self.prices.load()
+        except Exception as exc:
+            log.exception("no prices", reason=repr(exc))
+
+    def tariff(self, provider: str, model: str) -> Tariff | None:
+        """Return what a provider's model costs; None: nobody knows."""
+        settings = self.config.providers.get(provider)
+        return None if settings is None else self.prices.tariff(settings, model)
 
     def finished(self, entry: Entry) -> None:
         """Log a race that has ended."""
@@ -137,8 +184,11 @@ class Gateway:
     async def aclose(self) -> None:
         if self._races_file is not None:
             self._races_file.close()
-        tasks = self._refreshing
+        tasks: list[asyncio.Task[None]] = [*self._refreshing]
         self._stop_refreshing()
+        if self._loading is not None:
+            self._loading.cancel()
+            tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
 
@@ -165,7 +215,7 @@ class Gateway:
 
 
 async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, whatever unforeseen thing an upstream says."""
+    """Keep a list of models fresh, also after unforeseen errors."""
     while True:
         try:
             await models.keep_fresh()

@@ -1,11 +1,11 @@
-"""JSON that passes through without being read, and what a schema is told of answers."""
+"""JSON that nobody reads, and annotations for the schemas of answers."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from attrs import frozen
 
-# What a client or an upstream has sent, and is passed on without being read.
+# JSON that a client or an upstream has sent.
 JSON: TypeAlias = Any
 JSONObject: TypeAlias = dict[str, Any]
 JSONMapping: TypeAlias = Mapping[str, Any]
@@ -14,10 +14,10 @@ JSONMapping: TypeAlias = Mapping[str, Any]
 @frozen(kw_only=True)
 class Keywords:
     """
-    What the type of a field does not say of it, by the names of JSON Schema's keywords.
+    What JSON Schema says of a field besides its type, by the names of its keywords.
 
-    The answers that we write are TypedDicts, and the OpenAPI document is derived from
-    them: this goes along.
+    The answers that we write are TypedDicts, from which the OpenAPI document is
+    derived; fields that need more than a type are `Annotated` with this.
     """
 
     minimum: int | None = None
@@ -28,6 +28,10 @@ class Keywords:
     description: str | None = None
 
 
+Cost = Annotated[
+    float,
+    Keywords(minimum=0, description="Dollars; left out where no price is known."),
+]
 Count = Annotated[int, Keywords(minimum=0)]
 JSONText = Annotated[str, Keywords(description="JSON text.")]
 Winner = Annotated[str, Keywords(description="The id of the provider that has won.")]

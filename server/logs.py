@@ -21,8 +21,8 @@ Facts = dict[str, object]
 
 class _StandardError:
     """
-    Standard error, or nothing: where the log goes to may end before the server does,
-    which must fail no request.
+    Standard error, as long as it can be written to: if whatever reads the log ends
+    before the server does, no request must fail of it.
     """
 
     def write(self, text: str) -> None:
@@ -68,8 +68,8 @@ def configure(settings: LogSettings) -> None:
 
 class AccessLog:
     """
-    A line for each request. It is written past structlog, whose way to it costs as much
-    as the line.
+    A line for each request. It is written past structlog, which costs as much again as
+    the line.
     """
 
     def __init__(self, settings: LogSettings) -> None:
@@ -109,7 +109,7 @@ def _rendered_by(render: Render) -> Processor:
 
 
 def _with_level_and_time(_: object, method: str, event: EventDict) -> EventDict:
-    """Add what structlog has two processors for, which cost each event more."""
+    """Add the level and the time: structlog's two processors for that cost more."""
     event["level"] = "error" if method == "exception" else method
     event["timestamp"] = _now()
     return event
@@ -136,16 +136,16 @@ def _json(when: str, level: str, what: str, facts: Facts) -> str:
 
 def _line(when: str, level: str, what: str, facts: Facts) -> str:
     """Write `time level event key=value ...`, and a traceback below it."""
-    trouble = facts.pop("exc_info", None)
+    exc_info = facts.pop("exc_info", None)
     plain = [f"{name}={value}" for name, value in facts.items()]
-    told = " ".join(plain)
-    if not _is_clear(told, len(plain)):
-        told = " ".join([f"{name}={_shown(value)}" for name, value in facts.items()])
+    text = " ".join(plain)
+    if not _is_clear(text, len(plain)):
+        text = " ".join([f"{name}={_shown(value)}" for name, value in facts.items()])
     name = what if what.isprintable() else repr(what)
-    line = f"{when[11:23]} {level:7} {name} {told}".rstrip()
-    if trouble:
+    line = f"{when[11:23]} {level:7} {name} {text}".rstrip()
+    if exc_info:
         formatted = structlog.processors.ExceptionRenderer()(
-            None, "", {"exc_info": trouble}
+            None, "", {"exc_info": exc_info}
         )
         line += f"\n{formatted['exception']}"
     return line

@@ -1,12 +1,12 @@
-"""What is known of vendors' models: context and prices, by a package that may be there.
+"""Context lengths and prices of vendors' models, from a package that may be missing.
 
 It takes 0.4 s and 32 MiB to import and 60 microseconds to ask, so that it is read in a
-thread once somebody wants to know, and each answer is kept.
+thread where it may know a provider, or somebody wants to know, and each answer is kept.
 """
 
 import asyncio
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict
@@ -17,6 +17,7 @@ from providers import ProviderSettings
 
 from .config.settings import ENGINE
 from .json_types import Keywords
+from .record.costs import Tariff, tariff
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, TieredPrices
@@ -24,12 +25,31 @@ if TYPE_CHECKING:
 # Returns what the package knows of a vendor's model.
 Find = Callable[[str, str], "ModelInfo | None"]
 PACKAGE = "genai_prices"
-# Its ids for our vendors, where they are not ours in small letters.
+# Its ids for our vendors.
 IDS = {
+    "OpenAI": "openai",
     "AzureOpenAI": "azure",
+    "Anthropic": "anthropic",
     "Gemini": "google",
+    "Groq": "groq",
+    "Mistral": "mistral",
+    "DeepSeek": "deepseek",
     "xAI": "x-ai",
+    "Together": "together",
+    "Fireworks": "fireworks",
+    "OpenRouter": "openrouter",
+    "Cerebras": "cerebras",
+    "Cohere": "cohere",
     "Moonshot": "moonshotai",
+    "Perplexity": "perplexity",
+    "Zai": "zai",
+    "MiniMax": "minimax",
+    "Novita": "novita",
+    "Baseten": "baseten",
+    "OVHcloud": "ovhcloud",
+    "Avian": "avian",
+    "Databricks": "databricks",
+    "CloudflareAI": "cloudflare",
 }
 # Answers that are kept; some vendors have thousands of models.
 MOST_KEPT = 20_000
@@ -47,7 +67,7 @@ class Pricing(TypedDict):
 
 
 class ModelFacts(TypedDict):
-    """What is known of a model; what is not, is left out."""
+    """What is known of a model; unknown fields are left out."""
 
     context_length: NotRequired[Tokens]
     max_output_tokens: NotRequired[Tokens]
@@ -61,11 +81,36 @@ class Prices:
 
     _find: Find | None = None
     _kept: dict[tuple[str, str], ModelFacts] = field(factory=dict, init=False)
+    # By a provider's id, and the model that it is asked for.
+    _tariffs: dict[tuple[str, str], Tariff | None] = field(factory=dict, init=False)
 
     async def load(self) -> None:
-        """Read the package, if it is installed, where nobody waits for it."""
+        """Read the package in a thread, if it is installed."""
         if self._find is None and importlib.util.find_spec(PACKAGE) is not None:
             self._find = await asyncio.to_thread(_loaded)
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget what depends on the configuration."""
+        self._tariffs.clear()
+
+    def tariff(self, settings: ProviderSettings, model: str) -> Tariff | None:
+        """Return what *model* costs there; None: nobody knows."""
+        question = settings.id, model
+        try:
+            return self._tariffs[question]
+        except KeyError:
+            if len(self._tariffs) >= MOST_KEPT:
+                self._tariffs.clear()
+            self._tariffs[question] = found = self._tariff(settings, model)
+            return found
+
+    def _tariff(self, settings: ProviderSettings, model: str) -> Tariff | None:
+        if own := settings.prices.get(model):
+            return tariff(*own, own=True)
+        if self._find is None:
+            return None
+        return _tariff_of(self._find(_vendor(settings.id), model))
 
     def of(self, settings: ProviderSettings, model: str) -> ModelFacts:
         """Return what is known of *model* at the provider that *settings* describe."""
@@ -82,12 +127,21 @@ class Prices:
     def _looked_up(self, settings: ProviderSettings, model: str) -> ModelFacts:
         if self._find is None:
             return {}
-        question = IDS.get(settings.id, settings.id.lower()), model
+        question = _vendor(settings.id), model
         if question not in self._kept:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[question] = _facts(self._find(*question))
         return self._kept[question].copy()
+
+
+def worth_loading(ids: Iterable[str]) -> bool:
+    """Say whether the package may know the prices of any of these providers."""
+    return any(name in IDS for name in ids)
+
+
+def _vendor(provider: str) -> str:
+    return IDS.get(provider, provider.lower())
 
 
 def _loaded() -> Find:
@@ -114,6 +168,22 @@ def _facts(model: "ModelInfo | None") -> ModelFacts:
     if prompt is not None and answer is not None:
         facts["pricing"] = {"input": prompt, "output": answer}
     return facts
+
+
+def _tariff_of(model: "ModelInfo | None") -> Tariff | None:
+    """Return what one of the package's models costs."""
+    if model is None:
+        return None
+    prices = model.get_prices(datetime.now(UTC))
+    given, made = _dollars(prices.input_mtok), _dollars(prices.output_mtok)
+    if given is None:
+        return None
+    return tariff(
+        given,
+        made or 0.0,  # that of vectors costs nothing
+        _dollars(prices.cache_read_mtok),
+        _dollars(prices.cache_write_mtok),
+    )
 
 
 def _dollars(price: "Decimal | TieredPrices | None") -> float | None:

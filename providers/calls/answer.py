@@ -130,7 +130,9 @@ class Answer:
             attempt.chunks += count
             if piece.has_token:
                 attempt.tokens += count
-            alike = alike and type(piece) is TextRun
+            if type(piece) is not TextRun:
+                alike = False
+                attempt.usage = piece.usage or attempt.usage
         finished = self._dialect.finished
         if alike and self.spoke and not finished:
             return  # nearly all
@@ -166,6 +168,8 @@ class Answer:
         for decode in (lambda: rest, self._dialect.end):
             with suppress(Exception):  # it is whole: nothing can be wrong any more
                 pieces.extend(decode())
+        for piece in pieces:
+            self._attempt.usage = piece.usage or self._attempt.usage
         return pieces
 
     def _to_token(self, data: bytes) -> Iterator[ChatPiece]:

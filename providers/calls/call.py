@@ -7,6 +7,7 @@ import aiohttp
 from providers.dialects import UNREADABLE, Call
 from providers.errors import (
     LACKS,
+    SUCCESSFUL,
     Phase,
     ProviderError,
     ProviderProtocolError,
@@ -16,7 +17,7 @@ from providers.errors import (
 )
 from providers.http.attempt import Attempt
 from providers.http.exchange import Exchange
-from providers.http.reading import check_status, what_broke
+from providers.http.reading import error_of, what_broke
 from providers.settings import Limits
 from providers.upstream import Upstream
 
@@ -65,7 +66,8 @@ class OpenCall:
         self.exchange = exchange = self.upstream.exchange(self.attempt)
         try:
             await exchange.open(head, call.body, connect_within)
-            await check_status(exchange, self.upstream.waits.error_body)
+            if exchange.status not in SUCCESSFUL:
+                raise await error_of(exchange, self.upstream.waits.error_body)
             if self.too_late:
                 raise TimeoutError  # it came, but too late: it has been thrown away
         except LOST as exc:
@@ -87,9 +89,10 @@ class OpenCall:
         self.close()
 
     def close(self) -> None:
-        """Hang up at once."""
-        if self.exchange is not None:
-            self.exchange.close()
+        """Hang up at once, if that is not done yet."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.close()
 
     def broken(self, exc: Exception, late: str = "") -> ProviderError:
         """Return what *exc* is for a race; *late* is the text of a time-out."""

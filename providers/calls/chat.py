@@ -18,20 +18,26 @@ class ChatCall:
     """
     One answer on its way: an iterator of the chunks that arrived together.
 
-    *request* goes out with the first `__anext__`. Whatever goes wrong is raised as a
+    *request* goes out with the first `__anext__`; of a large one, this is what makes
+    it, beside the event loop. Whatever goes wrong is raised as a
     ProviderError with the *phase* it happened in; the call is closed by then. *close*
     may be called at any time and hangs up at once, without waiting for anything.
     *shown*: the answer is shown as it comes, so that its first token is in a hurry.
     """
 
     def __init__(
-        self, call: OpenCall, dialect: Dialect, request: Call, *, shown: bool
+        self,
+        call: OpenCall,
+        dialect: Dialect,
+        request: Call | Callable[[], Call],
+        *,
+        shown: bool,
     ) -> None:
         self.attempt = call.attempt
         self.attempt.notes = dialect.notes
         self.attempt.dropped = dialect.dropped
         self._call = call
-        self._request: Call | None = request
+        self._request: Call | Callable[[], Call] | None = request
         self._answer = Answer(dialect, call.attempt, early=shown)
         self._inbox: Inbox[Pieces] = Inbox([])
         self._closed = False
@@ -132,9 +138,13 @@ class ChatCall:
         else:
             self._break_off(mapped(error, ""), error)
 
-    async def _open(self, request: Call) -> None:
+    async def _open(self, request: Call | Callable[[], Call]) -> None:
         # A stream may be open for long, and what was sent be large.
         self._request = None
+        if not isinstance(request, Call):
+            request = await asyncio.to_thread(request)
+            if self._closed:
+                raise ProviderUnreachable("the call was given up")
         self._call.upstream.check()
         # In the loop's next turn: the request goes out before.
         self._loop.call_soon(self._watch)

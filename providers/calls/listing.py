@@ -5,9 +5,9 @@ import asyncio
 import aiohttp
 
 from providers.dialects import UNREADABLE, Dialect
-from providers.errors import ProviderError, ProviderProtocolError
+from providers.errors import SUCCESSFUL, ProviderError, ProviderProtocolError
 from providers.http.attempt import Attempt
-from providers.http.reading import check_status, read_body
+from providers.http.reading import error_of, read_body
 from providers.settings import Limits
 from providers.upstream import Upstream
 
@@ -25,7 +25,8 @@ async def list_models(
             call = dialect.list_models()
             response = await upstream.request("GET", call, limits, Attempt())
             async with response:
-                await check_status(response, upstream.waits.error_body)
+                if response.status not in SUCCESSFUL:
+                    raise await error_of(response, upstream.waits.error_body)
                 return dialect.read_models(await read_body(response, MAX_LIST_BYTES))
     except ProviderError as exc:
         raise upstream.cleaned(exc) from None

@@ -13,7 +13,7 @@ from providers.http.reading import (
     read_some,
     retry_after,
 )
-from providers.tasks import Images
+from providers.tasks import Blob, Images
 
 from .call import BREAKS, OpenCall
 
@@ -77,6 +77,8 @@ class TaskCall:
         if not result.has_token:
             raise ProviderProtocolError("the answer is empty")
         self.attempt.chunks = self.attempt.tokens = 1
+        if isinstance(result, Blob):
+            self.attempt.usage = result.usage
         return result
 
     async def _drive(self) -> Result:

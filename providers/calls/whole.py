@@ -13,7 +13,6 @@ from providers.errors import (
     ProviderProtocolError,
     ProviderTimeout,
 )
-from providers.http.exchange import Exchange
 
 from .answer import Pieces, check_wordless
 from .call import LOST, OpenCall, mapped
@@ -91,24 +90,18 @@ class WholeCall:
         timer = loop.call_later(seconds, self._give_up, seconds)
         try:
             exchange = await self._call.open(request, limits.connect_timeout)
-            return await self._all_of(exchange)
+            body = await exchange.read_all(MAX_EVENT_BYTES)
         except LOST as exc:
             raise self._call.broken(exc) from exc
         finally:
             timer.cancel()
+        if len(body) > MAX_EVENT_BYTES:
+            text = f"its answer is larger than {MAX_EVENT_BYTES} bytes"
+            raise ProviderProtocolError(text)
+        return body
 
     def _give_up(self, seconds: float) -> None:
         self._call.give_up(f"no answer within {seconds:g} s")
-
-    async def _all_of(self, exchange: Exchange) -> bytes:
-        parts: list[bytes] = []
-        while part := await exchange.read():
-            parts.append(part)
-            self.attempt.received += len(part)
-            if self.attempt.received > MAX_EVENT_BYTES:
-                text = f"its answer is larger than {MAX_EVENT_BYTES} bytes"
-                raise ProviderProtocolError(text)
-        return b"".join(parts)
 
     def _read(self, body: bytes) -> Pieces:
         attempt = self.attempt
@@ -118,6 +111,7 @@ class WholeCall:
             raise mapped(exc, "") from exc
         for piece in pieces:
             attempt.chunks += piece.count
+            attempt.usage = piece.usage or attempt.usage
             if piece.has_token:
                 attempt.tokens += piece.count
         if not attempt.tokens:

@@ -8,7 +8,7 @@ from attrs import define
 
 from providers.json_types import JSONMapping, JSONObject
 
-from .chunks import Choice, Chunk, Delta, NativeEvent
+from .chunks import Choice, Chunk, Delta, NativeEvent, Usage
 
 
 @define(eq=False)
@@ -29,6 +29,7 @@ class TextRun:
     native: Sequence[bytes] = ()
     has_token: ClassVar[bool] = True
     says_nothing: ClassVar[bool] = False
+    usage: ClassVar[None] = None
 
     @property
     def count(self) -> int:
@@ -51,11 +52,12 @@ class TextRun:
 class Completion:
     """
     A whole answer that can be passed on: *payload* is JSON in the shape of a chat
-    completion, as OpenAI puts it, and says nothing but texts.
+    completion, as OpenAI puts it, and says nothing but texts. *usage* is its usage.
     """
 
     payload: JSONObject
     _parse: Callable[[JSONMapping], Chunk]
+    usage: Usage | None = None
     has_token: ClassVar[bool] = True
     says_nothing: ClassVar[bool] = False
     count: ClassVar[int] = 1

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import orjson
-from attrs import field, fields, frozen
+from attrs import define, field, fields, frozen
+from attrs.setters import NO_OP
 from attrs.validators import ge, in_, le, min_len, optional
 
 from providers.json_types import JSONMapping
@@ -23,7 +24,11 @@ SEALED_HERE = "interference."
 NOT_READ = {"read": False}
 
 
-@frozen(kw_only=True)
+# What is made for every message, tool and request is changed by nobody; attrs' frozen
+# records would take three times as long to make.
+
+
+@define(kw_only=True, on_setattr=NO_OP)
 class ContentPart:
     """One part of a message: text, an image, a sound, a file, a refusal."""
 
@@ -37,7 +42,7 @@ class ContentPart:
     cache_control: JSONMapping | None = None
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class FunctionCall:
     """A function's name and its arguments, which are JSON text."""
 
@@ -45,7 +50,7 @@ class FunctionCall:
     arguments: str = ""
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class CustomCall:
     """A custom tool's name and its input, which is any text."""
 
@@ -53,7 +58,7 @@ class CustomCall:
     input: str = ""
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class ToolCall:
     id: str
     function: FunctionCall | None = None
@@ -61,7 +66,7 @@ class ToolCall:
     type: str = "function"
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class Message:
     role: str = field(validator=in_(ROLES))
     content: str | tuple[ContentPart, ...] | None = None
@@ -72,7 +77,7 @@ class Message:
     tool_call_id: str | None = None
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class Function:
     """A function that the model may call; *parameters* is a JSON schema."""
 
@@ -83,7 +88,7 @@ class Function:
     cache_control: JSONMapping | None = None
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class FreeTool:
     """A custom tool, called with any text; *format* says which texts there are."""
 
@@ -92,7 +97,7 @@ class FreeTool:
     format: JSONMapping | None = None
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, on_setattr=NO_OP)
 class Tool:
     type: str
     function: Function | None = None
@@ -143,7 +148,12 @@ class HostedTools:
     needed: str = ""
 
 
-@frozen(kw_only=True)
+NONE_HOSTED = HostedTools()
+# Messages of a chat: to translate more of them takes as long as a hundred requests.
+MANY = 1000
+
+
+@define(kw_only=True, on_setattr=NO_OP)
 class ChatRequest:
     """
     A chat as the client asked for it.
@@ -185,7 +195,7 @@ class ChatRequest:
     metadata: JSONMapping | None = None
     body: JSONMapping = field(factory=dict, repr=False)
     native: NativeRequest | None = field(default=None, metadata=NOT_READ)
-    hosted: HostedTools = field(factory=HostedTools, metadata=NOT_READ)
+    hosted: HostedTools = field(default=NONE_HOSTED, metadata=NOT_READ)
     _encoded: list[orjson.Fragment] = field(
         factory=list, init=False, eq=False, repr=False, metadata=NOT_READ
     )
@@ -200,6 +210,11 @@ class ChatRequest:
     def forget_json(self) -> None:
         """Keep it no longer: all racers have been asked, and a stream may be long."""
         self._encoded.clear()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether to encode it holds up the event loop."""
+        return len(self.messages) > MANY
 
     @property
     def include_usage(self) -> bool:

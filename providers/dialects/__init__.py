@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from . import counting
 from .anthropic.dialect import Anthropic
-from .base import UNREADABLE, Call, Dialect, WholeDialect, read_error
+from .base import UNREADABLE, Call, Dialect, WholeDialect
 from .gemini.dialect import Gemini
 from .images import gradio, pollinations
 from .images import huggingface as huggingface_images
@@ -14,6 +14,7 @@ from .openai import tasks as openai_tasks
 from .openai.dialect import OpenAI
 from .responses import Responses, count_input
 from .talk import Ask, Reply, Result, Talk
+from .upstream_errors import read_error
 
 __all__ = [
     "COUNTERS",

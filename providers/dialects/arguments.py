@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from attrs import define, field
+
+from providers.json_types import JSONMapping, JSONObject
 
 from .tolerant import HALVES, mended, note
 
@@ -78,7 +78,7 @@ def argument_text(text: str, notes: list[str]) -> str:
     return made.add(text) + made.rest()
 
 
-def object_in_text(text: str) -> dict[str, Any] | None:
+def object_in_text(text: str) -> JSONObject | None:
     """
     Return the object that is written in a call's arguments; None if there is none.
 
@@ -104,7 +104,7 @@ def is_object_text(text: str) -> bool:
         return False
 
 
-def argument_object(text: str) -> Mapping[str, Any]:
+def argument_object(text: str) -> JSONMapping:
     """Return the object in a call's arguments, or one that has the text in it."""
     found = object_in_text(text)
     return {AS_TEXT: text} if found is None else found

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from string import ascii_letters, digits
-from typing import Any
 
 from attrs import define, field, frozen
+
+from providers.json_types import JSONMapping
 
 ALPHANUMERIC = digits + ascii_letters
 NINE = 9
@@ -21,7 +22,7 @@ NINE = 9
 class IdFormat:
     """What a vendor takes for an id: *fits* says so, *made* makes such a one of any."""
 
-    fits: Callable[[str], Any]
+    fits: Callable[[str], object]
     made: Callable[[str], str]
     # Whether no two calls of a request may have the same.
     unique: bool = False
@@ -112,7 +113,7 @@ class ConversationIds:
         return made
 
 
-Sent = Mapping[str, Any]
+Sent = JSONMapping
 
 
 def fitted(messages: Sequence[Sent], format_: IdFormat) -> Sequence[Sent]:

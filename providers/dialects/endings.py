@@ -5,11 +5,11 @@ twice. So it is told once, with the usage that holds, when the answer is over.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import define, evolve, field
 
 from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta, ToolCallDelta, Usage
+from providers.json_types import JSON, JSONMapping
 
 from .finish import EndReason
 from .tolerant import note
@@ -125,14 +125,14 @@ def _counts(usage: Usage) -> bool:
     return bool(usage.prompt_tokens or usage.completion_tokens or usage.total_tokens)
 
 
-def number(value: Any) -> int:
+def number(value: JSON) -> int:
     """Return a count of tokens; some vendors count in floats."""
     if value is None or isinstance(value, int | float):
         return int(value or 0)
     raise TypeError(f"a number expected, not {type(value).__name__}")
 
 
-def first_number(counts: Mapping[str, Any], *names: str) -> int:
+def first_number(counts: JSONMapping, *names: str) -> int:
     """Return the first of these counts that is there, and not 0."""
     for name in names:
         if count := number(counts.get(name)):
@@ -140,7 +140,7 @@ def first_number(counts: Mapping[str, Any], *names: str) -> int:
     return 0
 
 
-def object_in(value: Any, name: str) -> Mapping[str, Any]:
+def object_in(value: JSON, name: str) -> JSONMapping:
     """Return the object under a name, {} if there is none."""
     found = value.get(name) if isinstance(value, Mapping) else None
     return found if isinstance(found, Mapping) else NOTHING

@@ -1,12 +1,12 @@
 """Why an answer ended: vendors' words for it, read by their meaning."""
 
 import re
-from typing import Any
 
 from attrs import frozen
 
 from providers.chat import FinishReason
 from providers.errors import ProviderFailed
+from providers.json_types import JSON
 
 FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -53,7 +53,7 @@ class EndReason:
         return earlier if earlier is not None and kept else self
 
 
-def read_ending(word: Any, why: str = "") -> EndReason | None:
+def read_ending(word: JSON, why: str = "") -> EndReason | None:
     """
     Return what an upstream's *word* means; None if it is no reason at all.
 
@@ -88,6 +88,6 @@ def _by_meaning(letters: str, said: str) -> EndReason:
     return EndReason("stop", None if ENDED.search(letters) else said)
 
 
-def is_filter(word: Any) -> bool:
+def is_filter(word: JSON) -> bool:
     """Whether a *word* means that content was not let pass."""
     return bool(FILTERED.search(NO_LETTERS.sub("", str(word).lower())))

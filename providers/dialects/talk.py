@@ -14,7 +14,8 @@ from providers.errors import SUCCESSFUL, ProviderProtocolError
 from providers.settings import ProviderSettings
 from providers.tasks import Blob, Images, TaskRequest, TokenCount
 
-from .base import Call, read_error
+from .base import Call
+from .upstream_errors import read_error
 
 MAX_REPLY = 64 * 1024 * 1024
 Form: TypeAlias = tuple[tuple[str, str | bytes, str | None, str | None], ...]

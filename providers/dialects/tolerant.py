@@ -9,12 +9,12 @@ becomes U+FFFD.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import orjson
 from attrs import define, field
 
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSON, JSONObject
 
 # orjson reads 1,024 levels and writes 254, a few of which our own answers need.
 DEEPEST = 240
@@ -58,11 +58,11 @@ class TolerantJSON:
     """
 
     notes: list[str]
-    pending: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = field(
+    pending: dict[tuple[JSON, ...], tuple[str, JSONObject]] = field(
         factory=dict, init=False
     )
 
-    def parse(self, data: bytes, *, whole: bool = False) -> Any:
+    def parse(self, data: bytes, *, whole: bool = False) -> JSON:
         """
         Return the value of *data*; raises ValueError, or ProviderProtocolError if it is
         too deep to be written again. *whole*: nothing follows it.
@@ -80,20 +80,22 @@ class TolerantJSON:
             raise ProviderProtocolError("its JSON is too deep")
         return value
 
-    def rest(self) -> list[dict[str, Any]]:
+    def rest(self) -> list[JSONObject]:
         """Return the events for the halves that have stayed alone."""
         left = [event for _, event in self.pending.values()]
         self.pending.clear()
         return left
 
-    def _mended_all(self, value: Any, *, whole: bool) -> Any:
+    def _mended_all(self, value: JSON, *, whole: bool) -> JSON:
         if whole or _is_last_word(value):
             return mended(value)
         if isinstance(value, list):  # several events
             return [self._mend(each, (), ()) for each in value]
         return self._mend(value, (), ())
 
-    def _mend(self, value: Any, place: tuple[Any, ...], around: tuple[Any, ...]) -> Any:
+    def _mend(
+        self, value: JSON, place: tuple[JSON, ...], around: tuple[JSON, ...]
+    ) -> JSON:
         if isinstance(value, dict):
             said = {name: value[name] for name in SKELETON if name in value}
             place = (*place, value.get("index"), value.get("output_index"))
@@ -111,8 +113,8 @@ class TolerantJSON:
         return mended(value)
 
     def _mend_field(
-        self, name: str, value: Any, place: tuple[Any, ...], around: tuple[Any, ...]
-    ) -> Any:
+        self, name: str, value: JSON, place: tuple[JSON, ...], around: tuple[JSON, ...]
+    ) -> JSON:
         if isinstance(value, str) and name in TEXTS:
             kind = around[-1][1].get("type") if name == "delta" else None
             return self._joined(value, (*place, kind), around)
@@ -121,7 +123,7 @@ class TolerantJSON:
         return self._mend(value, place, around)
 
     def _joined(
-        self, text: str, place: tuple[Any, ...], around: tuple[Any, ...]
+        self, text: str, place: tuple[JSON, ...], around: tuple[JSON, ...]
     ) -> str:
         """Put a text's first half before it, and keep the half that it ends with."""
         if not text:
@@ -140,7 +142,7 @@ def note(notes: list[str], text: str) -> None:
         notes.append(text)
 
 
-def mended(value: Any) -> Any:
+def mended(value: JSON) -> JSON:
     """Return a JSON value with whole pairs, and U+FFFD for halves, in all its texts."""
     if isinstance(value, str):
         return mended_text(value)
@@ -159,7 +161,7 @@ def mended_text(text: str) -> str:
     return encoded.decode("utf-16-le", "replace")
 
 
-def _is_last_word(value: Any) -> bool:
+def _is_last_word(value: JSON) -> bool:
     """Whether an event of the Responses API has its text whole: all but deltas do."""
     kind = value.get("type") if isinstance(value, dict) else None
     if not isinstance(kind, str) or not kind.startswith(EVENTS):
@@ -167,21 +169,21 @@ def _is_last_word(value: Any) -> bool:
     return not kind.endswith(GOES_ON)
 
 
-def _at(place: int, value: Any) -> int | None:
+def _at(place: int, value: JSON) -> int | None:
     """Return a place in a list; None for what says itself which it is."""
     numbered = isinstance(value, dict) and isinstance(value.get("index"), int)
     return None if numbered else place
 
 
-def _skeleton(around: tuple[Any, ...]) -> dict[str, Any]:
+def _skeleton(around: tuple[JSON, ...]) -> JSONObject:
     """Return an event that has nothing but U+FFFD in the place of a text."""
-    event: Any = ALONE
+    event: JSON = ALONE
     for name, said in reversed(around):
         event = [event] if name is None else {**said, name: event}
     return dict(event)
 
 
-def _tolerant(data: bytes, refusal: orjson.JSONDecodeError) -> Any:
+def _tolerant(data: bytes, refusal: orjson.JSONDecodeError) -> JSON:
     """Parse what the fast parser has refused; raises its *refusal* if it is no JSON."""
     try:
         return json.loads(data, parse_constant=_no_constant)
@@ -189,16 +191,16 @@ def _tolerant(data: bytes, refusal: orjson.JSONDecodeError) -> Any:
         raise refusal from None
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> JSON:
     raise ValueError(f"{name} is no JSON")
 
 
-def _is_too_deep(data: bytes, value: Any) -> bool:
+def _is_too_deep(data: bytes, value: JSON) -> bool:
     brackets = data.count(b"[") + data.count(b"{")
     return brackets > DEEPEST and _depth(value) > DEEPEST
 
 
-def _depth(value: Any) -> int:
+def _depth(value: JSON) -> int:
     """Return how deep a value is, without recursion."""
     deepest, level = 0, [value]
     while level:
@@ -207,7 +209,7 @@ def _depth(value: Any) -> int:
     return deepest
 
 
-def _inside(value: Any) -> Iterator[Any]:
+def _inside(value: JSON) -> Iterator[JSON]:
     if isinstance(value, dict):
         yield from value.values()
     elif isinstance(value, list):

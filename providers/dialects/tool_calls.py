@@ -6,13 +6,13 @@ its arguments begin or the answer ends, since a name may come in pieces.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 from uuid import uuid4
 
 import orjson
 from attrs import define, evolve, field
 
 from providers.chat import NOTHING, ToolCallDelta
+from providers.json_types import JSONMapping
 
 from .arguments import ArgumentText
 from .tolerant import note
@@ -43,7 +43,7 @@ class _OpenCall:
     id: str | None = None
     type: str | None = None
     name: str = ""
-    extra: Mapping[str, Any] = NOTHING
+    extra: JSONMapping = NOTHING
     started: bool = False
     pieces: list[str] = field(factory=list)
     text: ArgumentText | None = None  # once there is an escape in them

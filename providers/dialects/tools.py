@@ -2,19 +2,19 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from attrs import evolve
 
 from providers.chat import ChatRequest, FreeTool, Function, HostedTools, Tool
+from providers.json_types import JSON, JSONMapping, JSONObject
 
 from .translation import refused
 
-Choice = str | Mapping[str, Any] | None
+Choice = str | JSONMapping | None
 # Tools that the client runs.
 CALLED = ("function", "custom")
 # The schema of a custom tool where an upstream has functions only.
-INPUT: Mapping[str, Any] = {
+INPUT: JSONMapping = {
     "type": "object",
     "properties": {"input": {"type": "string"}},
     "required": ["input"],
@@ -95,7 +95,7 @@ def functions_only(request: ChatRequest, api: str, dropped: list[str]) -> ChatRe
     return _with_tools(request, made, choice)
 
 
-def function_of(custom: Mapping[str, Any]) -> dict[str, Any]:
+def function_of(custom: JSONMapping) -> JSONObject:
     """
     Return the function that a custom tool is shown as; *custom* has its `name`, its
     `description` and its `format`, in the shape of either of OpenAI's APIs.
@@ -133,7 +133,7 @@ def _as_function(tool: Tool) -> Tool:
 
 
 def _chosen(
-    tools: Sequence[Tool], choice: Mapping[str, Any]
+    tools: Sequence[Tool], choice: JSONMapping
 ) -> tuple[Sequence[Tool], Choice]:
     """Return the tools that a choice leaves, and the choice in words of functions."""
     match choice:
@@ -152,7 +152,7 @@ def _name(tool: Tool) -> str:
     return of.name if of is not None else ""
 
 
-def _name_in(row: Any) -> Any:
+def _name_in(row: JSON) -> JSON:
     kind = row.get("type") if isinstance(row, Mapping) else None
     inner = row.get(kind) if isinstance(kind, str) else None
     name = inner.get("name") if isinstance(inner, Mapping) else None

@@ -1,13 +1,13 @@
 """What the dialects of another shape need to take an OpenAI-shaped request apart."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from urllib.parse import unquote
-
-import orjson
 
 from providers.chat import ChatRequest, ContentPart, Message, ToolCall
 from providers.errors import ProviderRefusedRequest, not_called
+from providers.json_types import JSON, JSONMapping, JSONObject
+
+from .arguments import argument_object
 
 # Fields that OpenAI's reference calls best effort, or that change no answer: upstreams
 # that have no such thing may be asked without.
@@ -51,7 +51,7 @@ BINDING = frozenset(
     )
 )
 # What these say by default, so that saying it asks for nothing.
-NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+NEUTRAL: Mapping[str, tuple[JSON, ...]] = {
     "n": (1,),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -88,7 +88,7 @@ def check_translated(request: ChatRequest, api: str) -> None:
         raise refused(f"{api} has nothing for {request.native.only}")
 
 
-def without(body: Mapping[str, Any], names: Iterable[str], api: str) -> dict[str, Any]:
+def without(body: JSONMapping, names: Iterable[str], api: str) -> JSONObject:
     """Return *body* less the fields *names*; raise if it would be missed: no hint."""
     left = dict(body)
     for name in names:
@@ -150,25 +150,12 @@ def image_url(part: ContentPart) -> str:
     return url
 
 
-def object_of(arguments: str) -> dict[str, Any]:
-    """Parse a call's arguments, JSON text, into the object that they should be."""
-    if not arguments.strip():
-        return {}
-    try:
-        parsed = orjson.loads(arguments)
-    except orjson.JSONDecodeError as exc:
-        raise refused("a tool call's arguments are not JSON") from exc
-    if not isinstance(parsed, dict):
-        raise refused("a tool call's arguments are not a JSON object")
-    return parsed
-
-
-def called(call: ToolCall, api: str) -> tuple[str, dict[str, Any]]:
+def called(call: ToolCall, api: str) -> tuple[str, JSONMapping]:
     """
     Return the name and the arguments of a call; a custom tool's are its input alone.
     """
     if call.function is not None:
-        return call.function.name, object_of(call.function.arguments)
+        return call.function.name, argument_object(call.function.arguments)
     if call.custom is not None:
         return call.custom.name, {"input": call.custom.input}
     raise refused(f"{api} has nothing for tool calls of the type {call.type!r}")
@@ -218,7 +205,7 @@ def stops(request: ChatRequest) -> list[str]:
     return [request.stop] if isinstance(request.stop, str) else list(request.stop)
 
 
-def json_schema(request: ChatRequest) -> Mapping[str, Any] | None:
+def json_schema(request: ChatRequest) -> JSONMapping | None:
     """Return the JSON schema that the answer must have; {} for any JSON object."""
     wanted = request.response_format
     if wanted is None or wanted.type == "text":

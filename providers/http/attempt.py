@@ -7,6 +7,8 @@ from typing import Literal, TypeVar
 import aiohttp
 from attrs import define, field
 
+from providers.chat import Usage
+
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
 T = TypeVar("T")
@@ -24,7 +26,8 @@ class Attempt:
     piece, so that nobody knows when its first token was written. *notes* say what has
     been put right so far, for the race's story: the dialect's own list. *dropped* names
     what of the request its upstream was not sent, such as "tools.web_search". *on_step*
-    is called when the connection is there, and when the answer's head is.
+    is called when the connection is there, and when the answer's head is. *usage* is
+    what the upstream has counted, once it has said so.
     """
 
     connected: float | None = None
@@ -38,6 +41,7 @@ class Attempt:
     notes: list[str] = field(factory=list)
     dropped: list[str] = field(factory=list)
     on_step: Callable[[CallStep], None] | None = None
+    usage: Usage | None = None
     _sent_at: float = 0.0
 
     def connect(self) -> None:

@@ -6,7 +6,8 @@ every event. Here what arrives goes on in the same turn of the event loop.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -63,27 +64,36 @@ class Exchange(asyncio.Protocol):
         """The answer's headers, by name in any case."""
         return self._answer.headers
 
-    async def open(self, head: bytes, body: bytes, connect_timeout: float) -> None:
+    def open(self, head: bytes, body: bytes, connect_timeout: float) -> Awaitable[None]:
         """
         Connect within so many seconds, send a request, and wait for its answer's head.
 
-        Sends again where a kept-alive connection was dead already.
+        Sends again where a kept-alive connection was dead already. Whoever waits for
+        it closes it if that fails.
         """
+        ask = partial(self._ask, head, body, connect_timeout)
+        return self._attempt.send(ask, self._line.stale)
 
-        async def send() -> None:
-            connection = await self._connect(connect_timeout)
-            if self._inbox.over:  # with the connection before
-                self._inbox = Inbox(b"", MOST_AT_ONCE)
-            self._send(connection, head, body)
-            while not self._answer.status:
-                self._inbox.check()
-                await self._inbox.wait()
+    async def read_all(self, most: int) -> bytes:
+        """
+        Return the whole body, or its beginning that is longer than *most* bytes.
 
-        try:
-            await self._attempt.send(send, self._line.stale)
-        except BaseException:
-            self.close()
-            raise
+        Raises what broke it.
+        """
+        inbox, size = self._inbox, 0
+        parts: list[bytes] = []
+        while size <= most:
+            if inbox.kept:
+                parts.append(inbox.take())
+                size += len(parts[-1])
+                self._attempt.received += len(parts[-1])
+                continue
+            inbox.check()
+            if inbox.over:
+                break
+            self._resume_reading()
+            await inbox.wait()
+        return b"".join(parts)
 
     async def read(self) -> bytes:
         """Return what has come of the body, b"" at its end; raise what broke it."""
@@ -150,6 +160,16 @@ class Exchange(asyncio.Protocol):
             connection.protocol.connection_lost(exc)
         self._answer.lost(exc)
         self._finish(self._answer.error)
+
+    async def _ask(self, head: bytes, body: bytes, connect_timeout: float) -> None:
+        connection = await self._connect(connect_timeout)
+        if self._inbox.over:  # with the connection before
+            self._inbox = Inbox(b"", MOST_AT_ONCE)
+        self._send(connection, head, body)
+        inbox, answer = self._inbox, self._answer
+        while not answer.status:
+            inbox.check()
+            await inbox.wait()
 
     async def _connect(self, seconds: float) -> Connection:
         try:

@@ -5,9 +5,10 @@ import math
 import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 from attrs import define, field
@@ -20,6 +21,15 @@ SPARE_AFTER = 0.02
 FORBIDDEN = re.compile(r"[\r\n\0]")
 
 
+class Origin(aiohttp.ClientRequest):
+    """Where a connection goes: the request that a pool is asked with, each time."""
+
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        """What the pool knows its connections by; aiohttp makes it anew each time."""
+        return super().connection_key
+
+
 @define(eq=False)
 class Line:
     """
@@ -29,7 +39,7 @@ class Line:
     """
 
     connector: aiohttp.BaseConnector
-    origin: aiohttp.ClientRequest
+    origin: Origin
     stale: float
     _opening: set[asyncio.Task[None]] = field(factory=set, init=False)
 

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from httptools import HttpParserError, HttpParserUpgrade
 
 from providers.dialects import read_error
-from providers.errors import SUCCESSFUL, ProviderError, ProviderFailed
+from providers.errors import ProviderError, ProviderFailed
 
 from .exchange import Exchange
 
@@ -44,32 +44,25 @@ BREAKS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 Answer = Exchange | aiohttp.ClientResponse
 
 
-async def check_status(response: Answer, patience: float) -> None:
+async def error_of(response: Answer, patience: float) -> ProviderError:
     """
-    Raise the ProviderError that an answer's status stands for, if it is one.
+    Return the ProviderError that an answer's status stands for, and hang up.
 
     *patience*: the seconds that its body may take: the status is known, and says most.
     """
-    status = response.status
-    if status in SUCCESSFUL:
-        return
+    # Raised here, the error's traceback would know this frame.
     try:
-        raise await _error_of(response, patience)
+        status = response.status
+        if status < HTTPStatus.BAD_REQUEST:
+            text = f"it redirects (HTTP status {status}): check its base_url"
+            return ProviderFailed(text, status=status)
+        error = read_error(status, await read_explanation(response, patience))
+        # A header goes before what the body may have said.
+        seconds = retry_after(response.headers)
+        error.retry_after = error.retry_after if seconds is None else seconds
+        return error
     finally:
         response.close()
-
-
-async def _error_of(response: Answer, patience: float) -> ProviderError:
-    """Return the error; raised here, its traceback would know this frame."""
-    status = response.status
-    if status < HTTPStatus.BAD_REQUEST:  # it redirects
-        text = f"it redirects (HTTP status {status}): check its base_url"
-        return ProviderFailed(text, status=status)
-    error = read_error(status, await read_explanation(response, patience))
-    # A header goes before what the body may have said.
-    seconds = retry_after(response.headers)
-    error.retry_after = error.retry_after if seconds is None else seconds
-    return error
 
 
 async def read_explanation(response: Answer, patience: float) -> bytes:

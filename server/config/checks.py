@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from yarl import URL
@@ -11,10 +12,22 @@ from yarl import URL
 from providers import ProviderSettings, is_gradio_model, kinds
 from server.racing.strategies import STRATEGIES
 
-from .settings import ENGINE, Config, is_loopback, same_id
+from .settings import ENGINE, Config, same_id
 
 # A header's name is a token (RFC 9110, section 5.6.2).
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# How a Redis is reached: alone, in a cluster, watched by Sentinels.
+STATE_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+cluster",
+    "rediss+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+)
+# Bytes that the systems' addresses of Unix sockets have room for.
+LONGEST_SOCKET = 103
 # The kind whose models are addresses, so that no client may say which.
 GRADIO = "gradio"
 
@@ -90,6 +103,7 @@ def _url_problem(text: str) -> str:
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
     yield from _key_problems(config)
+    yield from _state_problems(config)
     yield from _id_problems(config)
     yield from _path_problems(config)
     strategies = {f"models.{n}": model.strategy for n, model in config.models.items()}
@@ -104,11 +118,23 @@ def _path_problems(config: Config) -> Iterator[str]:
         "log.races_file": config.log.races_file,
         "media.directory": config.media.directory,
         "responses.path": config.responses.path,
+        "usage.path": config.usage.path,
+        "server.unix_socket": config.server.unix_socket,
     }
     for key, path in paths.items():
         if not path.isprintable():
             yield f"{key}: must not have control characters"
     yield from _folder_problems(config)
+    if config.server.unix_socket.isprintable() and config.server.unix_socket:
+        yield from _socket_problems(config)
+
+
+def _socket_problems(config: Config) -> Iterator[str]:
+    path = Path(config.server.unix_socket)
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
+        yield f"server.unix_socket: must have at most {LONGEST_SOCKET} bytes"
+    elif not os.access(path.parent, os.W_OK):
+        yield f"server.unix_socket: {path.parent} is no folder that can be written to"
 
 
 def _folder_problems(config: Config) -> Iterator[str]:
@@ -126,15 +152,35 @@ def _folder_problems(config: Config) -> Iterator[str]:
         yield f"log.races_file: {path.parent} is no folder that can be written to"
 
 
+def _has_folder(file: str) -> bool:
+    """Say whether a file's folder can be written to."""
+    try:
+        return os.access(Path(file).expanduser().parent, os.W_OK)
+    except (RuntimeError, ValueError):
+        return False  # nobody has that home, or it has a NUL
+
+
 def _key_problems(config: Config) -> Iterator[str]:
     keys = config.auth.keys
-    if not keys and not is_loopback(config.server.host):
+    if not config.auth.asks and config.server.reached_by_others():
         yield (
             f"server.host: {config.server.host} can be reached by other machines, so"
             " at least one [[auth.keys]] is needed: run `python -m server key NAME`"
         )
+    if (store := config.auth.store) and not _has_folder(store):
+        yield f"auth.store: {Path(store).parent} is no folder that can be written to"
     if len({key.name for key in keys}) < len(keys):
         yield "auth.keys: two keys have the same name"
+
+
+def _state_problems(config: Config) -> Iterator[str]:
+    url = config.state.url
+    if not url:
+        return
+    if url.partition("://")[0] not in STATE_SCHEMES:
+        yield f"state.url: must begin with one of {', '.join(STATE_SCHEMES)}"
+    if find_spec("redis") is None:
+        yield "state.url: the extra is missing: pip install 'interference[redis]'"
 
 
 def _id_problems(config: Config) -> Iterator[str]:

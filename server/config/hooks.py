@@ -130,7 +130,7 @@ def _joined(wrong: list[Exception], cls: Kind) -> ClassValidationError:
 
 def _mapping(cls: Kind, converter: Converter) -> Hook:
     if get_args(cls)[1] is JSON:
-        return _expecting(dict, lambda value, _: value)
+        return _exactly(dict)
     return _expecting(dict, mapping_structure_factory(cls, converter))
 
 

@@ -27,6 +27,24 @@ class NewKey:
         return f'[[auth.keys]]\nname = {toml_string(self.name)}\nsha256 = "{digest}"\n'
 
 
+@frozen
+class NewSecret:
+    """What lets somebody in, made once and shown once, with a public *id* in it."""
+
+    id: str = field(factory=lambda: secrets.token_hex(4), init=False)
+    _rest: str = field(
+        factory=lambda: secrets.token_urlsafe(32), init=False, repr=False
+    )
+
+    @property
+    def text(self) -> str:
+        return f"sk-if-{self.id}-{self._rest}"
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.text.encode()).hexdigest()
+
+
 def add_key(path: Path, key: NewKey) -> None:
     """
     Write a key's table to the end of *path*, which is made if it is not there.

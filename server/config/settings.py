@@ -3,16 +3,27 @@
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from math import inf
 from pathlib import Path
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, in_, le, matches_re, min_len
+from attrs.validators import deep_iterable, ge, gt, in_, le, lt, matches_re, min_len
 
 from providers import Limits, ProviderSettings
 
+from .tls import Certificate
+
 ENGINE = "llamacpp"
 QUANTILE = re.compile(r"p([1-9]\d?(?:\.\d+)?)")
+# Money is counted in whole nano-dollars, exactly up to here in any language.
+MOST_DOLLARS = 90_000.0
+# The proxy that comes over the Unix socket, in `trusted_proxies`.
+UNIX = "unix"
+# Segments of letters that mean the same in every URL, and none that leads upwards.
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
 ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
 
 
@@ -26,6 +37,11 @@ class ServerSettings:
     body_timeout: float = field(default=30.0, validator=gt(0))
     max_connections: int = field(default=10_000, validator=ge(1))
     max_connections_per_address: int = field(default=1000, validator=ge(0))
+    trusted_proxies: tuple[str, ...] = field(default=())
+    tls_certificate: str = ""
+    tls_key: str = ""
+    path_prefix: str = field(default="")
+    unix_socket: str = ""
     ping_interval: float = field(default=15.0, validator=gt(0))
     header_hold: float = field(default=10.0, validator=ge(0))
     shutdown_timeout: float = field(default=30.0, validator=ge(0))
@@ -34,6 +50,30 @@ class ServerSettings:
         validator=deep_iterable(matches_re(ORIGIN)),
     )
     allowed_hosts: tuple[str, ...] = ()
+
+    @trusted_proxies.validator
+    def _are_networks(self, _: object, value: tuple[str, ...]) -> None:
+        for each in value:
+            if each != UNIX:
+                try:
+                    ipaddress.ip_network(each)
+                except ValueError as exc:
+                    raise ValueError(
+                        "'trusted_proxies' must be addresses, networks as '10.0.0.0/8',"
+                        f" or 'unix': {exc}"
+                    ) from exc
+
+    @path_prefix.validator
+    def _is_prefix(self, _: object, value: str) -> None:
+        if not PREFIX.fullmatch(value):
+            raise ValueError(
+                "'path_prefix' must be a path as '/llm': it begins with '/', does not"
+                " end with one, and has letters, digits, '.', '_', '~' and '-' only"
+            )
+
+    def reached_by_others(self) -> bool:
+        """Say whether other machines may connect."""
+        return not (self.unix_socket or is_loopback(self.host))
 
 
 @frozen(kw_only=True)
@@ -56,14 +96,26 @@ class LogSettings:
         return path.with_name(f"{path.stem}-{worker}{path.suffix}")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # each request looks things up by it
 class KeySettings:
-    """An API key that clients may use, known by its SHA-256 (hexadecimal) only."""
+    """
+    An API key that clients may use, known by its SHA-256 (hexadecimal) only: which
+    *providers* and *models* it may use, until when (*expires*, RFC 3339; "": for ever),
+    and how much of them. A limit of 0 is none. *streams* are answers at once.
+    """
 
     name: str = field(validator=min_len(1))
     sha256: str = field(repr=False)
     providers: tuple[str, ...] = ("*",)
+    models: tuple[str, ...] = ("*",)
     admin: bool = False
+    requests_per_minute: int = field(default=0, validator=ge(0))
+    tokens_per_minute: int = field(default=0, validator=ge(0))
+    tokens_per_day: int = field(default=0, validator=ge(0))
+    dollars_per_day: float = field(default=0.0, validator=[ge(0), lt(MOST_DOLLARS)])
+    dollars_per_month: float = field(default=0.0, validator=[ge(0), lt(MOST_DOLLARS)])
+    streams: int = field(default=0, validator=ge(0))
+    expires: str = field(default="")
 
     @sha256.validator
     def _is_digest(self, _: object, value: str) -> None:
@@ -73,15 +125,47 @@ class KeySettings:
                 "'sha256' must be the SHA-256 of the key, 64 hexadecimal digits"
             )
 
+    @expires.validator
+    def _is_instant(self, _: object, value: str) -> None:
+        if value:
+            instant(value)
+
+    @property
+    def id(self) -> str:
+        """Return what names it without telling it."""
+        return self.sha256[:16]
+
     def may_use(self, provider: str) -> bool:
         return "*" in self.providers or same_id(provider) in map(
             same_id, self.providers
         )
 
+    def may_ask_for(self, model: str) -> bool:
+        """
+        Say whether *model* is one of those that it may ask for, whose names may have
+        `*` for any characters, and be less what stands before the last slash.
+        """
+        names = (model.lower(), model.lower().rpartition("/")[2])
+        return any(
+            fnmatchcase(name, each.lower()) for each in self.models for name in names
+        )
+
+    def expired(self, now: float) -> bool:
+        """Say whether it may be used no more at *now*, in seconds since the epoch."""
+        return bool(self.expires) and now >= instant(self.expires)
+
 
 @frozen(kw_only=True)
 class AuthSettings:
+    """Who may come in: *keys*, and those that *store*, an SQLite file, has."""
+
+    store: str = ""
     keys: tuple[KeySettings, ...] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Say whether a key is needed at all."""
+        return bool(self.keys or self.store)
 
 
 @frozen(kw_only=True)
@@ -128,6 +212,24 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class StateSettings:
+    """
+    The Redis or Valkey that several machines share (*url*), and who is let in while it
+    is away: "local", each replica's share of the limits; "open", all; "closed", nobody.
+    """
+
+    url: str = field(default="", repr=False)
+    on_failure: str = field(default="local", validator=in_(("local", "open", "closed")))
+
+
+@frozen(kw_only=True)
+class UsageSettings:
+    """Where it is stored what was used, for how much ("": in memory)."""
+
+    path: str = ""
+
+
+@frozen(kw_only=True)
 class ModelSettings:
     """A model id that carries a race; *model* is what its racers are asked for."""
 
@@ -149,6 +251,8 @@ class Sections:
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
+    state: StateSettings = StateSettings()
+    usage: UsageSettings = UsageSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -160,7 +264,8 @@ class Config:
 
     *providers* has every configured or built-in provider by id; *off* says of those
     that can't be used what they lack, *origins* of all from where their variables are.
-    *left_out* says which installed packages could not be used, and why.
+    *left_out* says which installed packages could not be used, and why. *tls* is what
+    the server's certificate and its key were when they were read.
     """
 
     server: ServerSettings
@@ -169,11 +274,14 @@ class Config:
     race: RaceSettings
     media: MediaSettings
     responses: ResponseSettings
+    state: StateSettings
+    usage: UsageSettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]
     origins: Mapping[str, str] = field(factory=dict)
     left_out: tuple[str, ...] = ()
+    tls: Certificate = field(factory=Certificate)
 
     def on(self) -> list[str]:
         """Return the ids of the providers that are on."""
@@ -186,6 +294,21 @@ class Config:
             for settings in self.providers.values()
             if settings.kind == ENGINE and settings.id not in self.off
         ]
+
+
+@lru_cache
+def instant(text: str) -> float:
+    """Return an RFC 3339 instant in seconds since the epoch. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(
+            f"'expires' must be an instant with its time zone, as"
+            f" '2027-01-31T00:00:00Z', not {text!r}"
+        )
+    return moment.timestamp()
 
 
 def same_id(name: str) -> str:

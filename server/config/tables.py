@@ -15,8 +15,9 @@ from .checks import (
     unknown_model,
 )
 from .environment import Environment, bad_references
-from .settings import ENGINE, Config, Sections, same_id
+from .settings import ENGINE, Config, Sections, StateSettings, same_id
 from .structuring import Structure
+from .tls import read_certificate
 
 # What SQLite and the event loop's clock can't hold.
 BIGGEST = 2.0**63
@@ -49,18 +50,25 @@ class TableReader:
         providers = self._providers(tables)
         if sections is None:
             return None
+        server = sections.server
+        tls, problems = read_certificate(server.tls_certificate, server.tls_key)
+        for key, message in problems:
+            self._wrong(f"server.{key}", message)
         config = Config(
-            server=sections.server,
+            server=server,
             log=sections.log,
             auth=sections.auth,
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
+            state=self._state(sections.state),
+            usage=sections.usage,
             models=sections.models,
             providers=providers,
             off=self.off,
             origins=self.origins,
             left_out=self.left_out,
+            tls=tls,
         )
         self.problems += contradictions(config)
         return config
@@ -75,6 +83,13 @@ class TableReader:
             for path, message in self.structure.errors(self.raw, Sections):
                 self._wrong(path, message)
             return None
+
+    def _state(self, settings: StateSettings) -> StateSettings:
+        """Return the settings with what their URL stands for in the environment."""
+        url = self.environment.value(settings.url)
+        if settings.url and not url:
+            self._wrong("state.url", f"{settings.url} is not set")
+        return evolve(settings, url=url)
 
     def _providers(self, tables: JSON) -> dict[str, ProviderSettings]:
         if not isinstance(tables, dict):

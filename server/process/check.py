@@ -27,9 +27,9 @@ QUESTION = "Answer with one word: hello."
 @frozen
 class Finding:
     """
-    What a call to one provider has shown: its models, its time to first token, what had
-    to be put right in its answer, or its trouble, which is no failure of one that is
-    listed only while it answers.
+    The result of a call to one provider: the number of its models, its time to first
+    token in seconds, the notes about its answer, or its trouble. That is no failure of
+    a provider that is listed only while it answers.
     """
 
     models: int
@@ -52,15 +52,15 @@ class _Examiner:
             count = len(self.catalog.models_of(provider, "images"))
             self.findings[name] = Finding(count, trouble="makes images: not asked")
             return
-        listed = self.catalog.models_of(provider)
-        model = provider.default_for("chat") or next(iter(listed), "")
+        names = self.catalog.models_of(provider)
+        model = provider.default_for("chat") or next(iter(names), "")
         if not model:
             trouble = models.trouble or "it lists no model"
             failed = not provider.settings.probe
             self.findings[name] = Finding(0, trouble=trouble, failed=failed)
             return
         self.findings[name] = await self._first_token(
-            ChatEntrant(provider, model, provider.limits), len(listed)
+            ChatEntrant(provider, model, provider.limits), len(names)
         )
 
     async def _first_token(self, entrant: ChatEntrant, models: int) -> Finding:
@@ -80,7 +80,7 @@ class _Examiner:
         try:
             winner = await race.run()
             async for _ in winner.rest:
-                pass  # what is odd about an answer often shows at its end
+                pass  # an answer's oddities often show at its end
         except NobodyWon as exc:
             return Finding(models, trouble=exc.losses[0].error.message, failed=failed)
         except ProviderError as exc:
@@ -125,19 +125,29 @@ def show(config: Config, source: str, *, live: bool) -> bool:
     console.print(f"Configuration: {escape(source)}. It is valid.")
     for problem in config.left_out:
         console.print(f"[yellow]Left out:[/] {escape(problem)}.")
-    findings = examined(config, console) if live else None
+    findings = examine_with_progress(config, console) if live else None
     console.print(_table(config, findings))
-    server = config.server
     keys = len(config.auth.keys)
+    which = f"for {keys} API key{'s'[: keys != 1]}"
+    if config.auth.store:
+        which += f", and those in {config.auth.store}"
     console.print(
-        f"Serves on http://{server.host}:{server.port}, "
-        + (f"for {keys} API key{'s'[: keys > 1]}." if keys else "asking for no key.")
+        f"Serves on {_place(config)}, "
+        + (f"{escape(which)}." if config.auth.asks else "asking for no key.")
     )
     return not any(finding.failed for finding in (findings or {}).values())
 
 
-def examined(config: Config, console: Console) -> Mapping[str, Finding]:
-    """Ask every provider that is on, and show how far that is."""
+def _place(config: Config) -> str:
+    server = config.server
+    if server.unix_socket:
+        return f"{server.unix_socket}{server.path_prefix}"
+    scheme = "https" if config.tls else "http"
+    return f"{scheme}://{server.host}:{server.port}{server.path_prefix}"
+
+
+def examine_with_progress(config: Config, console: Console) -> Mapping[str, Finding]:
+    """Call every provider that is on, and show the progress."""
     columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(config.on()))

@@ -1,4 +1,4 @@
-"""Clients' connections: what is refused below HTTP's requests is answered like them."""
+"""Clients' connections, which answer malformed HTTP as middlewares answer requests."""
 
 import asyncio
 from http import HTTPStatus
@@ -24,20 +24,20 @@ from .heads import (
     HEAD,
     HEADER,
     HeadStalled,
-    told,
+    parse_error,
 )
 
-# Seconds in which a client that is not let in may take notice of it.
+# Seconds that a refused connection stays open for its client to read the answer.
 TURNED_AWAY = 1.0
-# Bytes by which a body has to come on in a second, on the average of body_timeout.
+# Bytes a second of a body that must come, on the average over body_timeout.
 PROGRESS = 500
 
 
 class ClientConnection(web.RequestHandler):
     """
-    aiohttp's protocol, with our error objects where its parser refuses what it reads.
+    aiohttp's protocol, which answers with our error objects where its parser fails.
 
-    A body's error is raised to whoever reads that body, whom aiohttp lets wait.
+    An error in a body is raised to whoever reads that body; aiohttp would let it wait.
     """
 
     __slots__ = (
@@ -48,7 +48,7 @@ class ClientConnection(web.RequestHandler):
         "_gateway",
         "_head",
         "_log",
-        "_seen",
+        "_progress",
         "refused",
     )
 
@@ -65,19 +65,21 @@ class ClientConnection(web.RequestHandler):
         self._log = log
         self._doors = doors
         self._address: str | None = None
-        # Since when a head is awaited; not while a request is answered, or between two.
+        # When the wait for a head began; None while a request is answered.
         self._awaited: float | None = None
-        # When, and at how many bytes, a body was that has to come on since.
-        self._seen: tuple[float, int] | None = None
+        # When the progress of a body was last checked, and how many bytes had come.
+        self._progress: tuple[float, int] | None = None
         # The head that has begun, and the last request's body while it is not complete.
         self._head = b""
         self._body: StreamReader | None = None
-        # The head that was refused, or an empty one: nothing is read any more.
+        # The head that was refused, or b"" for a refused body: nothing more is read.
         self.refused: bytes | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
+        address = peer_address(transport.get_extra_info("peername"))
+        front = self._gateway.front
+        if front is not None and front.trusts(address):
+            address = ""  # it is counted for the clients that it speaks for
         why = self._doors.enter(address, self._gateway.config.server)
         if why:
             self._turn_away(cast("asyncio.Transport", transport), why)
@@ -114,8 +116,23 @@ class ClientConnection(web.RequestHandler):
             self._doors.leave(self._address)
             self._address = None
 
+    def speak_for(self, client: str) -> str:
+        """
+        Count this connection, a proxy's, for the *client* whose request it has brought,
+        until it brings another's. Return why the client can't be served, or "".
+        """
+        if self._address is None or client == self._address:
+            return ""
+        settings = self._gateway.config.server
+        why = self._doors.change(self._address, client, settings)
+        if why:
+            self._doors.tell(why)
+        else:
+            self._address = client
+        return why
+
     def look(self, now: float, header_timeout: float, body_timeout: float) -> bool:
-        """Refuse a head or a body that has not come in these seconds; say if so."""
+        """Refuse a head or a body that is too slow; return whether it was."""
         if self.refused is not None or self._force_close:
             return False
         if self._body is not None:
@@ -147,7 +164,7 @@ class ClientConnection(web.RequestHandler):
         request[VISIT] = visit
         below = self.refused is not None
         response = error_response(
-            request, told(exc) if below else internal_error(request, exc)
+            request, parse_error(exc) if below else internal_error(request, exc)
         )
         introduce(request, response)
         close_after(response)
@@ -156,14 +173,14 @@ class ClientConnection(web.RequestHandler):
         return response
 
     def _look_at_body(self, body: StreamReader, now: float, timeout: float) -> bool:
-        come, late = body.total_bytes, False
+        received, late = body.total_bytes, False
         if body.is_eof():
-            self._body = self._seen = None
-        elif self._seen is None or self._reading_paused:
-            self._seen = now, come
-        elif now - self._seen[0] > timeout:
-            late = come - self._seen[1] < timeout * PROGRESS
-            self._seen = now, come
+            self._body = self._progress = None
+        elif self._progress is None or self._reading_paused:
+            self._progress = now, received
+        elif now - self._progress[0] > timeout:
+            late = received - self._progress[1] < timeout * PROGRESS
+            self._progress = now, received
         if late:
             self._break_off(body, BodyStalled("the body does not come on"))
         return late
@@ -177,10 +194,10 @@ class ClientConnection(web.RequestHandler):
         self._loop.call_later(TURNED_AWAY, transport.close)
 
     def _go_on(self, data: bytes) -> None:
-        """Take in what is no whole head: a part of one, or of a body."""
+        """Note data that completes no head: a part of one, or of a body."""
         if self._body is not None:
             if self._body.is_eof():
-                self._body = self._seen = None
+                self._body = self._progress = None
         elif data and not self._buffer_paused:
             self._head += data
             if self._awaited is None:
@@ -189,13 +206,13 @@ class ClientConnection(web.RequestHandler):
                 self._refuse(http_exceptions.LineTooLong(b"", HEADER), b"")
 
     def _refuse(self, exc: BaseException, data: bytes) -> None:
-        """Have *exc* told: of the request that begins, or to who reads a body."""
+        """Answer *exc* to the request that begins, or raise it to a body's reader."""
         if self._body is not None and not self._body.is_eof():
             malformed = web.RequestPayloadError("the body is malformed")
             self._break_off(self._body, malformed)
             return
         self.refused = self._head + data
-        # It has no end: the client may notice while it still sends.
+        # A body without an end, so that the client may read the answer while it sends.
         rest = StreamReader(self, self._read_bufsize, loop=self._loop)
         self._messages.append((_ErrInfo(HTTPStatus.BAD_REQUEST, exc, ""), rest))
         if self._waiter is not None and not self._waiter.done():
@@ -208,8 +225,13 @@ class ClientConnection(web.RequestHandler):
         self.close()
 
 
+def peer_address(peer: object) -> str:
+    """Return the address of a peer as aiohttp has it; "": a Unix socket's."""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
+
+
 def _turned_away(why: str) -> bytes:
-    """Return an answer to whatever would be asked."""
+    """Return the answer for a connection that is refused."""
     body = orjson.dumps({"error": ServerBusy(why).payload()})
     return (
         b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"

@@ -4,12 +4,12 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 
-# One entry for each SIGHUP that came before anybody was there to act on it.
+# One entry for each SIGHUP that came before `hang_ups` was called.
 EARLY: list[int] = []
 
 
 def note_early() -> None:
-    """Let no SIGHUP end this process, which it does where nobody has caught it."""
+    """Note SIGHUPs, which would end the process until somebody handles them."""
     signal.signal(signal.SIGHUP, lambda number, _: EARLY.append(number))
 
 

@@ -1,4 +1,4 @@
-"""Heads of requests: what is wrong with them, and what is left of the refused ones."""
+"""Heads of requests: what is wrong with them, and how refused ones are answered."""
 
 import re
 
@@ -24,17 +24,20 @@ REQUEST_LINE = 8190
 # Bytes of a head that comes in several reads, all its headers together.
 HEAD = 262_144
 
-# What is read of a head that the parser has refused: to whom and in which shape to
-# answer. What may be in no log and no answer doesn't match.
+# The parts of a refused head that say how to answer it. Text that may stand in no log
+# and no answer does not match.
 LINE = re.compile(rb"(?m)^([A-Z]{1,20}) (/[\w./%+~:@-]{0,200})[ ?]")
-FIELD = re.compile(rb"(?mi)^(Origin|X-Request-ID):[ \t]*([!-~]{1,500})[ \t]*\r?$")
+FIELD = re.compile(
+    rb"(?mi)^(?:(Origin|X-Request-ID):[ \t]*([!-~]{1,500})"
+    rb"|(X-Forwarded-For):[ \t]*([0-9a-f.:, \[\]]{1,500}))[ \t]*\r?$"
+)
 
 CONTINUE = "100-continue"
 NOT_HTTP = (
     "The request line is not one of HTTP/1.1. HTTPS and HTTP/2 are not spoken here,"
     " only by a proxy in front."
 )
-# What is wrong, by the words with which aiohttp's parser begins to say so.
+# What is wrong, by words in the first line of the parser's message.
 PARTS = {
     ("chunk",): "The chunks of the request body are malformed.",
     ("transfer-encoding",): "The 'Transfer-Encoding' of the request is not HTTP/1.1's.",
@@ -60,7 +63,7 @@ def waits_to_continue(message: RawRequestMessage) -> bool:
 
 
 def plain(message: RawRequestMessage) -> RawRequestMessage:
-    """Leave out what aiohttp would meet before anybody has been asked for a key."""
+    """Return a head without what aiohttp would answer before any middleware."""
     headers = CIMultiDict(message.headers)
     headers.popall(hdrs.EXPECT, None)
     version = min(message.version, HttpVersion11)
@@ -68,12 +71,13 @@ def plain(message: RawRequestMessage) -> RawRequestMessage:
 
 
 def salvaged(data: bytes) -> RawRequestMessage:
-    """Return what can be answered of a request whose head was refused."""
+    """Return a head that can be answered, with what is left of one that was refused."""
     head = data.partition(b"\r\n\r\n")[0]
     line = LINE.search(head)
     method, path = line.groups() if line else (b"-", b"/")
     headers = CIMultiDict(
-        (name.decode(), value.decode()) for name, value in FIELD.findall(head)
+        ((name or hop).decode(), (value or address).decode())
+        for name, value, hop, address in FIELD.findall(head)
     )
     return ERROR._replace(
         method=method.decode(),
@@ -85,12 +89,12 @@ def salvaged(data: bytes) -> RawRequestMessage:
 
 
 class HeadStalled(Exception):
-    """A head that has begun and does not come to its end."""
+    """A head of which nothing more comes."""
 
 
-def told(exc: BaseException | None) -> GatewayError:
-    """Say what a parser has refused, without a word of the request in it."""
-    what = str(getattr(exc, "message", "")).partition("\n")[0].lower()
+def parse_error(exc: BaseException | None) -> GatewayError:
+    """Return the error for what a parser has refused, without the request's words."""
+    reason = str(getattr(exc, "message", "")).partition("\n")[0].lower()
     match exc:
         case HeadStalled():
             return RequestTooSlow("The head of the request does not come to its end.")
@@ -105,6 +109,6 @@ def told(exc: BaseException | None) -> GatewayError:
         case http_exceptions.BadStatusLine() | http_exceptions.InvalidURLError():
             return MalformedHTTP(NOT_HTTP)
     for words, text in PARTS.items():
-        if any(word in what for word in words):
+        if any(word in reason for word in words):
             return MalformedHTTP(text)
     return MalformedHTTP("The request is not what HTTP/1.1 allows.")

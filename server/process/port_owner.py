@@ -1,4 +1,4 @@
-"""Who listens on a port that we can't have, where the system tells."""
+"""Finds the process that listens on a port, where the system tells."""
 
 import re
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ def _listeners(table: Path, port: str) -> Iterator[str]:
 
 
 def _sockets(descriptors: Path) -> Iterator[str]:
-    """Yield the sockets of a process, as far as it is ours to look at."""
+    """Yield the sockets of a process, if its descriptors may be read."""
     with suppress(OSError):
         for descriptor in descriptors.iterdir():
             with suppress(OSError):
-                if found := SOCKET.fullmatch(str(descriptor.readlink())):
-                    yield found[1]
+                if match := SOCKET.fullmatch(str(descriptor.readlink())):
+                    yield match[1]

@@ -14,13 +14,17 @@ from .hang_ups import hang_ups
 
 log = structlog.get_logger(__name__)
 
-# What is fixed when the process starts, so that a reload can't change it.
+# The keys that are fixed when the process starts, so that a reload can't change them.
 FIXED = (
     "server.host",
     "server.port",
+    "server.unix_socket",
     "server.workers",
     "server.max_body_bytes",
     "responses.path",
+    "state.url",
+    "state.on_failure",
+    "usage.path",
 )
 
 Load = Callable[[], Config]
@@ -42,8 +46,8 @@ async def reloads(started_with: Config, load: Load) -> AsyncIterator[Config]:
 
 def changed(old: Config, new: Config) -> str:
     """
-    Return which keys and tables of *new* differ, without what they say: there are
-    secrets among it. A provider differs, too, where its variables do.
+    Return the names of the keys and tables that differ in *new*, without their values,
+    which may be secrets. A provider also differs where its variables do.
     """
     names = []
     for section in fields_dict(Config):
@@ -58,7 +62,7 @@ def changed(old: Config, new: Config) -> str:
             ]
         else:
             continue
-        # Who is off now and was on has changed as a provider.
+        # A provider that is on or off now, and was not, has changed, too.
         place = "providers" if section in {"off", "origins"} else section
         names += [f"{place}.{key}" for key in differ]
     return ", ".join(dict.fromkeys(names)) or "nothing"
@@ -66,7 +70,7 @@ def changed(old: Config, new: Config) -> str:
 
 @contextmanager
 def outlived() -> Iterator[None]:
-    """Report an error that nobody foresaw, and go on: the next reload must work."""
+    """Log an unforeseen error, and go on: the next reload must work."""
     try:
         yield
     except Exception as exc:
@@ -81,6 +85,8 @@ def reread(started_with: Config, load: Load) -> Config | None:
         for problem in exc.problems:
             log.warning("reload failed, nothing changes", problem=problem)
         return None
+    if bool(new.tls) != bool(started_with.tls):
+        log.warning("needs a restart to change", key="server.tls_certificate")
     for key in FIXED:
         in_force = attrgetter(key)
         if in_force(new) != in_force(started_with):

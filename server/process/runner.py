@@ -1,4 +1,4 @@
-"""The server of clients' connections, and what runs an application on it."""
+"""The server of clients' connections, and the runner of an application on it."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,17 +9,19 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import ERROR
 
+from server.errors import GatewayError, RouteNotFound, ServerBusy
 from server.gateway import Gateway
 from server.logs import AccessLog
 from server.web.context import REFUSAL, WAITS_TO_CONTINUE, RefusedRequest
+from server.web.front import Front
 
-from .connections import ClientConnection
+from .connections import ClientConnection, peer_address
 from .doors import Doors
 from .heads import HEADER, REQUEST_LINE, plain, refusal, salvaged, waits_to_continue
 
-# Seconds in which a client that was refused may notice, while it still sends.
+# Seconds that a refused client has to read the answer while it still sends.
 LINGER = 5.0
-# Seconds between two looks at who keeps us waiting, and a share of the time-outs.
+# Seconds between two looks for slow clients, or this share of the time-outs.
 LOOK = 1.0
 SHARE = 4
 # Connections that are refused in one look, and seconds to the next if there are more.
@@ -54,17 +56,17 @@ class ClientServer(web.Server):
         await super().shutdown(timeout)
 
     def _look(self) -> None:
-        """See who keeps us waiting, now and then: a timer each would cost all."""
+        """Look for slow clients now and then: a timer for each would cost more."""
         settings = self._gateway.config.server
         timeouts = settings.header_timeout, settings.body_timeout
-        now, refused = self._loop.time(), 0
+        now, refusals = self._loop.time(), 0
         for connection in self.connections:
             if isinstance(connection, ClientConnection):
-                refused += connection.look(now, *timeouts)
-                if refused == REFUSED:
+                refusals += connection.look(now, *timeouts)
+                if refusals == REFUSED:
                     break
         wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
-        wait = SOON if refused == REFUSED else wait
+        wait = SOON if refusals == REFUSED else wait
         self._next_look = self._loop.call_later(wait, self._look)
 
     def _make(
@@ -75,19 +77,54 @@ class ClientServer(web.Server):
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        made = self._made_by_app
-        if message.version is HttpVersion11 and hdrs.EXPECT not in message.headers:
-            return made(message, payload, protocol, writer, task)
+        make, front = self._made_by_app, self._gateway.front
+        if (
+            front is None
+            and message.version is HttpVersion11
+            and hdrs.EXPECT not in message.headers
+        ):
+            return make(message, payload, protocol, writer, task)
         if message is ERROR and isinstance(protocol, ClientConnection):
             message = salvaged(protocol.refused or b"")
-        refused = refusal(message)
-        kind = web.Request if refused is None else RefusedRequest
-        request = made(plain(message), payload, protocol, writer, task, _cls=kind)
-        if refused is not None:
-            request[REFUSAL] = refused
-        elif waits_to_continue(message):
+        error = refusal(message)
+        waits = waits_to_continue(message)
+        message = plain(message)
+        if front is not None:
+            message, outside = _entered(front, message, protocol)
+            error = error or outside
+        kind = web.Request if error is None else RefusedRequest
+        request = make(message, payload, protocol, writer, task, _cls=kind)
+        if error is not None:
+            request[REFUSAL] = error
+        elif waits:
             request[WAITS_TO_CONTINUE] = True
+        return request if front is None else _introduced(front, request)
+
+
+def _entered(
+    front: Front, message: RawRequestMessage, protocol: web.RequestHandler
+) -> tuple[RawRequestMessage, GatewayError | None]:
+    """Return the request as it is below our prefix, and why it is refused, if it is."""
+    try:
+        if front.prefix:
+            url = front.inside(message.url)
+            message = message._replace(url=url, path=url.raw_path_qs)
+    except RouteNotFound as exc:
+        return message, exc
+    client = front.client(peer_address(protocol.peername), message.headers)
+    if isinstance(protocol, ClientConnection) and (why := protocol.speak_for(client)):
+        return message, ServerBusy(why, headers={"Retry-After": "1"})
+    return message, None
+
+
+def _introduced(front: Front, request: web.BaseRequest) -> web.BaseRequest:
+    """Return a request that knows its client, though a proxy has brought it."""
+    peer = request.remote or ""
+    client = front.client(peer, request.headers)
+    scheme = front.scheme(peer, request.headers)
+    if client == peer and scheme is None:
         return request
+    return request.clone(remote=client, scheme=scheme or request.scheme)
 
 
 class ClientRunner(web.AppRunner):
@@ -108,7 +145,7 @@ class ClientRunner(web.AppRunner):
             "lingering_time": LINGER,
             "max_field_size": HEADER,
             "max_line_size": REQUEST_LINE,
-            # We do it ourselves, for whom we serve, and within bounds.
+            # web/unpacking.py does it, within bounds and after the check of keys.
             "auto_decompress": False,
         }
 

@@ -5,89 +5,48 @@ import gc
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
-from aiohttp import web
 from attrs import frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
-from server.gateway import Gateway, RunningEngine
-from server.record.channel import Channel, OnlyProcess
+from server.gateway import Gateway, RunningEngine, Shared
+from server.limits.opening import open_limiter
+from server.record.channel import Channel, Keeper, OnlyProcess
+from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
+from server.stores.usage import keep_usage
 
+from .listening import Site, url_of
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
 
 log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 75.0
-BACKLOG = 1024
-# Seconds for which a client may take nothing of what is sent to it.
-SEND_TIMEOUT = 120.0
 # Seconds that connections have to take their last bytes once everything is cut off.
 LAST_WORDS = 2.0
 # Objects, and collections of the younger ones, before a collection of garbage.
 COLLECT_AFTER = (5000, 20, 20)
 Change = tuple[Config, Mapping[str, RunningEngine]]
+Adopt = Callable[[Config, Mapping[str, RunningEngine]], None]
 
 
 @frozen
 class Worker:
     """
     What a serving process is among the others: its *channel* to them and, if there are
-    any, its number and the file that all keep.
+    any, its number and the file that all keep; or else the *ledger* of what is used.
     """
 
     channel: Channel
     number: int | None = None
     responses: str | None = None
-
-
-def listen(config: Config) -> list[socket.socket]:
-    """
-    Return the sockets that listen where *config* says, one for each worker.
-
-    The kernel spreads connections over sockets far more evenly than processes that
-    share one do: of 400 at once, 92 to 107 to each of four workers, not 7 to 186. macOS
-    sends all to one of them, so that there the workers share it. Raises OSError if the
-    address can't be had.
-    """
-    host, port = config.server.host, config.server.port
-    workers = config.server.workers
-    alone = _listening(host, port, reuse_port=False)
-    if workers == 1 or sys.platform != "linux":
-        return [alone] * workers
-    # Nobody else had the address, or that would have raised.
-    port = alone.getsockname()[1]
-    alone.close()
-    return [_listening(host, port, reuse_port=True) for _ in range(workers)]
-
-
-def _listening(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.create_server(
-        address[:2], family=family, backlog=BACKLOG, reuse_port=reuse_port
-    )
-    # Every connection inherits it, whatever is answered over it. A client that stops
-    # reading holds nothing but its connection and some buffers where the system does
-    # not have it: its upstream is let go after the race's total_timeout.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SEND_TIMEOUT * 1000)
-        )
-    return sock
-
-
-def url_of(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    ledger: Ledger | None = None
 
 
 async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
@@ -108,7 +67,10 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
 
     try:
         running = await engines.adopt(config.engines(), 0.0)
-        await serve(config, running, sock, changes(), Worker(OnlyProcess()))
+        keeper = Keeper()
+        async with keep_usage(keeper, config.usage.path) as usage:
+            me = Worker(OnlyProcess(keeper), ledger=usage.ledger)
+            await serve(config, running, sock, changes(), me)
     finally:
         await engines.aclose()
 
@@ -136,26 +98,39 @@ async def serve(
         open_session() as session,
         open_session(public=True) as public_session,
         open_store(config.responses, worker.responses) as responses,
+        open_limiter(config.state, worker.channel) as limiter,
     ):
-        gateway = Gateway(session, public_session, worker.channel, worker.number)
+        gateway = Gateway(
+            session,
+            public_session,
+            Shared(
+                channel=worker.channel,
+                limiter=limiter,
+                ledger=worker.ledger,
+                worker=worker.number,
+            ),
+        )
         gateway.adopt(config, engines)
         stop = _on_stop_signals(gateway)
-        following = asyncio.create_task(_follow(changes, gateway, responses, stop))
-        app = create_app(gateway, responses)
         runner = ClientRunner(
-            app, gateway, keepalive=KEEP_ALIVE, shutdown_timeout=LAST_WORDS
+            create_app(gateway, responses),
+            gateway,
+            keepalive=KEEP_ALIVE,
+            shutdown_timeout=LAST_WORDS,
         )
+        await runner.setup()
+        site = Site(runner, sock, config)
+        adopt = _adopting(gateway, responses, site)
+        following = asyncio.create_task(_follow(changes, gateway, adopt, stop))
         try:
-            await runner.setup()
-            site = web.SockSite(runner, sock, backlog=BACKLOG)
             await site.start()
             _collect_less_garbage()
-            log.info("serving", url=url_of(sock), pid=os.getpid())
+            log.info("serving", url=url_of(sock, config), pid=os.getpid())
             await stop.wait()
             await site.stop()
-            log.info("stopping", patience=gateway.config.server.shutdown_timeout)
-            gateway.live.close()
-            await gateway.drain.finish(gateway.config.server.shutdown_timeout)
+            if worker.number is None:
+                site.remove_file()
+            await _drain(gateway)
         finally:
             following.cancel()
             await runner.cleanup()
@@ -163,33 +138,52 @@ async def serve(
     log.info("stopped")
 
 
+async def _drain(gateway: Gateway) -> None:
+    """Let what is open come to its end, as long as that may take."""
+    patience = gateway.config.server.shutdown_timeout
+    log.info("stopping", patience=patience)
+    gateway.live.close()
+    await gateway.drain.finish(patience)
+
+
 def _collect_less_garbage() -> None:
     """
-    Have no collection look at what is there now and stays to the end, and have few of
-    them, since what is over goes by itself (`tests/rig/leak_watch.py`): they took 4 %.
+    Exempt all objects that exist now from garbage collection, and collect seldom: no
+    request leaves garbage behind (`tests/rig/leak_watch.py`), and collections took 4 %
+    of the CPU.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
 
 
+def _adopting(gateway: Gateway, responses: ResponseStore, site: Site) -> Adopt:
+    """Return what has all of them go on with another configuration."""
+
+    def adopt(config: Config, engines: Mapping[str, RunningEngine]) -> None:
+        gateway.adopt(config, engines)
+        responses.settings = config.responses
+        site.show_certificate(config)
+
+    return adopt
+
+
 async def _follow(
     changes: AsyncIterator[Change],
     gateway: Gateway,
-    responses: ResponseStore,
+    adopt: Adopt,
     stop: asyncio.Event,
 ) -> None:
     async for config, engines in changes:
         with outlived():
             differs = changed(gateway.config, config)
-            gateway.adopt(config, engines)
-            responses.settings = config.responses
+            adopt(config, engines)
             log.info("reloaded", changed=differs)
     stop.set()
 
 
 def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
-    """Catch SIGTERM and SIGINT: the first stops, the second waits for no answer."""
+    """Catch SIGTERM and SIGINT: the first stops, the second cuts answers off."""
     stop = asyncio.Event()
 
     def stopping() -> None:

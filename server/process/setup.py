@@ -19,7 +19,7 @@ from server.config.private_files import dotenv_path, read_dotenv, write_private
 from server.config.settings import same_id
 from server.config.tables import vendor_settings
 
-from .check import Finding, examined
+from .check import Finding, examine_with_progress
 
 OPEN_HOST = "0.0.0.0"  # noqa: S104 - who says so wants it, and gets a key
 NOT_A_WORD = re.compile(r"\W+")
@@ -27,7 +27,7 @@ NOT_A_WORD = re.compile(r"\W+")
 
 @define
 class _Draft:
-    """What has been said so far: the file's tables, and the variables for `.env`."""
+    """The answers so far: the file's tables, and the variables for `.env`."""
 
     path: Path
     variables: dict[str, str]
@@ -51,15 +51,15 @@ class _Draft:
 
 def ask(path: Path, command: str) -> None:
     """
-    Ask for providers and whether others may use the server, and write *path*; what it
-    was before is kept beside it. Raises click.Abort where the answers end.
+    Ask for providers and whether others may use the server, and write *path*; a file
+    that was there is kept beside it. Raises click.Abort if the input ends.
     """
     console = Console(highlight=False)
     if path.exists():
         click.confirm(f"{path} is there. Make a new one in its place?", abort=True)
     draft = _Draft(path, dict(read_dotenv(dotenv_path(path))))
     _show_present(console, draft)
-    while name := _asked("Add a provider (its id; empty: no more)"):
+    while name := _answer_to("Add a provider (its id; empty: no more)"):
         _add_provider(console, draft, name)
     if click.confirm("Shall other machines reach this server?", default=False):
         draft.key = NewKey(click.prompt("A name for their API key", default="first"))
@@ -70,7 +70,7 @@ def ask(path: Path, command: str) -> None:
 
 
 def _show_present(console: Console, draft: _Draft) -> None:
-    """Say whose keys are there, and try them."""
+    """Show the providers whose keys are set, and try them."""
     config = load(None, {**draft.variables, **os.environ})
     on = [name for name in config.on() if config.origins.get(name)]
     if not on:
@@ -78,24 +78,24 @@ def _show_present(console: Console, draft: _Draft) -> None:
         click.echo(f"  {', '.join(list(vendors())[1:12])} ...")
         return
     click.echo("These have their key already:")
-    for name, finding in _tried(console, on, draft).items():
+    for name, finding in _try(console, on, draft).items():
         console.print(f"  {escape(name)}: {_outcome(finding)}")
 
 
 def _add_provider(console: Console, draft: _Draft, name: str) -> None:
     """Ask for what a provider needs, try it, and keep it if it works or is wanted."""
     built_in = {same_id(each): each for each in vendors()}
-    known = built_in.get(same_id(name))
+    vendor = built_in.get(same_id(name))
     variables, tables = dict(draft.variables), list(draft.tables)
-    if known is None:
+    if vendor is None:
         name = NOT_A_WORD.sub("-", name).strip("-") or "Mine"
         draft.tables.append(_own_table(draft, name))
     else:
-        name = known
-        for variable in _missing(known, draft.variables):
+        name = vendor
+        for variable in _missing(vendor, draft.variables):
             draft.variables[variable] = _secret(variable)
     try:
-        finding = _tried(console, [name], draft)[name]
+        finding = _try(console, [name], draft)[name]
     except ConfigError as exc:
         finding = Finding(0, trouble="; ".join(exc.problems), failed=True)
     console.print(f"  {escape(name)}: {_outcome(finding)}")
@@ -108,9 +108,9 @@ def _own_table(draft: _Draft, name: str) -> str:
     click.echo(f"{name} is not built in: it is taken for one that speaks OpenAI's API.")
     url = click.prompt("Its base URL, as https://llm.example.com/v1")
     variable = f"{NOT_A_WORD.sub('_', name.replace('-', '_')).upper()}_API_KEY"
-    model = _asked("Its default model (empty: what clients say)")
+    model = _answer_to("Its default model (empty: what clients say)")
     lines = [f"[providers.{name}]", 'kind = "openai"', f"base_url = {toml_string(url)}"]
-    if secret := _asked("Its API key (empty: it needs none)", hidden=True):
+    if secret := _answer_to("Its API key (empty: it needs none)", hidden=True):
         draft.variables[variable] = secret
         lines.append(f'api_key = "env:{variable}"')
     if model:
@@ -123,7 +123,7 @@ def _missing(name: str, variables: Mapping[str, str]) -> list[str]:
     return environment.missing(vendor_settings(name))
 
 
-def _tried(
+def _try(
     console: Console, names: Sequence[str], draft: _Draft
 ) -> Mapping[str, Finding]:
     """Ask these providers, and no others; raises ConfigError."""
@@ -136,7 +136,7 @@ def _tried(
         if name in config.off
     }
     return {
-        **examined(evolve(config, off={**config.off, **others}), console),
+        **examine_with_progress(evolve(config, off={**config.off, **others}), console),
         **lacking,
     }
 
@@ -156,7 +156,7 @@ def _show_end(draft: _Draft, command: str) -> None:
     click.echo(f"Start the server: `{command}`. All providers: `{command} check`.")
 
 
-def _asked(question: str, *, hidden: bool = False) -> str:
+def _answer_to(question: str, *, hidden: bool = False) -> str:
     answer = click.prompt(question, default="", show_default=False, hide_input=hidden)
     return str(answer).strip()
 

@@ -35,6 +35,10 @@ def welcome(config: Config, url: str, path: Path | None, command: str) -> str:
         )
     else:
         file = escape(str(path.resolve()))
+    curl = "curl"
+    if url.startswith("unix:"):
+        curl += f" --unix-socket {url.removeprefix('unix:')}"
+        url = f"http://localhost{config.server.path_prefix}"
     return "\n".join(
         [
             f"[bold]Interference[/] {version('interference')}",
@@ -43,27 +47,27 @@ def welcome(config: Config, url: str, path: Path | None, command: str) -> str:
             f"  Providers      {_providers(config, command)}",
             f"  Configuration  {file}",
             "  Try it:",
-            f"[bold]{escape(_request(config, url))}[/]",
+            f"[bold]{escape(_request(config, url, curl))}[/]",
             "",
         ]
     )
 
 
 def _providers(config: Config, command: str) -> str:
-    # Those that are looked for on this machine are on only if they answer.
+    # Providers that are probed on this machine are on only while they answer.
     on = [name for name in config.on() if not config.providers[name].probe]
     names = ", ".join(on[:NAMED]) + (f" and {len(on) - NAMED} more" * (len(on) > NAMED))
     off = f"{len(config.off)} are off: `{command} check` says why"
     return f"{escape(names) or 'none'} on; {off}"
 
 
-def _request(config: Config, url: str) -> str:
-    """Return a line for a shell, whose request the provider most worth it answers."""
-    key = KEY if config.auth.keys else ""
+def _request(config: Config, url: str, curl: str) -> str:
+    """Return a command for a shell: a request to the provider most likely to answer."""
+    key = KEY if config.auth.asks else ""
     model = _model(config)
     messages = '[{"role": "user", "content": "Hello!"}]'
     body = f'{{"model": "{model}", "messages": {messages}}}'
-    return f"curl {url}/v1/chat/completions {HEADERS}{key} -d '{body}'"
+    return f"{curl} {url}/v1/chat/completions {HEADERS}{key} -d '{body}'"
 
 
 def _model(config: Config) -> str:

@@ -1,6 +1,6 @@
 """
-One of several serving processes. It reads its orders from standard input, whose end is
-its own.
+One of several serving processes. It reads its orders from standard input, and ends with
+that.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ from server import logs
 from server.config.settings import Config
 
 from .channel_member import Member
+from .listening import SocketFile
 from .serve import Change, Worker, serve
 
-# Bytes of an order: a configuration, and all that it was read from the environment.
+# Bytes of an order: a configuration with all that it takes from the environment.
 LONGEST_ORDER = 64 * 1024 * 1024
 
 
@@ -66,8 +67,8 @@ async def work(place: Place) -> None:
     """
     Serve as the orders say.
 
-    If they end because the process that gave them is gone, its temporary folder is
-    removed in its place.
+    If the orders end because the supervisor is gone, its temporary folder and the file
+    of its socket are removed here.
     """
     orders = StreamReader(limit=LONGEST_ORDER)
     await asyncio.get_running_loop().connect_read_pipe(
@@ -78,6 +79,7 @@ async def work(place: Place) -> None:
     first = read_order(line)
     logs.configure(first.config.log)
     sock = socket.socket(fileno=place.listening)
+    file = SocketFile.of(sock)
     channel = Member(socket.socket(fileno=place.link))
     worker = Worker(channel, place.number, place.responses)
     try:
@@ -86,6 +88,8 @@ async def work(place: Place) -> None:
         channel.close()
     if orders.at_eof():
         shutil.rmtree(place.folder, ignore_errors=True)
+        if file is not None:
+            file.remove()
 
 
 async def _changes(orders: StreamReader) -> AsyncIterator[Change]:

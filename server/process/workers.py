@@ -16,19 +16,22 @@ from attrs import define, field
 import server
 from providers import Engine, Engines
 from server.config.settings import Config
+from server.limits.channel_store import keep_limits
+from server.record.channel import Keeper
 from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
+from server.stores.usage import keep_usage
 
 from .channel_hub import Hub
+from .listening import SocketFile
 from .reloading import Load, changed, outlived, reloads
 from .worker import Order, Place
 
 log = structlog.get_logger(__name__)
 
-# Seconds before a worker follows one that died soon after its start: the first time,
-# nobody waits.
+# Seconds before a worker replaces one that died soon after its start.
 RESTART_DELAY = 1.0
-# Seconds after which a worker's start is over.
+# Seconds of a worker's start: one that dies later is replaced at once.
 STEADY = 5.0
 # Seconds that a worker has, beyond its own time-out, before it is killed.
 GRACE = 10.0
@@ -48,10 +51,14 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
         path = config.responses.path or str(Path(folder) / "responses.sqlite")
         async with open_store(config.responses, path):
             patience = config.server.shutdown_timeout
-            with closing(Hub()) as hub:
-                keep_races(hub.keeper)
-                crew = _Crew(sockets, path, folder, patience, hub)
-                await _supervise(config, load, crew)
+            file = SocketFile.of(sockets[0])
+            keeper = Keeper()
+            keep_races(keeper)
+            keep_limits(keeper)
+            async with keep_usage(keeper, config.usage.path):
+                with closing(Hub(keeper)) as hub:
+                    crew = _Crew(sockets, path, folder, patience, hub, file)
+                    await _supervise(config, load, crew)
     log.info("stopped")
 
 
@@ -90,9 +97,9 @@ class _Crew:
     """
     The worker processes; one that dies is replaced.
 
-    *sockets* stay open here while the crew runs, so that what waits in a dead worker's
-    is answered by the one that follows it. *folder* is what is to be removed if this
-    process is killed.
+    *sockets* stay open here while the crew runs, so that connections that wait at a
+    dead worker's socket are answered by its successor. *folder* is removed by workers
+    if this process is killed, *file* when it stops.
     """
 
     sockets: Sequence[socket]
@@ -100,6 +107,7 @@ class _Crew:
     folder: str
     patience: float
     hub: Hub
+    file: SocketFile | None
     order: Order = field(init=False)
     _stopping: asyncio.Event = field(factory=asyncio.Event, init=False)
     _running: set[asyncio.subprocess.Process] = field(factory=set, init=False)
@@ -117,9 +125,11 @@ class _Crew:
         # Whoever connects from now on is refused, and the port is free for another.
         for sock in self.sockets:
             sock.close()
+        if self.file is not None:
+            self.file.remove()
 
     def tell(self, order: Order) -> None:
-        """Have every worker serve as *order* says, and those that follow them."""
+        """Send *order* to every worker, and to those that replace them later."""
         self.order = order
         for process in self._running:
             self._write(process)
@@ -135,7 +145,7 @@ class _Crew:
                 await self._pause(RESTART_DELAY)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so many seconds, or until this is to stop."""
+        """Wait so many seconds, or until the crew is stopped."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -189,6 +199,6 @@ class _Crew:
 
 
 def _python_path() -> str:
-    """Return where a worker looks for packages: first, where this process has them."""
+    """Return a worker's PYTHONPATH: first, the folder of this process's packages."""
     rest = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(PACKAGES), *([rest] if rest else [])])

@@ -1,4 +1,4 @@
-"""Several chats in one race: each racer is asked all of them at a time."""
+"""Several chats in one race: each racer answers all of them."""
 
 import asyncio
 from collections import deque
@@ -27,8 +27,8 @@ def batched(
     """
     Return *lineup* with racers that answer all of *chats*, each with *each* choices.
 
-    The choices of a chat are numbered on from those of the chat before; a racer that
-    fails at one chat is out.
+    The choices of a chat have the numbers that follow those of the chat before. A racer
+    that fails at one chat is out.
     """
     if len(chats) == 1:
         return lineup
@@ -41,7 +41,7 @@ def batched(
 
 @frozen
 class Batch(Entrant[ChatRequest, ChatPiece]):
-    """A provider that is asked all *chats*, whichever of them the race is about."""
+    """A provider that is asked for the answers of all *chats*, which race as one."""
 
     chats: tuple[ChatRequest, ...] = field(kw_only=True)
     each: int = field(kw_only=True)
@@ -58,7 +58,7 @@ class BatchStream:
     """
     The chunks of several answers, as they come, and the sum of their usage at the end.
 
-    *close* hangs up on all of them at once. *attempt* counts what all of them got.
+    *close* hangs up on all of them at once; *attempt* has the sums of their counts.
     """
 
     _start: Callable[[ChatRequest], RacerStream[ChatPiece]]
@@ -81,13 +81,13 @@ class BatchStream:
             self._attempts.append(stream.attempt)
             self._read(number, stream)
         if not self._reading:
-            return self._summed()
+            return self._total_usage()
         try:
             done, _ = await asyncio.wait(
                 self._reading, return_when=asyncio.FIRST_COMPLETED
             )
             self._count()
-            return [chunk for task in done for chunk in self._taken(task)]
+            return [chunk for task in done for chunk in self._chunks_of(task)]
         except BaseException:
             self.close()
             raise
@@ -110,14 +110,15 @@ class BatchStream:
         for name in ("connected", "headers"):
             times = [t for a in self._attempts if (t := getattr(a, name)) is not None]
             setattr(self.attempt, name, min(times, default=None))
-        noted = (note for attempt in self._attempts for note in attempt.notes)
-        self.attempt.notes = [*dict.fromkeys(noted)]
+        self.attempt.usage = _sum([a.usage for a in self._attempts if a.usage])
+        notes = (note for attempt in self._attempts for note in attempt.notes)
+        self.attempt.notes = [*dict.fromkeys(notes)]
 
     def _read(self, number: int, stream: RacerStream[ChatPiece]) -> None:
         task = asyncio.ensure_future(stream.__anext__())
         self._reading[task] = (number, stream)
 
-    def _taken(self, task: Reading) -> Iterator[Chunk]:
+    def _chunks_of(self, task: Reading) -> Iterator[Chunk]:
         number, stream = self._reading.pop(task)
         try:
             pieces = task.result()
@@ -130,20 +131,25 @@ class BatchStream:
         for chunk in chunks_of(pieces):
             if chunk.usage is not None:
                 self._usages[number] = chunk.usage
-            moved = [
+            choices = [
                 evolve(c, index=c.index + number * self._each) for c in chunk.choices
             ]
-            yield evolve(chunk, choices=tuple(moved), usage=None)
+            yield evolve(chunk, choices=tuple(choices), usage=None)
 
-    def _summed(self) -> list[Chunk]:
-        """Return the last chunk, once; its details are each upstream's own affair."""
+    def _total_usage(self) -> list[Chunk]:
+        """Return one last chunk, with the sum of all usages, less their details."""
         if not self._usages:
             raise StopAsyncIteration
         usages = list(self._usages.values())
         self._usages.clear()
-        total = Usage(
-            prompt_tokens=sum(usage.prompt_tokens for usage in usages),
-            completion_tokens=sum(usage.completion_tokens for usage in usages),
-            total_tokens=sum(usage.total_tokens for usage in usages),
-        )
-        return [Chunk(usage=total)]
+        return [Chunk(usage=_sum(usages))]
+
+
+def _sum(usages: Sequence[Usage]) -> Usage | None:
+    if not usages:
+        return None
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        total_tokens=sum(usage.total_tokens for usage in usages),
+    )

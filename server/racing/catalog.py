@@ -46,24 +46,26 @@ class Catalog:
         Raises ProviderNotFound, saying what it lacks if it is off, and
         ProviderNotAllowed.
         """
-        known = self._by_name.get(same_id(name))
-        if known is None:
+        provider_id = self._by_name.get(same_id(name))
+        if provider_id is None:
             ids = [each for each in self._config.providers if _may_use(client, each)]
             raise ProviderNotFound(
                 f"There is no provider {name!r}.{provider_hint(name, ids)}"
                 " GET /v1/providers lists them.",
                 param="provider",
             )
-        if not _may_use(client, known):
+        if not _may_use(client, provider_id):
             raise ProviderNotAllowed(
-                f"This API key may not use the provider {known!r}.", param="provider"
-            )
-        if known in self._config.off:
-            raise ProviderNotFound(
-                f"The provider {known!r} is off: {self._config.off[known]}.",
+                f"This API key may not use the provider {provider_id!r}.",
                 param="provider",
             )
-        return self._lists[known].provider
+        if provider_id in self._config.off:
+            raise ProviderNotFound(
+                f"The provider {provider_id!r} is off:"
+                f" {self._config.off[provider_id]}.",
+                param="provider",
+            )
+        return self._lists[provider_id].provider
 
     def models_list(self, name: str) -> ModelList:
         """Return the live list of the provider with exactly this id."""
@@ -79,22 +81,24 @@ class Catalog:
         return list(dict.fromkeys(names))
 
     def models(
-        self, client: KeySettings | None, named: Sequence[str] | None = None
+        self, client: KeySettings | None, ids: Sequence[str] | None = None
     ) -> dict[str, list[str]]:
         """
-        Return every model name with the ids that serve it, the user's own first; of
-        those that are *named* only, if any are, and raise as for a race of theirs.
+        Return every model's name with the ids of the providers that serve it, those of
+        `[models.*]` first. If *ids* are given, only their providers count: raises as
+        `named` does.
         """
-        usable = self.usable(client) if named is None else self.named(named, client)
+        usable = self.usable(client) if ids is None else self.named(ids, client)
         names: dict[str, list[str]] = {}
         for name, model in self._config.models.items():
-            ids = {same_id(provider) for provider in model.providers}
-            if serving := [p.id for p in usable if same_id(p.id) in ids]:
+            own = {same_id(provider) for provider in model.providers}
+            serving = [p.id for p in usable if same_id(p.id) in own]
+            if serving and may_ask_for(client, name):
                 names[name] = serving
         for provider in usable:
             all_names = [*self.models_of(provider), *provider.models_for("images")]
             for name in dict.fromkeys(all_names):
-                if name not in self._config.models:
+                if name not in self._config.models and may_ask_for(client, name):
                     names.setdefault(name, []).append(provider.id)
         return names
 
@@ -115,7 +119,10 @@ class Catalog:
     def configured(
         self, ids: Iterable[str], client: KeySettings | None
     ) -> list[Provider]:
-        """Return those of a configured list that are on; all off is an error."""
+        """
+        Return the providers of a configured list, without those that can't be used; if
+        none can be, raises why the first can't.
+        """
         providers = []
         errors: list[ProviderNotFound | ProviderNotAllowed] = []
         for name in ids:
@@ -128,7 +135,7 @@ class Catalog:
         return providers
 
     def is_embedded(self, provider: Provider) -> bool:
-        """Say whether its model runs here: whoever else is usable comes before it."""
+        """Say whether its model runs here: all other providers are preferred to it."""
         return self._config.providers[provider.id].kind == ENGINE
 
     def _has_another(self, client: KeySettings | None) -> bool:
@@ -138,20 +145,24 @@ class Catalog:
             for each in self.usable(client)
         )
 
-    def meant_by_model(self, model: str, client: KeySettings | None) -> Provider | None:
+    def provider_in_model(
+        self, model: str, client: KeySettings | None
+    ) -> Provider | None:
         """
         Return the provider whose id a request has as its model, None if it is no id;
-        raises as `provider` does. A spelling of an id means it only where nobody has a
-        model of that name: there is a model `mistral`, too.
+        raises as `provider` does. Other spellings of the id count only where nobody has
+        a model of that name: there is a model `mistral`, too.
         """
-        known = self._by_name.get(same_id(model))
-        if known is None or (known != model and self._lists_any(model, client)):
+        provider_id = self._by_name.get(same_id(model))
+        if provider_id is None or (
+            provider_id != model and self._lists_any(model, client)
+        ):
             return None
-        return self.provider(known, client)
+        return self.provider(provider_id, client)
 
     def _lists_any(self, model: str, client: KeySettings | None) -> bool:
         usable = self.usable(client)
-        return any(self._known(p, model, "chat") is not None for p in usable)
+        return any(self._name_at(p, model, "chat") is not None for p in usable)
 
     def serving(
         self,
@@ -161,11 +172,11 @@ class Catalog:
         client: KeySettings | None,
     ) -> list[Provider]:
         """
-        Return those of *providers* that have a model or, where none has, those that
-        serve every name with their default: an embedded engine only while *client* has
-        no other provider to chat with. Raises ModelNotFound.
+        Return the *providers* that have a model or, where none has, those that serve
+        every name with their default model: an embedded engine does so only while
+        *client* has no other provider to chat with. Raises ModelNotFound.
         """
-        serving = [p for p in providers if self._known(p, model, task) is not None]
+        serving = [p for p in providers if self._name_at(p, model, task) is not None]
         if not serving:
             serving = [p for p in providers if _substitutes(p, task)]
             if model and self._has_another(client):
@@ -178,30 +189,30 @@ class Catalog:
             )
         return serving
 
-    def _known(self, provider: Provider, model: str, task: str) -> str | None:
+    def _name_at(self, provider: Provider, model: str, task: str) -> str | None:
         """
         Return what *provider* calls *model*, if it has it.
 
         Vendors put makers and folders before the same name: `gpt-oss-20b` is the
         `openai/gpt-oss-20b` of one and the `accounts/x/models/gpt-oss-20b` of another.
         """
-        sent = provider.models_for(task)
-        if model in sent:
-            return sent[model]
-        listed = [*self.models_of(provider, task), *sent.values()]
-        if model in listed:
+        upstream_names = provider.models_for(task)
+        if model in upstream_names:
+            return upstream_names[model]
+        names = [*self.models_of(provider, task), *upstream_names.values()]
+        if model in names:
             return model
         if task != "chat":
             return None  # a model for images may be an address, which has to be exact
-        alike = (name for name in listed if _bare(name) == _bare(model))
-        first = next(alike, None)
-        return None if first is None else sent.get(first, first)
+        similar = (name for name in names if _bare(name) == _bare(model))
+        first = next(similar, None)
+        return None if first is None else upstream_names.get(first, first)
 
     def upstream_model(self, provider: Provider, model: str, task: str) -> str | None:
-        """Return the model to ask *provider* for; None: it is not to be asked."""
-        known = self._known(provider, model, task) if model else None
-        if known is not None:
-            return known
+        """Return the model to ask *provider* for; None: it has none to offer."""
+        name = self._name_at(provider, model, task) if model else None
+        if name is not None:
+            return name
         unknown = provider.settings.unknown_model
         if model and unknown == "pass":
             return model
@@ -212,7 +223,7 @@ class Catalog:
 
 
 def _bare(model: str) -> str:
-    """Return a model's name less what stands before it in a path."""
+    """Return the last part of a model's name, which may be a path."""
     return model.rpartition("/")[2].lower()
 
 
@@ -223,6 +234,10 @@ def _works(entry: ModelList) -> bool:
 
 def _may_use(client: KeySettings | None, provider: str) -> bool:
     return client is None or client.may_use(provider)
+
+
+def may_ask_for(client: KeySettings | None, model: str) -> bool:
+    return client is None or client.may_ask_for(model)
 
 
 def _substitutes(provider: Provider, task: str) -> bool:

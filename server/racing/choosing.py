@@ -1,4 +1,4 @@
-"""Who races for a request, of those who can: who is awake, in which order, and when."""
+"""Who of the eligible races for a request: who does not rest, in which order, when."""
 
 from collections.abc import Iterator, Sequence
 from time import perf_counter
@@ -15,8 +15,8 @@ from .resting import Probe
 from .strategies import STRATEGIES, Budget, Opening, Parallel
 from .streams import P
 
-# Who answers within this part of the time for a first token is asked for an answer in
-# one piece: nobody need watch over it.
+# A provider that answers within this part of the time for a first token is asked for an
+# answer in one piece: it needs no time-out for its first token.
 QUICK = 0.1
 
 
@@ -24,7 +24,7 @@ class Chooser:
     """
     Chooses the racers of each request from a *catalog*, as *config* says.
 
-    *health* has the providers' records; *budget* is what hedges may still cost.
+    *health* has the providers' records; *budget* pays for hedges.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Chooser:
         """
         Return who races for *chat*.
 
-        What decides, in this order: the request's own names, a `[models.*]` entry, the
-        configured default; where none of these says, nobody has asked for a race, and
-        those who have the model are tried one after another.
+        The providers are those that the request names; or else those of its model's
+        `[models.*]` table, or the configured default. Where there is none of these,
+        nobody wants a race: the providers that have the model are tried one by one.
 
         Raises a GatewayError that says who can't race, and why.
         """
@@ -65,7 +65,7 @@ class Chooser:
         selection: Selection,
         client: KeySettings | None = None,
     ) -> Lineup[TaskRequest, Result]:
-        """Return who races for what is no chat, as `lineup` does; raise likewise."""
+        """Return who races for a task that is no chat; raises as `lineup` does."""
         eligible = self._eligibility.find(self._tasks, task, selection, client)
         return self._lineup(eligible, selection, None)
 
@@ -73,10 +73,8 @@ class Chooser:
         self, chat: ChatRequest, selection: Selection, client: KeySettings | None = None
     ) -> Lineup[ChatRequest, Result]:
         """
-        Return those who would race for *chat* and can count its tokens; raise likewise.
-
-        They take no part in the race's accounts: no probe is claimed, and no hedge paid
-        for.
+        Return those who would race for *chat* and can count its tokens; raises as
+        `lineup` does. A count claims no probes, and pays for no hedges.
         """
         eligible = self._eligibility.find(self._chats, chat, selection, client)
         policy = eligible.policy
@@ -105,9 +103,9 @@ class Chooser:
         if eligible.by_record or strategy.by_record:
             ready = self._health.best_first(ready)
         if eligible.by_record:
-            # Close by, and so the quickest; but it stands in for the others.
+            # The embedded engine may be quickest, but is the last resort.
             ready.sort(key=lambda entrant: self.catalog.is_embedded(entrant.provider))
-        # Of those that nobody has counted: a request may not name too many.
+        # Requests that name too many are refused: these are others'.
         ready = ready[: self._max_racers] if alone is None else [alone]
         opening = Opening(policy, ready, self._health, self._budget)
         return Lineup(
@@ -122,7 +120,7 @@ class Chooser:
     def _awake(
         self, entrants: Sequence[Entrant[R, P]], now: float
     ) -> tuple[list[Entrant[R, P]], list[Skipped]]:
-        """Leave out those that rest, unless all do."""
+        """Return those that don't rest, or all if all do; and those skipped."""
         awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
         if not awake or len(awake) == len(entrants):
             return list(entrants), []

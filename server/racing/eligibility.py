@@ -1,4 +1,4 @@
-"""Who can race for a request: the providers that are meant, and their models."""
+"""Who can race for a request: the providers that it means, and their models."""
 
 from collections.abc import Callable, Sequence
 from typing import Generic
@@ -7,27 +7,32 @@ from attrs import field, frozen
 
 from providers import ChatRequest, Limits, ModelList, Provider, TaskRequest
 from server.config.settings import Config, KeySettings, ModelSettings
-from server.errors import InvalidRequest, MissingCapability, ModelNotFound
+from server.errors import (
+    InvalidRequest,
+    MissingCapability,
+    ModelNotAllowed,
+    ModelNotFound,
+)
 
-from .catalog import LONGEST_NAME, Catalog
+from .catalog import LONGEST_NAME, Catalog, may_ask_for
 from .entrants import Entrant, R
 from .lineup import RaceOptions, Selection, Skipped
 from .strategies import STRATEGIES, Fallback, Policy
 from .streams import P
 
-# So many questions' answers are kept: what they name may be a client's.
+# So many answers are remembered: clients may send any number of different names.
 REMEMBERED = 500
 
 Request = ChatRequest | TaskRequest
-# What two requests have in common that have the same racers.
+# All that decides who can race for a request.
 Question = tuple[object, ...]
 
 
 @frozen
-class Chosen:
+class Candidates:
     """
-    The providers that are meant, and the strategy; *by_record*: in any order; *by_id*:
-    the model's name is the id of the one that is meant.
+    The providers that a request means, and its strategy. *by_record*: they are ordered
+    by their records; *by_id*: the request has the provider's id as its model.
     """
 
     providers: Sequence[Provider]
@@ -39,10 +44,11 @@ class Chosen:
 @frozen
 class Eligible(Generic[R, P]):
     """
-    Who can race for a kind of request, and who of those meant can't. It holds as long
-    as the *lists* of models, each with what it had, are what they were.
+    Who can race for a kind of request, and which of the providers that it means can't.
 
-    *alone* is the only one, if it can be asked for an answer in one piece.
+    It holds as long as no list of models changes: *lists* has each, with the models
+    that it had. *alone* is the only racer, if it can be asked for an answer in one
+    piece.
     """
 
     policy: Policy
@@ -54,12 +60,12 @@ class Eligible(Generic[R, P]):
 
     @property
     def holds(self) -> bool:
-        return all(models.models is had for models, had in self.lists)
+        return all(models.models is names for models, names in self.lists)
 
 
 @frozen
 class Calls(Generic[R, P]):
-    """How one kind of request is called, and who is eligible for those seen lately."""
+    """How providers are called for one kind of request; and answers remembered."""
 
     entrant: Callable[[Provider, str, Limits, bool], Entrant[R, P]]
     alone: Callable[[Provider, str, Limits, bool], Entrant[R, P]] | None = None
@@ -71,7 +77,7 @@ class Calls(Generic[R, P]):
         self.remembered[question] = eligible
 
     def only(self, entrants: Sequence[Entrant[R, P]]) -> Entrant[R, P] | None:
-        """Return who has no rival, if it can be asked for an answer in one piece."""
+        """Return the only racer, if it can be asked for an answer in one piece."""
         first = entrants[0]
         if self.alone is None or len(entrants) > 1 or not first.provider.tells_all:
             return None
@@ -96,8 +102,8 @@ class Eligibility:
         """
         Return who can race for a request.
 
-        Requests differ in little else than what they say, so the answer is remembered,
-        unless it depends on who works at the moment.
+        Most requests differ in their messages alone, which don't matter here, so the
+        answer is remembered, unless it depends on which providers work at the moment.
         """
         race = selection.race
         question = (
@@ -130,46 +136,48 @@ class Eligibility:
             )
         own = self._models.get(name)
         model = own.model if own and own.model else name
-        chosen = self._chosen(request, model, own, selection, client)
-        if chosen.by_id:
+        candidates = self._candidates(request, model, own, selection, client)
+        if candidates.by_id:
             model = ""
-        able, unable = _able(chosen.providers, request)
+        able, unable = _able(candidates.providers, request)
         lists = [self._catalog.models_list(provider.id) for provider in able]
         entrants = self._entrants(calls, able, model, request.task, selection.race)
+        if not may_ask_for(client, name):
+            entrants = _allowed(entrants, name, client)
         return Eligible(
-            policy=self._policy(chosen.strategy, selection.race),
-            by_record=chosen.by_record,
+            policy=self._policy(candidates.strategy, selection.race),
+            by_record=candidates.by_record,
             able=entrants,
             alone=calls.only(entrants),
             unable=unable,
             lists=[(models, models.models) for models in lists],
         )
 
-    def _chosen(
+    def _candidates(
         self,
         request: Request,
         model: str,
         own: ModelSettings | None,
         selection: Selection,
         client: KeySettings | None,
-    ) -> Chosen:
+    ) -> Candidates:
         race, catalog = self._race, self._catalog
         if selection.providers is not None:
-            named = catalog.named(selection.providers, client)
-            return Chosen(named, race.strategy)
+            providers = catalog.named(selection.providers, client)
+            return Candidates(providers, race.strategy)
         if own is not None:
             strategy = own.strategy or race.strategy
-            return Chosen(catalog.configured(own.providers, client), strategy)
-        meant = catalog.meant_by_model(model, client)
-        if meant is not None:
-            return Chosen([meant], Fallback.name, by_record=True, by_id=True)
+            return Candidates(catalog.configured(own.providers, client), strategy)
+        provider = catalog.provider_in_model(model, client)
+        if provider is not None:
+            return Candidates([provider], Fallback.name, by_record=True, by_id=True)
         if race.default_providers:
             default = catalog.configured(race.default_providers, client)
-            return Chosen(default, race.strategy)
+            return Candidates(default, race.strategy)
         usable = catalog.usable(client)
         able = _able(usable, request)[0] if usable else []
         serving = catalog.serving(able, model, request.task, client)
-        return Chosen(serving, Fallback.name, by_record=True)
+        return Candidates(serving, Fallback.name, by_record=True)
 
     def _entrants(
         self,
@@ -211,26 +219,44 @@ class Eligibility:
         )
 
 
-def _cheaper(configured: str, wanted: str | None) -> str:
-    if wanted is None:
+def _cheaper(configured: str, requested: str | None) -> str:
+    if requested is None:
         return configured
     names = tuple(STRATEGIES)
-    if wanted not in names:
+    if requested not in names:
         raise InvalidRequest(
             f"'strategy' must be one of {', '.join(names)}.", param="race.strategy"
         )
-    return min(configured, wanted, key=names.index)
+    return min(configured, requested, key=names.index)
+
+
+def _allowed(
+    entrants: Sequence[Entrant[R, P]], name: str, client: KeySettings | None
+) -> list[Entrant[R, P]]:
+    """
+    Leave out those whose model *client* may not ask for; a *name* that it may not ask
+    for means nobody's. Raises ModelNotAllowed if nobody is left.
+    """
+    allowed = [e for e in entrants if not name and may_ask_for(client, e.model)]
+    if not allowed:
+        models = name or " or ".join(sorted({entrant.model for entrant in entrants}))
+        raise ModelNotAllowed(
+            f"This API key may not use the model {models!r}. GET /v1/models lists"
+            " those that it may use.",
+            param="model",
+        )
+    return allowed
 
 
 def _is_short(selection: Selection) -> bool:
-    """Say whether names can be kept: that of one provider can be spelled at length."""
+    """Say whether it may be remembered: ids can be spelled at any length."""
     return sum(map(len, selection.providers or ())) <= LONGEST_NAME
 
 
 def _able(
     providers: Sequence[Provider], request: Request
 ) -> tuple[list[Provider], list[Skipped]]:
-    """Tell those who can do what *request* needs from those who can't, and why not."""
+    """Return the providers that can do what *request* needs, and why others can't."""
     needs = request.needs()
     able, unable = [], []
     for provider in providers:

@@ -38,7 +38,7 @@ class Entrant(ABC, Generic[R, P]):
 
     @abstractmethod
     def stream(self, request: R) -> RacerStream[P]:
-        """Prepare the call for *request*; nothing is sent before it is read."""
+        """Prepare the call for *request*; nothing is sent before the stream is read."""
 
 
 @frozen
@@ -57,6 +57,8 @@ class Alone(Entrant[ChatRequest, ChatPiece]):
     """
 
     def stream(self, request: ChatRequest) -> RacerStream[ChatPiece]:
+        if request.is_large:  # streams are encoded beside the event loop
+            return self.provider.chat(request, self.model, self.limits)
         return self.provider.whole(request, self.model, self.limits)
 
 

@@ -22,12 +22,12 @@ log = structlog.get_logger(__name__)
 
 # Seconds before a hedge, while a provider has too short a record to tell its own.
 DEFAULT_DELAY = 1.0
-# So many of a provider's models have times of their own: names may be a client's.
+# So many of a provider's models have times of their own: clients may send any names.
 MODELS = 64
-# So many different notes are counted: a vendor's own words may be in them.
+# So many different notes are counted: they may have a vendor's own words in them.
 NOTES = 64
-# One in so many answers is asked for as a stream all the same: its first token tells
-# the provider's time to first token.
+# One in so many answers is asked for as a stream in any case, to learn the provider's
+# time to first token.
 UNSEEN = 100
 # How often another than the best goes first, so that one that has recovered is found.
 EXPLORED = 0.03
@@ -35,7 +35,7 @@ C = TypeVar("C", bound=Candidate)
 
 
 class Start(Candidate, Protocol):
-    """What became of one start; a race's lane, for one. Seconds, on any one clock."""
+    """How one start of a racer ended, such as a race's lane. Seconds, on any clock."""
 
     @property
     def hurried(self) -> bool:
@@ -103,10 +103,10 @@ class Pace:
 @define(eq=False)
 class Record:
     """
-    What became of one provider's starts.
+    How one provider's starts ended.
 
     A racer that was cut off has lost, but not failed: nobody knows what it would have
-    said. One that was given up undecided is not counted at all.
+    said. Where a race was given up undecided, its racers are not counted at all.
     """
 
     requests: int = 0
@@ -121,7 +121,7 @@ class Record:
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
 
     def add(self, start: Start, now: float) -> None:
-        """Note what became of one start; *now* is on the start's clock."""
+        """Note how one start ended; *now* is on the start's clock."""
         if start.error is not None and start.error.ours:
             return
         self.requests += 1
@@ -141,14 +141,14 @@ class Record:
 
     def _time(self, start: Start) -> None:
         late = start.outcome == "cut off" or isinstance(start.error, ProviderTimeout)
-        seen = start.ttft is not None
-        if not (seen or late or start.answered_in):
+        has_ttft = start.ttft is not None
+        if not (has_ttft or late or start.answered_in):
             return
         pace = self._of_model(start.model)
         pace.add(start)
-        if seen or late:
+        if has_ttft or late:
             for times in (self._times, pace.times):
-                times.add(start.seconds * 1000, seen=seen)
+                times.add(start.seconds * 1000, seen=has_ttft)
 
     def _of_model(self, model: str) -> Pace:
         pace = self._by_model.pop(model, None) or Pace()
@@ -173,8 +173,8 @@ class Record:
             )
 
     @property
-    def known(self) -> bool:
-        """Whether there is enough of it to prefer one provider to another."""
+    def has_enough(self) -> bool:
+        """Whether it is long enough to prefer one provider to another by it."""
         return self._times.enough
 
     def ttft_ms(self) -> Quantiles:
@@ -238,10 +238,11 @@ class Health:
         """
         Return *racers* with the best record first; equal ones stay as they are.
 
-        Once in a while another is put first: who is never called can't recover.
+        Once in a while another one goes first: a provider that is never called could
+        not be found to have recovered.
         """
         ordered = sorted(racers, key=lambda racer: self.of(racer.id).rank())
-        settled = len(ordered) > 1 and self.of(ordered[0].id).known
+        settled = len(ordered) > 1 and self.of(ordered[0].id).has_enough
         if settled and self._chance.random() < EXPLORED:
             other = self._chance.randrange(1, len(ordered))
             ordered.insert(0, ordered.pop(other))

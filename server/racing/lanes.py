@@ -1,4 +1,4 @@
-"""The lanes of a race: what became of each racer, and when."""
+"""The lanes of a race: how each racer came off, and when."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,12 +21,12 @@ class Lane:
     One racer's part of a race. Times are perf_counter's, in seconds.
 
     *hurried* says whether the client gave it less time than is configured; *attempt*
-    has the call's times and counts, as its stream notes them. A racer that is cut off
-    has *ended* when its stream was closed; *beaten_by* is the winner's lane, if that is
-    why. *wordless*: its answer was sound and had no token, so that it can win only
-    where nobody has one; *first_token* is when that was decided, then. A lane outlives
-    its race in the log, so it has no reference to its racer, whose request may be
-    large. Whoever follows the race is told of each step by *tell*.
+    has the call's times and counts, as its stream notes them. *ended* is also set for a
+    racer that is cut off; *beaten_by* is then the winner's lane, if there is a winner.
+    *wordless*: its answer was sound and had no token, so that it can win only where
+    nobody has one; *first_token* is then when it won. A lane outlives its race in the
+    log, so it has no reference to its racer, whose request may be large. *tell* is
+    called with each step, for whoever follows the race.
     """
 
     id: str
@@ -160,12 +160,12 @@ def _drop_tracebacks(error: BaseException) -> None:
     that is to keep the error, which would be a reference cycle, and to the request's
     body.
     """
-    left: list[BaseException | None] = [error]
-    while left:
-        each = left.pop()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
         if each is not None and each.__traceback__ is not None:
             each.__traceback__ = None
-            left += each.__cause__, each.__context__
+            errors += each.__cause__, each.__context__
 
 
 def now() -> float:

@@ -35,7 +35,7 @@ class Selection:
 
 @frozen
 class Skipped:
-    """A provider that was meant and does not start, and why."""
+    """A provider that the request means and that does not start, and why."""
 
     id: str
     reason: str
@@ -44,9 +44,9 @@ class Skipped:
 @define(kw_only=True, eq=False)
 class Lineup(Generic[R, P]):
     """
-    The racers of one request in their order, and who of those meant is left out.
+    The racers of one request in their order, and the providers that are left out.
 
-    *probes* are its claims to those that start at once and whose rest is just over.
+    *probes* are its claims to try those that start at once and whose rest is over.
     """
 
     entrants: tuple[Entrant[R, P], ...]
@@ -58,7 +58,7 @@ class Lineup(Generic[R, P]):
 
     @property
     def total_timeout(self) -> float:
-        """The seconds that all tries together may take: those of the most patient."""
+        """The seconds that all tries together may take: the longest of the racers'."""
         return max(entrant.limits.total_timeout for entrant in self.entrants)
 
     def model_of(self, racer: str) -> str:
@@ -69,6 +69,6 @@ class Lineup(Generic[R, P]):
         raise LookupError(racer)
 
     def release(self) -> None:
-        """Let others try those whose rest is over, too: these tries are done."""
+        """Give up the claims: others may try the providers whose rest is over."""
         for probe in self.probes:
             probe.release()

@@ -1,14 +1,14 @@
-"""What a message about an unknown name says of the known ones that are most like it."""
+"""Hints in messages about an unknown name: the known names that are most like it."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
 from heapq import nlargest
 
-# So many are compared in full; the others are too unlike by their letters alone.
+# So many names are compared in full: the most alike by the letters that are in them.
 CANDIDATES = 30
-# What a provider's id has in common with a misspelling of it, at the least.
+# The least ratio of likeness between a provider's id and a misspelling of it.
 ALIKE = 0.6
-# Characters of a name that are compared: it may be a client's, of any length.
+# Characters of a name that are compared: a client may send one of any length.
 COMPARED = 500
 
 
@@ -24,20 +24,20 @@ def provider_hint(name: str, known: Iterable[str]) -> str:
         ids = " ".join(part.strip() for part in name.split(",") if part.strip())
         return f" Spaces separate ids, not commas: {ids!r}."
     matcher = _matcher(name)
-    for meant in _nearest(matcher, known, 1):
-        if _likeness(matcher, meant) >= ALIKE:
-            return f" Did you mean {meant!r}?"
+    for nearest in _nearest(matcher, known, 1):
+        if _likeness(matcher, nearest) >= ALIKE:
+            return f" Did you mean {nearest!r}?"
     return ""
 
 
 def _nearest(
-    matcher: SequenceMatcher[str], known: Iterable[str], most: int
+    matcher: SequenceMatcher[str], names: Iterable[str], most: int
 ) -> list[str]:
     def guess(other: str) -> float:
         matcher.set_seq1(_bare(other))
         return matcher.quick_ratio()
 
-    candidates = nlargest(CANDIDATES, known, key=guess)
+    candidates = nlargest(CANDIDATES, names, key=guess)
     return nlargest(most, candidates, key=lambda other: _likeness(matcher, other))
 
 
@@ -51,5 +51,5 @@ def _likeness(matcher: SequenceMatcher[str], other: str) -> float:
 
 
 def _bare(name: str) -> str:
-    """Return a name less what stands before it in a path, whatever its case."""
+    """Return the last part of a name, which may be a path, in small letters."""
     return name.rpartition("/")[2].lower()

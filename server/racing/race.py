@@ -6,7 +6,7 @@ asyncio alone: no HTTP, no JSON. A race knows racers, their streams, and time.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from attrs import define, field
@@ -15,7 +15,7 @@ from providers import ProviderError
 from server.racing.errors import NobodyWon
 
 from .lanes import Course, Lane, now
-from .strategies import Strategy
+from .strategies import Strategy, count_running
 from .streams import P, Racer, RacerStream, until_token
 
 R = TypeVar("R")
@@ -55,6 +55,7 @@ class Winner(Generic[P]):
 
 
 OnEnd = Callable[[Lane], None]
+Permit = Callable[[int], Awaitable[bool]]
 
 
 def _ignore(_: Lane) -> None:
@@ -67,30 +68,33 @@ class Race(Course, Generic[R, P]):
     Streams *request* from *racers*, which start when *schedule* says.
 
     *on_end* is called once with the lane of each that has won, lost or failed, as soon
-    as it has; not with those that were given up undecided.
+    as it has; not with those that were given up undecided. *permit* says, given how
+    many then run, whether one more may start beside others: a limit of the client's may
+    be reached.
     """
 
     racers: Sequence[Racer[R, P]]
     request: R
     schedule: Strategy
     on_end: OnEnd = _ignore
+    permit: Permit | None = None
     winner: Winner[P] | None = field(default=None, init=False)
     _waiting: deque[Racer[R, P]] = field(factory=deque, init=False)
     _round: list[Lane] = field(factory=list, init=False)
     _open: dict[asyncio.Task[None], Lane] = field(factory=dict, init=False)
     _undecided: list[RacerStream[P]] = field(factory=list, init=False)
-    # Those with a sound answer that has no token, the first of them first.
+    # The racers with a sound answer without a token, in the order of their ends.
     _aside: list[Winner[P]] = field(factory=list, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     async def run(self) -> Winner[P]:
         """
         Return the first racer to yield a token; where none does, the first with a sound
-        answer that has none. Raises NobodyWon if there is no such either.
+        answer without a token. Raises NobodyWon if there is none of these either.
 
-        By then every other stream is closed, and if this raises or is cancelled, all
-        are. It may be run again when the winner has failed: it is then among those who
-        have not failed yet, since a racer that was cut off may still have an answer.
+        When it returns, all other streams are closed; when it raises or is cancelled,
+        all are. It may be run again when the winner has failed: the racers are then
+        those that have not failed, since one that was cut off may still have an answer.
         """
         self._line_up()
         try:
@@ -128,20 +132,20 @@ class Race(Course, Generic[R, P]):
         self._aside.clear()
 
     def _line_up(self) -> None:
-        left = list(self.racers)
+        racers = list(self.racers)
         if self.lanes:
             failed = {lane.id for lane in self.lanes if lane.outcome == "failed"}
-            left = [racer for racer in left if racer.id not in failed]
-        if len(left) > 1 and self.schedule.fair(len(left)):
-            # Tasks first run in the order of their creation: it is drawn, so that no
-            # place in the client's list is a head start.
-            random.shuffle(left)
-        self._waiting.extend(left)
+            racers = [racer for racer in racers if racer.id not in failed]
+        if len(racers) > 1 and self.schedule.fair(len(racers)):
+            # Tasks first run in the order of their creation. That is random, so that
+            # nobody has a head start by its place in the client's list.
+            random.shuffle(racers)
+        self._waiting.extend(racers)
         self._round = []
         self.winner = self.winning_lane = None
 
     def _start_due(self, group: asyncio.TaskGroup) -> None:
-        """Start all whose time has come, and set a timer for the next."""
+        """Start all racers whose time has come, and set a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
         while self._waiting and not self._ending():
@@ -157,7 +161,7 @@ class Race(Course, Generic[R, P]):
                 self._start_next(group)
 
     def _ending(self) -> bool:
-        """Say whether it is won or being cancelled: then nobody starts any more."""
+        """Say whether the race is won or being cancelled: nobody starts any more."""
         return any(task.cancelling() for task in self._open) or self.winner is not None
 
     def _start_next(self, group: asyncio.TaskGroup) -> None:
@@ -183,7 +187,7 @@ class Race(Course, Generic[R, P]):
             raise exc.with_traceback(None) from None
 
     async def _one_by_one(self) -> None:
-        """Run where there is never more than one at a time: that needs no task."""
+        """Run the racers one after another, which needs no tasks."""
         while self._waiting and self.winner is None:
             racer = self._waiting.popleft()
             await self._compete(racer, self._enter(racer))
@@ -191,7 +195,10 @@ class Race(Course, Generic[R, P]):
     async def _run(
         self, racer: Racer[R, P], lane: Lane, group: asyncio.TaskGroup
     ) -> None:
-        await self._compete(racer, lane)
+        if self.permit is None or await self.permit(count_running(self._round)):
+            await self._compete(racer, lane)
+        else:
+            self._withhold(racer, lane)
         # No await from here on, so no second lane can get this far as the winner.
         if self.winner is None:
             self._start_due(group)
@@ -200,13 +207,20 @@ class Race(Course, Generic[R, P]):
                 if task is not asyncio.current_task():
                     task.cancel()
 
+    def _withhold(self, racer: Racer[R, P], lane: Lane) -> None:
+        """Take back a start: it waits until nobody runs beside it."""
+        self.lanes.remove(lane)
+        self._round.remove(lane)
+        self._waiting.appendleft(racer)
+        self.schedule.withhold(self._round)
+
     async def _compete(self, racer: Racer[R, P], lane: Lane) -> None:
         """Run *racer* in *lane* until it is out, or has won."""
         try:
             stream = racer.stream(self.request)
             lane.begin(stream.attempt, self.tell)
             self._undecided.append(stream)
-            head, spoke = await until_token(stream)
+            head, has_token = await until_token(stream)
         except ProviderError as exc:
             lane.fail(exc)
             self.on_end(lane)
@@ -218,12 +232,12 @@ class Race(Course, Generic[R, P]):
         else:
             # No await from here on: whoever comes second finds a winner.
             self._undecided.remove(stream)
-            arrived = Winner(lane, head, stream, self.on_end)
-            if spoke:
-                self._won_by(arrived)
+            answer = Winner(lane, head, stream, self.on_end)
+            if has_token:
+                self._won_by(answer)
             else:
                 lane.set_aside()
-                self._aside.append(arrived)
+                self._aside.append(answer)
 
     def _won_by(self, winner: Winner[P]) -> None:
         winner.lane.win(now())

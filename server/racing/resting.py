@@ -7,9 +7,9 @@ PATIENCE = 3
 # Seconds of the first rest; each that follows without a success is twice as long.
 FIRST = 5.0
 LONGEST = 300.0
-# Rests in a row that are counted: the longest one is reached long before.
+# Rests in a row that are counted: LONGEST is reached with fewer.
 MOST_RESTS = 16
-# What a provider may ask for at most: a probe an hour costs nobody anything.
+# The longest Retry-After that counts: a probe an hour costs next to nothing.
 LONGEST_RETRY_AFTER = 3600.0
 
 
@@ -18,9 +18,9 @@ class Rest:
     """
     One provider's rest. Times are seconds on the clock of its lanes.
 
-    It ends by itself at *until*; one request then tries the provider, and others pass
-    it over while it does: a success forgets all, a failure sends it back to rest for
-    longer.
+    It ends by itself at *until*. Then one request tries the provider, and all others
+    pass it over meanwhile: after a success, it counts as any other; after a failure, it
+    rests for longer.
     """
 
     until: float = 0.0
@@ -49,7 +49,7 @@ class Rest:
         *retry_after* is what the provider's Retry-After says, which is reason enough.
         """
         if started < self.until:
-            return 0.0  # it began before the rest, or in spite of it: no news
+            return 0.0  # the call began before the rest ended: no news
         self._failed += 1
         if not retry_after and not self._rests and self._failed < PATIENCE:
             return 0.0

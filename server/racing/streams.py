@@ -8,7 +8,7 @@ from providers import Attempt
 P = TypeVar("P", bound="Arrival")
 P_co = TypeVar("P_co", bound="Arrival", covariant=True)
 R_contra = TypeVar("R_contra", contravariant=True)
-# Bytes of an answer, up to which it is kept while it has no token.
+# Bytes of an answer that are kept while it has no token, at most.
 KEPT = 256 * 1024
 Show = Callable[[Sequence[P_co]], bool]
 CatchUp = Callable[[], Awaitable[None]]
@@ -31,8 +31,8 @@ class Arrival(Protocol):
 class RacerStream(Protocol[P_co]):
     """
     An answer on its way: each step yields what arrived together, or raises a
-    ProviderError. A stream that ends without a token is a sound answer that has none:
-    one that ended otherwise raises.
+    ProviderError. A stream that ends without a token is a sound answer, as all others
+    raise.
     """
 
     @property
@@ -52,7 +52,7 @@ class RacerStream(Protocol[P_co]):
 
 
 class Pushing(Protocol[P_co]):
-    """A stream that can call whoever shows its answer, as soon as something arrives."""
+    """A stream that calls a function with what arrives, as soon as it arrives."""
 
     async def pour(self, show: Show[P_co], catch_up: CatchUp) -> None: ...
 
@@ -62,7 +62,7 @@ class PushedStream(RacerStream[P_co], Pushing[P_co], Protocol[P_co]):
 
 
 class Racer(Protocol[R_contra, P_co]):
-    """Someone who can be called; nothing is sent before the stream is first read."""
+    """A provider that can be called; nothing is sent before its stream is read."""
 
     @property
     def id(self) -> str: ...
@@ -80,12 +80,12 @@ class Racer(Protocol[R_contra, P_co]):
 
 async def deliver(stream: RacerStream[P], show: Show[P], catch_up: CatchUp) -> None:
     """
-    Have *show* called with all that arrives, to the answer's end.
+    Call *show* with all that arrives, to the answer's end.
 
-    It returns whether that is more than its client has read; *catch_up* waits until
-    that is read. A stream that can push does, which costs less than to be pulled.
+    It returns whether the client is behind with reading; *catch_up* then waits until it
+    is not. A stream that can push does so, which costs less than being pulled.
     """
-    # To ask whether it is an instance of a protocol would cost more than its events.
+    # isinstance with a protocol would cost more than the events do.
     if hasattr(stream, "pour"):
         await stream.pour(show, catch_up)
         return
@@ -96,27 +96,30 @@ async def deliver(stream: RacerStream[P], show: Show[P], catch_up: CatchUp) -> N
 
 async def until_token(stream: RacerStream[P]) -> tuple[Sequence[P], bool]:
     """
-    Read up to the first token; return what arrived up to then, and whether there is
-    a token: else it is all of an answer that has none.
+    Read up to the first token; return what arrived up to then, and whether there is a
+    token: without one, it is a whole answer.
 
-    What says nothing is left out, and what came before the token is kept only while no
-    more than KEPT bytes have: a stream that goes on so must not fill the memory. Raises
-    what the stream raises, and closes it then.
+    Arrivals that say nothing are left out. Of those before the token, only what is
+    within KEPT bytes is kept, besides the last: a stream without an end must not fill
+    the memory. Raises what the stream raises, and closes it then.
     """
-    kept: list[P] = []
+    before: list[P] = []
     full = 0
     try:
         async for arrivals in stream:
             if stream.attempt.received > KEPT:
-                del kept[full:]  # but for the last, which may be the end
+                del before[full:]  # the last stays, as it may be the answer's end
             else:
-                full = len(kept)
+                full = len(before)
             for i, arrival in enumerate(arrivals):
                 if arrival.has_token:
-                    return arrivals[i:] if not kept else [*kept, *arrivals[i:]], True
+                    return arrivals[i:] if not before else [
+                        *before,
+                        *arrivals[i:],
+                    ], True
                 if not arrival.says_nothing:
-                    kept.append(arrival)
+                    before.append(arrival)
     except BaseException:
         stream.close()
         raise
-    return kept, False
+    return before, False

@@ -31,7 +31,10 @@ USAGE = Topic("usage")
 RESTS = Topic("rests", lasting=True)
 # What each provider's record says.
 STATS = Topic("stats")
-TOPICS = {topic.name: topic for topic in (RACES, LIVE, USAGE, RESTS, STATS)}
+# What requests take of the limits of their keys.
+LIMITS = Topic("limits")
+ALL_TOPICS = (RACES, LIVE, USAGE, RESTS, STATS, LIMITS)
+TOPICS = {topic.name: topic for topic in ALL_TOPICS}
 # Seconds that an answer may take.
 LIMIT = 0.5
 

@@ -56,7 +56,28 @@ class RacerPayload(TypedDict):
     ]
     phase: NotRequired[Phase]
     status: NotRequired[int | None]
+    input_tokens: NotRequired[
+        Annotated[
+            Count,
+            Keywords(description="These two: as its upstream has counted, if it has."),
+        ]
+    ]
+    output_tokens: NotRequired[Count]
+    dollars: NotRequired[
+        Annotated[float, Keywords(description="What it cost, where that is known.")]
+    ]
     tokens_wasted_at_least: NotRequired[Count]
+
+
+class CostPayload(TypedDict):
+    dollars: Annotated[
+        float | None,
+        Keywords(description="What the answer cost; null: its price is not known."),
+    ]
+    dollars_wasted: Annotated[
+        float,
+        Keywords(description="What all others cost, at least, as far as is known."),
+    ]
 
 
 class SkippedPayload(TypedDict):
@@ -64,7 +85,7 @@ class SkippedPayload(TypedDict):
     reason: str
 
 
-class RacePayload(TypedDict):
+class RacePayload(CostPayload):
     id: Annotated[str, Keywords(description="The request's id, as in `x-request-id`.")]
     object: Literal["race"]
     created: Annotated[float, Keywords(description="Seconds since 1970.")]
@@ -142,7 +163,7 @@ RaceEventPayload = RaceStartedPayload | RacerStepPayload | RacePayload | ResyncP
 
 
 class MinutePayload(TypedDict):
-    """A provider's starts in one minute; quantiles of times to first token, in ms."""
+    """A provider's starts in a minute, and quantiles of the time to first token, ms."""
 
     start: Annotated[int, Keywords(description="Seconds since 1970.")]
     requests: Count

@@ -1,4 +1,4 @@
-"""The file of races, read again: what is known of each racer."""
+"""Reads a file of races: what it tells of each racer."""
 
 from collections.abc import Iterable, Iterator
 from math import inf
@@ -23,8 +23,8 @@ class UnreadableLog(Exception):
 @frozen(kw_only=True)
 class Known:
     """
-    What is known of one racer of a race: its *take*, or that it would have taken more
-    than *at_least* seconds. *start* is None if it never started.
+    What the log tells of one racer: its *take*, or that it would have taken more than
+    *at_least* seconds. *start*, in seconds, is None if it never started.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Known:
 
 @frozen(kw_only=True)
 class Recorded:
-    """One race of the log; *refused* hedges were not paid for by their budget."""
+    """One race of the log; *refused*: the budget did not pay for a hedge in it."""
 
     policy: Policy
     racers: tuple[Known, ...]
@@ -78,7 +78,7 @@ def replayable(stories: Iterable[JSONMapping]) -> Iterator[Recorded]:
 
 
 def _is_known(entry: JSONMapping) -> bool:
-    """Say whether it was decided, and when; or else failed, and was not given up."""
+    """Say whether a race has a known end: a first token, or the failure of all."""
     if entry["winner"] is not None:
         return entry["ttft_ms"] is not None
     return all(lane["outcome"] != "cut off" for lane in entry["racers"])
@@ -87,9 +87,9 @@ def _is_known(entry: JSONMapping) -> bool:
 def _recorded(entry: JSONMapping) -> Recorded:
     lanes = entry["racers"]
     started = [lane for lane in lanes if "start_ms" in lane]
-    # Of one that ran twice, the last lane says how it ended.
+    # Where a racer ran twice, its last lane says how it ended.
     latest = {lane["id"]: lane for lane in lanes}
-    begun = min((lane["start_ms"] for lane in started), default=0.0)
+    first_start = min((lane["start_ms"] for lane in started), default=0.0)
     ttft = entry["ttft_ms"]
     return Recorded(
         policy=Policy(
@@ -100,7 +100,7 @@ def _recorded(entry: JSONMapping) -> Recorded:
         ),
         racers=tuple(_known(lane, entry["winner"]) for lane in latest.values()),
         winner=entry["winner"],
-        seconds=inf if ttft is None else (ttft - begun) / 1000,
+        seconds=inf if ttft is None else (ttft - first_start) / 1000,
         calls=len(started),
         refused=entry["hedge_refused"],
     )

@@ -18,7 +18,7 @@ from .simulation import Result, Take, simulate
 
 @frozen
 class _Past:
-    """What became of one simulated start, for the records."""
+    """How one simulated start ended, for the records."""
 
     id: str
     model: str
@@ -34,7 +34,7 @@ class _Past:
 
 @define
 class Tally:
-    """What a policy came to: seconds to the first token, calls, and who won."""
+    """The result of a policy: seconds to the first token, calls, and winners."""
 
     seconds: list[float] = field(factory=list)
     calls: int = 0
@@ -69,10 +69,10 @@ class Replay:
     """
     Runs *races* again, as *policy* says.
 
-    What is not recorded (how long a racer that was cut off, or never started,
-    would have taken) is drawn from what the same provider took in other races, by a
-    generator with a *seed*; *drawn* counts how often, *known* how often the log has it.
-    Providers of which the log knows nothing, *unknown*, are left out.
+    The log can't tell how long a racer would have taken that was cut off or never
+    started. Such times are drawn from the same provider's times in other races, by a
+    generator with a *seed*: *drawn* counts them, *known* those from the log. Providers
+    without any time in the log are left out: *unknown*.
     """
 
     races: Sequence[Recorded]
@@ -87,7 +87,7 @@ class Replay:
     _chance: random.Random = field(init=False)
 
     def run(self) -> Tally:
-        """Return what the policy comes to."""
+        """Return the result of the policy."""
         self._chance = random.Random(self.seed)
         self._health = Health(random.Random(self.seed))
         self._takes = _pool(self.races)
@@ -100,7 +100,7 @@ class Replay:
         return tally
 
     def _same(self, race: Recorded) -> Result:
-        """Run it as recorded: with those that started, when they did."""
+        """Run it as recorded: the same racers start at the same times."""
         started = [racer for racer in race.racers if racer.start is not None]
         starts = {racer.id: racer.start or 0.0 for racer in started}
         takes = {racer.id: self._take(racer) for racer in started}
@@ -127,14 +127,14 @@ class Replay:
         return known
 
     def _take(self, racer: Known) -> Take:
-        """Return what *racer* took or, where nobody knows, might have taken."""
+        """Return how long *racer* took, or one that it might have taken."""
         if racer.take is not None:
             self.known += 1
             return racer.take
         self.drawn += 1
         pool = self._takes[racer.id, racer.model] or self._takes[racer.id, ""]
         longer = [take for take in pool if take.seconds > racer.at_least]
-        # If none took longer, nobody knows more than that this one did.
+        # If none took longer, the time at which it was cut off is the best estimate.
         return self._chance.choice(longer) if longer else Take(racer.at_least)
 
     def _learn(self, race: Recorded, result: Result) -> None:
@@ -159,7 +159,7 @@ class Replay:
 
 
 def _pool(races: Iterable[Recorded]) -> dict[tuple[str, str], list[Take]]:
-    """Return all that is known of how long providers take, by model, and "" for any."""
+    """Return all times in the log, by provider and model; the model "" has all."""
     pool: dict[tuple[str, str], list[Take]] = defaultdict(list)
     for race in races:
         for racer in race.racers:

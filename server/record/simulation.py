@@ -33,7 +33,7 @@ class Leg:
 
 @define
 class Result:
-    """Who won and when, None if nobody did; *legs* are those that started."""
+    """The winner's id, None if there is none, and when it won; *legs* were started."""
 
     winner: str | None = None
     seconds: float = inf

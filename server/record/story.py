@@ -1,4 +1,4 @@
-"""The story of one race, as it is logged: who started when, and what became of them."""
+"""The story of one race, as it is logged: who started when, and how each ended."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,8 +9,10 @@ from server.racing.lanes import Lane
 from server.racing.lineup import Skipped
 from server.racing.strategies import Policy, Strategy
 
+from .costs import dollars
 from .log import Entry
-from .payloads import RaceOutcome, RacePayload, RacerPayload
+from .payloads import CostPayload, RaceOutcome, RacePayload, RacerPayload
+from .usage import Charge
 
 
 @define
@@ -49,25 +51,27 @@ class Story:
     policy: Policy
     schedule: Strategy
     skipped: Sequence[Skipped]
-    # Of those who never started, the id and the model.
+    # The ids and models of racers that never started.
     waiting: Sequence[tuple[str, str]]
     ending: Ending
+    # One for each lane.
+    charges: Sequence[Charge]
 
     def entry(self) -> Entry:
-        """Return what is kept of it."""
+        """Return the log's entry of it."""
         entry = Entry(self.id, self.key, self)
         if any(lane.error is not None for lane in self.lanes):
-            entry.json()  # an error would keep its causes, and they their requests
+            entry.json()  # at once: the error would keep its causes and their requests
         return entry
 
     def json(self) -> bytes:
         """
-        Return what happened, without a word of what was said.
+        Return the race as a `RacePayload`, without a word of what was said in it.
 
         Times are milliseconds after the race's start.
         """
         policy, schedule = self.policy, self.schedule
-        spoke = [t for lane in self.lanes if (t := lane.spoke) is not None]
+        tokens = [t for lane in self.lanes if (t := lane.spoke) is not None]
         story: RacePayload = {
             "id": self.id,
             "object": "race",
@@ -85,14 +89,27 @@ class Story:
             "outcome": self.ending.outcome,
             "code": self.ending.code,
             "winner": self.winner.id if self.winner else None,
-            "ttft_ms": self._ms(min(spoke)) if spoke else None,
+            "ttft_ms": self._ms(min(tokens)) if tokens else None,
             "ms": self._ms(self.ended),
-            "racers": [*map(self._lane, self.lanes), *self._waiting()],
+            **self._cost(),
+            "racers": [
+                *map(self._lane, self.lanes, self.charges),
+                *self._waiting(),
+            ],
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
         return orjson.dumps(story)
 
-    def _lane(self, lane: Lane) -> RacerPayload:
+    def _cost(self) -> CostPayload:
+        won = [each.nanos for each in self.charges if each.answered]
+        lost = (each.nanos or 0 for each in self.charges if not each.answered)
+        known = won[0] if won else 0
+        return {
+            "dollars": None if known is None else dollars(known),
+            "dollars_wasted": dollars(sum(lost)),
+        }
+
+    def _lane(self, lane: Lane, charge: Charge) -> RacerPayload:
         attempt = lane.attempt
         entry: RacerPayload = {
             "id": lane.id,
@@ -116,10 +133,15 @@ class Story:
             entry["phase"] = lane.error.phase
             entry["status"] = lane.error.status
         if lane.beaten_by is not None and lane.ended is not None:
-            decided = lane.beaten_by.first_token or lane.ended
-            entry["closed_ms"] = _rounded(max(lane.ended - decided, 0.0))
+            decision = lane.beaten_by.first_token or lane.ended
+            entry["closed_ms"] = _rounded(max(lane.ended - decision, 0.0))
+        if charge.tokens.input:
+            entry["input_tokens"] = charge.tokens.input
+            entry["output_tokens"] = charge.tokens.output
+        if charge.nanos is not None:
+            entry["dollars"] = dollars(charge.nanos)
         if lane is not self.winner or self.ending.outcome != "won":
-            entry["tokens_wasted_at_least"] = attempt.tokens
+            entry["tokens_wasted_at_least"] = charge.wasted or attempt.tokens
         return entry
 
     def _waiting(self) -> Iterator[RacerPayload]:

@@ -21,13 +21,13 @@ TYPES = {
     "gif": "image/gif",
     "avif": "image/avif",
 }
-# How the files begin that are not whole yet, and the seconds after which one is what
-# a process has left behind that was killed.
+# How the names of incomplete files begin, and the seconds after which a process that
+# was killed must have left one behind.
 PART = "part-"
 ABANDONED = 600.0
-# Hexadecimal digits of the folder of a key.
+# Hexadecimal digits in the name of an owner's folder.
 OWNER = 32
-# What we have put there: others' files are left alone.
+# The files of this store in the folder: all others are left alone.
 OURS = re.compile(rf"([0-9a-f]{{{OWNER}}}/)?({NAME.pattern}|{PART}\w+)")
 
 
@@ -35,10 +35,11 @@ class MediaStore:
     """
     A folder of images, bounded in bytes and in age; several processes may share it.
 
-    Each owner has a folder within it, "" the folder itself: while there is too much,
-    the oldest goes of whoever has the most.
+    Each owner, the name of an API key, has a folder within it; without keys, the owner
+    is "" and has the folder itself. While there are too many bytes, the owner with the
+    most loses its oldest image.
 
-    Its methods read and write files: not for the event loop.
+    The methods read and write files, so that they are not for the event loop.
     """
 
     def __init__(self, settings: MediaSettings, environ: Mapping[str, str]) -> None:
@@ -50,8 +51,8 @@ class MediaStore:
 
     def put(self, owner: str, image: Image) -> str:
         """
-        Keep *image*; return its name, which says what it is and what is in it. Raises
-        OSError, and leaves nothing then.
+        Keep *image*; return its name: the hash of its bytes, and its type's extension.
+        Raises OSError, and leaves no file behind then.
         """
         try:
             name = self._put(self._folder_of(owner), image)
@@ -92,23 +93,23 @@ class MediaStore:
         return self._folder / sha256(owner.encode()).hexdigest()[:OWNER]
 
     def _prune(self, keep: Path) -> None:
-        """Remove what is too old, and the oldest while there is too much."""
-        kept = []
+        """Remove files that are too old, and the oldest while they are too many."""
+        files = []
         for file in sorted(self._files(), key=lambda file: file.time):
             if file.path != keep and file.age > self._life(file):
                 file.path.unlink(missing_ok=True)
             else:
-                kept.append(file)
-        taken: Counter[Path] = Counter()
-        for file in kept:
-            taken[file.path.parent] += file.size
-        while taken.total() > self._max_bytes:
-            most = max(taken, key=lambda own: taken[own])
-            oldest = next((f for f in kept if f.path.parent == most), None)
+                files.append(file)
+        sizes: Counter[Path] = Counter()
+        for file in files:
+            sizes[file.path.parent] += file.size
+        while sizes.total() > self._max_bytes:
+            most = max(sizes, key=lambda own: sizes[own])
+            oldest = next((f for f in files if f.path.parent == most), None)
             if oldest is None or oldest.path == keep:
                 return
-            kept.remove(oldest)
-            taken[most] -= oldest.size
+            files.remove(oldest)
+            sizes[most] -= oldest.size
             oldest.path.unlink(missing_ok=True)
 
     def _life(self, file: "_File") -> float:
@@ -116,8 +117,8 @@ class MediaStore:
         return min(self._max_age, ABANDONED) if part else self._max_age
 
     def _files(self) -> list["_File"]:
-        """Return all files that are there, other processes' removals aside."""
-        found = []
+        """Return all files that are there: other processes may remove some."""
+        files = []
         for path in (*self._folder.iterdir(), *self._folder.glob("*/*")):
             if not OURS.fullmatch(str(path.relative_to(self._folder))):
                 continue
@@ -125,8 +126,8 @@ class MediaStore:
                 stat = path.stat()
             except FileNotFoundError:
                 continue
-            found.append(_File(path, stat.st_size, stat.st_mtime))
-        return found
+            files.append(_File(path, stat.st_size, stat.st_mtime))
+        return files
 
 
 @frozen

@@ -59,7 +59,7 @@ async def open_store(
     Open the store that *settings* describe, in *path* rather than theirs if that is
     given; several processes may share a file. Raises OSError or sqlite3.Error.
     """
-    place = _place(path or settings.path)
+    place = place_of(path or settings.path)
     with ThreadPoolExecutor(1, "responses") as thread:
         loop = asyncio.get_running_loop()
         connection = await loop.run_in_executor(thread, _connected, place)
@@ -78,14 +78,14 @@ def _connected(place: Path | str) -> sqlite3.Connection:
     return connection
 
 
-def try_store(settings: ResponseSettings) -> None:
-    """Raise OSError or sqlite3.Error if the store's file can't be opened."""
-    if settings.path:
-        with closing(sqlite3.connect(_place(settings.path))) as connection:
+def try_store(path: str) -> None:
+    """Raise OSError or sqlite3.Error if the SQLite file at *path* can't be opened."""
+    if path:
+        with closing(sqlite3.connect(place_of(path))) as connection:
             connection.execute("PRAGMA schema_version")
 
 
-def _place(path: str) -> Path | str:
+def place_of(path: str) -> Path | str:
     """Return what SQLite is to open; a file is created, readable by its user only."""
     if not path:
         return ":memory:"

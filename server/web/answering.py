@@ -1,9 +1,12 @@
-"""From a parsed request to its answer: choose racers, race them, show the winner."""
+"""From a parsed request to its answer: choose racers, race them, render the winner."""
 
+import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 from aiohttp import web
+from attrs import frozen
 
 from providers import ChatRequest, ProviderError, Result, TaskRequest, TokenCount
 from server.racing.batch import ChatLineup
@@ -14,10 +17,14 @@ from server.wire.format import Rendering
 from server.wire.messages.count import estimate
 
 from .context import VISIT
-from .logged_race import LoggedRace, decided, race_headers, timing
+from .limiting import reserve
+from .logged_race import LoggedRace, cost, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
 
 T = TypeVar("T", bound=Result)
+# Messages of a chat whose tokens a provider is asked to count: to translate more
+# holds up others, and an estimate will do.
+MOST_COUNTED = 10_000
 ESTIMATED = {"X-Token-Count": "estimate"}
 
 
@@ -33,41 +40,56 @@ async def race_chat(
     prepare: Callable[[ChatLineup], ChatLineup] = _as_chosen,
 ) -> web.StreamResponse:
     """
-    Race those whom *selection* means for *chat*, once *prepare* has seen them; answer
-    in the form that the client wants.
+    Race the providers that *selection* means for *chat*, and answer in the client's
+    *form*. *prepare* may refuse the lineup, or put another in its place.
 
     Raises a GatewayError only while nothing has been sent.
     """
     visit = request[VISIT]
     gateway = visit.gateway
     lineup = prepare(gateway.chooser.lineup(chat, selection, visit.client))
+    reserved = None if visit.client is None else await reserve(visit, chat, lineup)
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
+    if reserved is not None:
+        race.permit = reserved.extend
     with LoggedRace(request, race, lineup) as logged:
         if chat.stream:
             return await Streaming(request, race, lineup, form, logged).run()
         return await _whole(request, race, lineup, form)
 
 
+@frozen
+class TaskAnswer(Generic[T]):
+    """
+    What a task came to, with the headers that name its provider and tell of the race,
+    and what it cost, in dollars, if that is known.
+    """
+
+    result: T
+    headers: dict[str, str]
+    cost: float | None
+
+
 async def race_task(
     request: web.Request, task: TaskRequest, selection: Selection, kind: type[T]
-) -> tuple[T, dict[str, str]]:
+) -> TaskAnswer[T]:
     """
-    Race those whom *selection* means for what comes in one piece, of this *kind*:
-    images, sound, embeddings.
-
-    Return it with the headers that name its provider and tell of the race. Raises
-    GatewayError.
+    Race the providers that *selection* means for a *task*, whose result comes in one
+    piece and is of this *kind*. Raises GatewayError.
     """
     visit = request[VISIT]
     gateway = visit.gateway
     lineup = gateway.chooser.task_lineup(task, selection, visit.client)
+    if visit.client is not None:
+        await reserve(visit, task, lineup)
     race = Race(lineup.entrants, task, lineup.schedule, gateway.health.add)
     with (
         LoggedRace(request, race, lineup),
         gateway.drain.scope(lineup.total_timeout, lineup.deadline),
     ):
         winner = await decided(race, lineup)
-        return _only(winner, kind), race_headers(race, winner)
+        headers = race_headers(race, winner)
+        return TaskAnswer(_only(winner, kind), headers, cost(request, winner))
 
 
 async def count(
@@ -80,9 +102,14 @@ async def count(
     Where none of them can or does, an estimate is better than an error: clients want
     to know how full a conversation is, and whoever answers it may need no count.
     """
-    tokens, headers = await _race_count(request, chat, selection)
+    tokens: int | None = None
+    headers: dict[str, str] = {}
+    if len(chat.messages) <= MOST_COUNTED:
+        tokens, headers = await _race_count(request, chat, selection)
     if tokens is None:
-        return estimate(chat), headers | ESTIMATED
+        guess = partial(estimate, chat)
+        tokens = await asyncio.to_thread(guess) if chat.is_large else guess()
+        return tokens, headers | ESTIMATED
     return tokens, headers
 
 
@@ -112,7 +139,7 @@ async def _race_count(
 
 
 def _only(winner: Winner[Result], kind: type[T]) -> T:
-    """Return the one result of a task, whose request says of which kind it is."""
+    """Return the one result of a task; raises TypeError if it is of another kind."""
     (result,) = winner.head
     if not isinstance(result, kind):
         raise TypeError(f"a {kind.__name__} is expected, not {result!r}")
@@ -127,12 +154,12 @@ async def _whole(
     with visit.gateway.drain.scope(within, lineup.deadline):
         while True:
             winner = await decided(race, lineup)
-            shown = form.answer(race.request, winner.id, lineup.model_of(winner.id))
+            renderer = form.answer(race.request, winner.id, lineup.model_of(winner.id))
             try:
-                shown.add(winner.head)
+                renderer.add(winner.head)
                 async for pieces in winner.rest:
-                    shown.add(pieces)
-                body = shown.body()
+                    renderer.add(pieces)
+                body = renderer.body(cost(request, winner))
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.

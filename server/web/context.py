@@ -8,6 +8,7 @@ from attrs import define
 from server.config.settings import KeySettings
 from server.errors import GatewayError
 from server.gateway import Gateway
+from server.limits.limiter import Reservation
 from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
 
@@ -17,10 +18,10 @@ RESPONSES = web.AppKey("responses", ResponseStore)
 @define(eq=False)
 class Visit:
     """
-    What is known of a request: its id, the gateway that it came to, whose it is, the
-    course of the race that it began, the code and the words of the error that it was
-    answered with, and when its first race began. One lookup for all of them costs less
-    than one for each.
+    What is known of a request: its id, its gateway, its API key, the course of its
+    race, the code and the message of the error that answers it, when its first race
+    began, and what its key's limits reserve for it. One lookup for all of them costs
+    less than one for each.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Visit:
     race: Course | None = None
     error: tuple[str | None, str] | None = None
     began: float | None = None
+    reservation: Reservation | None = None
 
     def time_left(self, total: float) -> float:
         """Return the seconds that are left of *total*, which all its races share."""
@@ -46,6 +48,6 @@ WAITS_TO_CONTINUE = web.RequestKey("waits_to_continue", bool)
 
 class RefusedRequest(web.Request):
     """
-    One that gets its REFUSAL, whatever it wants. It is known by its class: to look for
-    the key would cost all others.
+    A request that is answered with its REFUSAL in any case. A class of its own, since a
+    look-up of the key would cost all other requests.
     """

@@ -1,4 +1,4 @@
-"""The end of serving: what is open may finish for a while, and is cut off then."""
+"""The end of serving: open answers may finish for a while, and are then cut off."""
 
 import asyncio
 from types import TracebackType
@@ -12,8 +12,8 @@ from server.errors import (
     TotalTimeout,
 )
 
-# Seconds by which the end of a request is later than that of its only call, which says
-# more of what has become of it.
+# Seconds by which a request's time-out is later than its calls', whose
+# errors say more.
 LAST_WORD = 0.25
 
 
@@ -30,8 +30,8 @@ class Drain:
     def scope(self, total: float, deadline: float | None = None) -> "Scope":
         """
         Return the context of one answer. It raises DeadlineExceeded after the client's
-        own *deadline*, in seconds, TotalTimeout after *total*, however often providers
-        were asked by then, and ServerStopping when it is cut off.
+        own *deadline*, TotalTimeout after *total*, both in seconds, and ServerStopping
+        when it is cut off.
         """
         return Scope(self, total + LAST_WORD, deadline)
 
@@ -47,7 +47,7 @@ class Drain:
             self._empty.set()
 
     async def finish(self, patience: float) -> None:
-        """Wait until no answer is open; cut off those that are after *patience* s."""
+        """Wait until no answer is open; after *patience* seconds, cut off the rest."""
         self.draining = True
         try:
             async with asyncio.timeout(patience):
@@ -65,8 +65,8 @@ class Drain:
 @define(eq=False)
 class Scope:
     """
-    One open answer: `asyncio.timeout`, less its awaits, which every request would pay
-    for, and with errors that say why.
+    One open answer: as `asyncio.timeout`, but without its awaits, which would cost
+    every request, and with errors that say why it ends.
     """
 
     _drain: Drain
@@ -94,7 +94,7 @@ class Scope:
             self.end(TotalTimeout("All tries together were not done in time."))
 
     def end(self, error: GatewayError) -> None:
-        """Cancel what is being done, for *error* to be raised in its place."""
+        """Cancel the answer's task, to raise *error* in place of the cancellation."""
         if self._error is None:
             self._error = error
             self._task.cancel()
@@ -110,13 +110,13 @@ class Scope:
             self._timer.cancel()
         if self._error is None:
             return
-        # Whoever else has cancelled the task is to see it cancelled.
+        # If somebody else has cancelled the task, too, it stays cancelled.
         ours = self._task.uncancel() <= self._cancelling
         if ours and kind is asyncio.CancelledError:
             raise self._let_go(self._error) from error
 
     def _let_go(self, error: GatewayError) -> GatewayError:
-        """Drop the references to the task and the error, which will refer to this."""
+        """Drop the references to the task and the error, which form a cycle."""
         del self._task, self._error
         return error
 

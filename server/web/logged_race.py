@@ -16,10 +16,13 @@ from server.racing.lanes import Course, Lane
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
+from server.record.costs import dollars, nanos_of
 from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
+from server.record.usage import charges
 
 from .context import VISIT, Visit
+from .limiting import settle
 
 
 @define(eq=False)
@@ -70,8 +73,11 @@ class LoggedRace(Generic[R, P]):
         if self.race.tell is not None:
             for lane in self.race.lanes:
                 lane.leave()
+        visit = self.request[VISIT]
         story = _story(self.request, self.race, self.lineup, self.ending)
-        self.request[VISIT].gateway.finished(story.entry())
+        visit.gateway.usage.add(story.key, story.charges)
+        settle(visit, story.lanes, story.charges)
+        visit.gateway.finished(story.entry())
 
     def _follow(self, live: LiveRaces) -> None:
         """Tell whoever listens of this race's steps."""
@@ -84,15 +90,15 @@ class LoggedRace(Generic[R, P]):
 def _story(
     request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
 ) -> Story:
-    visit, raced = request[VISIT], race.request
+    visit, task = request[VISIT], race.request
     now = perf_counter()
     return Story(
         id=visit.id,
         key=_owner(visit),
         path=request.path,
-        task=raced.task,
-        model=raced.model,
-        stream=isinstance(raced, ChatRequest) and bool(raced.stream),
+        task=task.task,
+        model=task.model,
+        stream=isinstance(task, ChatRequest) and bool(task.stream),
         created=time() - (now - race.started),
         started=race.started,
         ended=now,
@@ -103,6 +109,12 @@ def _story(
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
         ending=ending,
+        charges=charges(
+            race.lanes,
+            race.winning_lane,
+            visit.gateway.tariff,
+            chat=isinstance(task, ChatRequest),
+        ),
     )
 
 
@@ -110,15 +122,25 @@ def _owner(visit: Visit) -> str | None:
     return None if visit.client is None else visit.client.name
 
 
+def cost(request: web.Request, winner: Winner[P]) -> float | None:
+    """Return what the answer of *winner* cost, in dollars; None: nobody knows."""
+    usage = winner.lane.attempt.usage
+    if usage is None:
+        return None
+    price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
+    nanos = nanos_of(usage, price)
+    return None if nanos is None else dollars(nanos)
+
+
 def _waiting(race: Course, lineup: Lineup[R, P]) -> Sequence[tuple[str, str]]:
     if len(lineup.entrants) == len(race.lanes) == 1:
-        return ()  # most, and this is kept for a thousand of them
+        return ()  # most requests: their stories share this one
     started = {lane.id for lane in race.lanes}
     return [(e.id, e.model) for e in lineup.entrants if e.id not in started]
 
 
 async def decided(race: Race[R, P], lineup: Lineup[R, P]) -> Winner[P]:
-    """Run *race*; after it, every try that it had claimed after a rest is done."""
+    """Run *race*, then give up its claims to providers whose rest is over."""
     try:
         return await race.run()
     finally:
@@ -137,7 +159,7 @@ def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
 
 def timing(race: Course) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
-    latest = {lane.id: lane for lane in race.lanes}  # of those that started twice
+    latest = {lane.id: lane for lane in race.lanes}  # some have started twice
     entries = [
         f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
         for lane in latest.values()

@@ -1,4 +1,4 @@
-"""Server-sent events as we send them: on any method, of frames encoded already."""
+"""Server-sent events as we send them: frames that are encoded already."""
 
 import asyncio
 
@@ -12,10 +12,10 @@ from .middlewares.draining import close_after
 class EventStream(EventSourceResponse):
     """
     aiohttp-sse's response, with its pings. Its time-out for clients that do not read is
-    off: every connection has one already, from the socket that it was accepted on.
+    off: every connection has one from the socket that accepted it.
     """
 
-    # They wait for the first frames, to leave in one write with them.
+    # The headers wait for the first frames, to leave in one write with them.
     _send_headers_immediately = False
 
     def __init__(self, request: web.Request, *, ping_interval: float) -> None:
@@ -26,9 +26,9 @@ class EventStream(EventSourceResponse):
             send_timeout=None,
         )
         self._request = request
-        # Whom chunks tell where the end is; the others see it when the connection ends.
+        # HTTP/1.1's chunks have an end; in HTTP/1.0, the connection's end is it.
         self._in_chunks = request.version >= HttpVersion11
-        del self.headers[CONNECTION]  # aiohttp knows whether it is kept
+        del self.headers[CONNECTION]  # aiohttp sets it as it is right
         if not self._in_chunks:
             close_after(self)
         self._protocol = request.protocol
@@ -37,8 +37,8 @@ class EventStream(EventSourceResponse):
 
     def hold(self, seconds: float) -> None:
         """
-        Send the headers in so many seconds, if nobody does before: clients and proxies
-        do not wait for them for ever.
+        Send the headers after so many seconds, unless they were sent before: clients
+        and proxies do not wait for them for ever.
         """
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(seconds, self._stop_holding)
@@ -59,8 +59,8 @@ class EventStream(EventSourceResponse):
         """
         Send whole frames; return whether the client is behind, and `catch_up` is due.
 
-        Past aiohttp's writer, which costs more than all else that an event needs; it is
-        the same encoding. Raises ConnectionResetError if nobody is there.
+        They go past aiohttp's writer, which costs more than all else about an event, in
+        the same encoding. Raises ConnectionResetError if the client is gone.
         """
         if not frames:
             return False
@@ -82,26 +82,26 @@ class EventStream(EventSourceResponse):
         await self.write_eof(frames)
 
     def stop(self) -> None:
-        """Send nothing more that nobody asks for: neither headers nor pings."""
+        """Stop the timers: send neither headers nor pings by itself any more."""
         self._let_go()
         if self._beginning is not None:
             self._beginning.cancel()
         # Pings have not begun if the client was gone before the headers.
         if self.is_connected():
             self.stop_streaming()
-            # A task that was cancelled knows where, which is in this: nobody but the
-            # garbage collector would find out that both are done with.
+            # A cancelled task keeps its traceback, whose frames know this response: a
+            # reference cycle.
             self._ping_task = None
 
     def _let_go(self) -> None:
-        """Forget the timer, which knows this as this knows it."""
+        """Cancel the timer and forget it: each refers to the other."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _stop_holding(self) -> None:
         self._beginning = asyncio.ensure_future(self._begin_alone())
-        # Its failure is that of the next write, too, and told there.
+        # Its failure is also that of the next write, which reports it.
         self._beginning.add_done_callback(
             lambda task: task.cancelled() or task.exception()
         )

@@ -14,7 +14,7 @@ from server.racing.streams import deliver
 from server.wire.format import Rendering, StreamRenderer
 
 from .context import VISIT
-from .logged_race import LoggedRace, decided, race_headers
+from .logged_race import LoggedRace, cost, decided, race_headers
 from .middlewares import introduce
 from .middlewares.errors import internal_error
 from .sse import EventStream
@@ -24,7 +24,7 @@ ChatRace = Race[ChatRequest, ChatPiece]
 
 @define(eq=False)
 class Streaming:
-    """One answer, shown as it comes."""
+    """One answer, which its client is sent as it comes."""
 
     request: web.Request
     race: ChatRace
@@ -34,8 +34,8 @@ class Streaming:
     _response: EventStream | None = field(default=None, init=False)
 
     async def run(self) -> web.StreamResponse:
-        # In the loop's next turn the requests are on their way, and nothing else is to
-        # be done.
+        # In the loop's next turn, when the racers' requests have been sent: the loop is
+        # idle then.
         asyncio.get_running_loop().call_soon(self._open)
         try:
             await self._show()
@@ -74,9 +74,9 @@ class Streaming:
             response = self._open()
             if not response.prepared:
                 response.headers.update(race_headers(race, winner))
-            shown = form.stream(race.request, winner.id, lineup.model_of(winner.id))
-            await _pass_on(winner, shown, response)
-            end = await form.keep(shown.end())
+            renderer = form.stream(race.request, winner.id, lineup.model_of(winner.id))
+            await _pass_on(winner, renderer, response)
+            end = await form.keep(renderer.end(cost(self.request, winner)))
         self.logged.close()
         await response.finish(end)
 
@@ -88,16 +88,16 @@ class Streaming:
 
 
 async def _pass_on(
-    winner: Winner[ChatPiece], shown: StreamRenderer, response: EventStream
+    winner: Winner[ChatPiece], renderer: StreamRenderer, response: EventStream
 ) -> None:
-    await response.begin(shown.render(winner.head))
-    put, render = response.put, shown.render
+    await response.begin(renderer.render(winner.head))
+    put, render = response.put, renderer.render
     await deliver(winner.rest, lambda pieces: put(render(pieces)), response.catch_up)
     winner.close()
 
 
 def _shown_error(exc: Exception, race: ChatRace, request: web.Request) -> GatewayError:
-    """Return what a client is shown in place of *exc*, after its first frames."""
+    """Return the error that a client is sent for *exc*, after its first frames."""
     if isinstance(exc, GatewayError):
         return exc
     if not isinstance(exc, ProviderError):

@@ -20,13 +20,13 @@ else:
 STEP = 65_536
 # Bytes that may come out in the event loop itself, which takes it about 1 ms.
 AT_ONCE = 262_144
-# Where more than FREE bytes come out, one in RATIO has to have gone in: text that
-# repeats itself compresses 50 to 1, and nothing that a client means 500 to 1.
+# Past FREE bytes, a body may be RATIO times as large as it came, at most: text that
+# repeats itself compresses 50 to 1, and no honest body 500 to 1.
 FREE = 4_194_304
 RATIO = 500
 # Files packed in parallel have a member for each piece; a body has no use for more.
 MEMBERS = 1024
-# What every decoder of zstd has to have room for (RFC 8878, section 3.1.1.1.2).
+# Bytes of the window that every decoder of zstd supports (RFC 8878, 3.1.1.1.2).
 WINDOW = 8_388_608
 # How its frames begin, and the bytes of their longest head.
 FRAME = b"\x28\xb5\x2f\xfd"
@@ -52,15 +52,17 @@ async def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     """
     Return what *body*, in one of ENCODINGS, unpacks to: *limit* bytes at most.
 
-    What is large is unpacked in a thread. Raises BodyTooLarge as soon as it has come to
-    too much, and InvalidRequest if the body is not in this encoding.
+    Large bodies are unpacked in a thread. Raises BodyTooLarge as soon as the bound is
+    passed, and InvalidRequest if the body is not in this encoding.
     """
     try:
         pieces = _bounded(ENCODINGS[encoding](body, limit), len(body), limit)
-        content, complete = _joined(pieces, AT_ONCE)
+        content, complete = _collected(pieces, AT_ONCE)
         if not complete:
             loop = asyncio.get_running_loop()
-            rest, _ = await loop.run_in_executor(_threads, _joined, pieces, limit + 1)
+            rest, _ = await loop.run_in_executor(
+                _threads, _collected, pieces, limit + 1
+            )
             content += rest
     except BROKEN as exc:
         raise InvalidRequest(
@@ -69,15 +71,15 @@ async def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
     return content
 
 
-def _joined(pieces: Iterator[bytes], enough: int) -> tuple[bytes, bool]:
-    """Return *pieces* until they are *enough* bytes, and whether that was all."""
-    taken, size = [], 0
+def _collected(pieces: Iterator[bytes], enough: int) -> tuple[bytes, bool]:
+    """Return *pieces* until they have *enough* bytes, and whether those were all."""
+    chunks, size = [], 0
     for piece in pieces:
-        taken.append(piece)
+        chunks.append(piece)
         size += len(piece)
         if size >= enough:
-            return b"".join(taken), False
-    return b"".join(taken), True
+            return b"".join(chunks), False
+    return b"".join(chunks), True
 
 
 def _bounded(pieces: Iterator[bytes], packed: int, limit: int) -> Iterator[bytes]:
@@ -117,7 +119,7 @@ def _zstd(body: bytes, limit: int) -> Iterator[bytes]:
 
 
 def _zstd_window(body: bytes) -> int:
-    """Return how many bytes a frame wants kept: all, where it is one segment."""
+    """Return the bytes of a frame's window: all of it, where it is one segment."""
     if not body.startswith(FRAME) or len(body) < len(FRAME) + 2:
         return 0
     single_segment = body[4] & 32
@@ -141,7 +143,7 @@ def _brotli(body: bytes, _: int) -> Iterator[bytes]:
 
 
 class _Inflater:
-    """zlib's decoder, which keeps what it had no room for, as zstd's does."""
+    """zlib's decoder, which keeps unused input itself, as zstd's does."""
 
     def __init__(self, wbits: int) -> None:
         self._zlib = zlib.decompressobj(wbits)

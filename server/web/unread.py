@@ -1,4 +1,4 @@
-"""How much memory the bodies may take together that are not complete yet."""
+"""How much memory incomplete request bodies may take together."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,39 +7,39 @@ from attrs import define, field
 
 from server.errors import ServerBusy
 
-# So many of the largest bodies may be on their way in at a time; any number of small
-# ones is.
+# So many bodies of the largest size may be on their way in at a time; or any number of
+# small ones.
 LARGEST = 2
 
 
 @define(eq=False)
 class UnreadBodies:
-    """The bytes that have come of bodies that are not complete."""
+    """Counts the bytes of incomplete bodies."""
 
-    _held: int = field(default=0, init=False)
+    _total: int = field(default=0, init=False)
 
     @contextmanager
     def reading(self, largest: int) -> Iterator["Share"]:
-        """Read one body, of *largest* bytes at most; its bytes are given back after."""
+        """Return the context of reading one body, of *largest* bytes at most."""
         share = Share(self, largest * LARGEST)
         try:
             yield share
         finally:
-            self._held -= share.taken
+            self._total -= share.taken
 
     def take(self, count: int, limit: int) -> None:
-        """Raise ServerBusy if all together would have more than *limit* bytes."""
-        if self._held + count > limit:
+        """Count more bytes; raises ServerBusy beyond *limit* for all bodies."""
+        if self._total + count > limit:
             raise ServerBusy(
                 "The server is taking in too many large bodies. Try again soon.",
                 headers={"Retry-After": "1", "Connection": "close"},
             )
-        self._held += count
+        self._total += count
 
 
 @define(eq=False)
 class Share:
-    """What one body takes of it."""
+    """The bytes of one body among those of all."""
 
     _bodies: UnreadBodies
     _limit: int

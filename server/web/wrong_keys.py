@@ -1,16 +1,16 @@
-"""Addresses that keep sending wrong keys: each further one is answered later."""
+"""Addresses that keep sending wrong keys: their answers are delayed."""
 
 from time import monotonic
 
 from attrs import define, field
 
-# Wrong keys that are answered at once: a client is being set up.
+# Wrong keys that are answered at once: somebody may be setting up a client.
 AT_ONCE = 10
 # Seconds after which one wrong key is forgotten.
 FORGOTTEN = 6.0
-# Seconds by which the first answers after those are late, and the longest wait.
+# Seconds by which the first answer after those is late, and the longest delay.
 FIRST, LONGEST = 0.1, 2.0
-# Addresses that are remembered: who has more of them is not kept from guessing.
+# Addresses that are remembered; who uses more of them is not slowed down.
 REMEMBERED = 10_000
 
 
@@ -19,14 +19,14 @@ class WrongKeys:
     """
     How many wrong keys each address has sent lately.
 
-    A right key is never made to wait: others may share the address, behind a proxy.
+    Requests with right keys never wait: behind a proxy, others may share the address.
     """
 
-    # By address: the time up to which all that it has sent is forgotten.
+    # By address: when all the wrong keys that it has sent will be forgotten.
     _until: dict[str, float] = field(factory=dict, init=False)
 
     def delay(self, address: str) -> float:
-        """Count one more from *address*; return the seconds that its answer waits."""
+        """Count a wrong key; return the seconds by which to delay its answer."""
         now = monotonic()
         until = max(self._until.pop(address, now), now) + FORGOTTEN
         lately = (until - now) / FORGOTTEN

@@ -4,7 +4,7 @@ import orjson
 
 
 def input_in(arguments: str) -> str:
-    """Return the text that *arguments* have as their `input`; or they are it."""
+    """Return the `input` in *arguments*; all of the text, if there is none in it."""
     try:
         parsed = orjson.loads(arguments)
     except orjson.JSONDecodeError:

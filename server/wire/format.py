@@ -15,19 +15,25 @@ RequestT = TypeVar("RequestT")
 
 
 class StreamRenderer(Protocol):
-    """Renders one streamed answer; *render* raises ProviderError if it can't be."""
+    """
+    Renders one streamed answer; *render* raises ProviderError if it can't be. *cost* is
+    shown with the usage, in dollars, if it is known.
+    """
 
     def render(self, pieces: Sequence[ChatPiece]) -> bytes: ...
 
-    def end(self) -> bytes: ...
+    def end(self, cost: float | None = None) -> bytes: ...
 
 
 class AnswerRenderer(Protocol):
-    """Puts one whole answer together; either raises ProviderError if that can't be."""
+    """
+    Puts one whole answer together; either raises ProviderError if that can't be. *cost*
+    is that of a StreamRenderer.
+    """
 
     def add(self, pieces: Iterable[ChatPiece]) -> None: ...
 
-    def body(self) -> bytes: ...
+    def body(self, cost: float | None = None) -> bytes: ...
 
 
 async def keep_nothing(end: bytes) -> bytes:

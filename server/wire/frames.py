@@ -1,4 +1,4 @@
-"""The frames of server-sent events: how they are written, and where one is cut."""
+"""The frames of server-sent events: how they are encoded, and cut around a text."""
 
 import uuid
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ def event_frame(name: str, data: bytes) -> bytes:
 
 def cut(frame: bytes, *marks: bytes) -> list[bytes]:
     """
-    Return what stands around *marks* in *frame*, in which they follow one another.
+    Return the pieces of *frame* around *marks*, which are in it in this order.
 
     Most events of an answer differ in their text alone: one of them is encoded, and
-    the others are the same bytes around another text.
+    the others are the same bytes around other texts.
     """
     pieces = []
     rest = frame

@@ -1,4 +1,4 @@
-"""What an upstream wants back with its reasoning: clients keep it as sealed text."""
+"""What an upstream wants back with its reasoning: sealed as text for clients."""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -31,7 +31,7 @@ def sealed(blocks: list[JSON], calls: JSONMapping) -> str | None:
 
 
 def unsealed(text: JSON) -> tuple[list[JSON], JSONObject]:
-    """Return what `sealed` was given; nothing for what was sealed elsewhere."""
+    """Return what `sealed` has encoded; nothing for a text from elsewhere."""
     try:
         payload = orjson.loads(b64decode(text, validate=True))
         blocks, calls = payload[BLOCKS], payload[BESIDE_CALL]
@@ -42,17 +42,26 @@ def unsealed(text: JSON) -> tuple[list[JSON], JSONObject]:
     return blocks, calls
 
 
-def redacted(blocks: list[JSON]) -> str:
-    """Return *blocks* as the data of `redacted_thinking`, which Anthropic's API has."""
-    return SEALED_HERE + (sealed(blocks, {}) or "")
+def redacted(blocks: list[JSON], calls: JSONMapping) -> str:
+    """
+    Return *blocks*, and what came beside *calls*, as the data of `redacted_thinking`,
+    which Anthropic's API has.
+    """
+    return SEALED_HERE + (sealed(blocks, calls) or "")
 
 
-def sealed_in(blocks: Sequence[JSONMapping]) -> list[JSON]:
-    """Return what was sealed here for other vendors; nothing of Anthropic's own."""
-    found: list[JSON] = []
+def sealed_in(blocks: Sequence[JSONMapping]) -> tuple[list[JSON], JSONObject]:
+    """
+    Return what was sealed here for other vendors, and what came beside calls, by their
+    ids; nothing of Anthropic's own.
+    """
+    sealed_blocks: list[JSON] = []
+    calls: JSONObject = {}
     for block in blocks:
         match block:
             case {"type": "redacted_thinking", "data": str(data)}:
                 if data.startswith(SEALED_HERE):
-                    found += unsealed(data.removeprefix(SEALED_HERE))[0]
-    return found
+                    seals, beside = unsealed(data.removeprefix(SEALED_HERE))
+                    sealed_blocks += seals
+                    calls |= beside
+    return sealed_blocks, calls

@@ -1,4 +1,4 @@
-"""The parts of an answer one after another, though an upstream may interleave them."""
+"""Puts the parts of an answer, which an upstream may interleave, one after another."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ class OrderedPart(Protocol):
     def index(self) -> int: ...
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         """Whether it can be shown: a call's name may come after its first piece."""
 
     @property
@@ -41,7 +41,7 @@ class Ordering(Generic[PartT, PieceT]):
 
     @property
     def first(self) -> PartT:
-        """The part that is being shown; there must be one."""
+        """The part that is being shown; raises IndexError if there is none."""
         return self._open[0]
 
     def add(self, part: PartT, *pieces: PieceT) -> None:
@@ -64,7 +64,7 @@ class Ordering(Generic[PartT, PieceT]):
 
         *ended*: nothing more comes, so that all parts are shown, and over.
         """
-        while self._open and (ended or self._open[0].named):
+        while self._open and (ended or self._open[0].has_name):
             part = self._open[0]
             pieces, self._unsent[part.index] = self._unsent[part.index], []
             over = ended or (len(self._open) > 1 and part.whole)

@@ -1,4 +1,4 @@
-"""What every request body shares: JSON, whom it names, and errors that name a field."""
+"""Reads request bodies: their JSON, whom they name, and errors that name a field."""
 
 import re
 from codecs import BOM_UTF8
@@ -17,8 +17,8 @@ T = TypeVar("T")
 # a request's fields a little deeper than they came.
 DEEPEST = 240
 # Objects in one body: a long conversation has some ten thousand.
-MOST_OBJECTS = 100_000
-# An escape: a pair of surrogates, half of one, or any other, a backslash's among them.
+MOST_OBJECTS = 150_000
+# An escape in JSON: a pair of surrogates, half of one, or any other, such as `\\\\`.
 SURROGATES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -72,8 +72,8 @@ def _check_depth(payload: JSON) -> None:
 
 def _read(body: bytes) -> JSON:
     """
-    Parse *body*; what some clients make is mended, if it can't be read as it is: a byte
-    order mark, and halves of characters that JavaScript has cut in two.
+    Parse *body*. If it is not valid, try again without two mistakes that clients make:
+    a byte order mark, and halves of characters that JavaScript has cut in two.
     """
     try:
         return orjson.loads(body)
@@ -94,7 +94,7 @@ def take_selection(
     """
     Take `provider` and `race` out of *payload*: they are for us, not for an upstream.
 
-    *path_providers*, from the URL, go before the body's.
+    *path_providers* are those that the URL names: they replace the body's.
     """
     if "providers" in payload:
         raise InvalidRequest(
@@ -119,24 +119,29 @@ def make(payload: JSON, cls: type[T], root: str = "") -> T:
     return _make(_LENIENT, payload, cls, root)
 
 
+def make_exactly(payload: JSON, cls: type[T]) -> T:
+    """As `make`, and refuse what *cls* does not have."""
+    return _make(_STRICT, payload, cls, "")
+
+
 def fields_with_values(record: object, *names: str) -> JSONObject:
     """Return those fields of a record that have a value, by their names."""
     values = {name: getattr(record, name) for name in names}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _providers(named: JSON) -> tuple[str, ...] | None:
-    if isinstance(named, str):
-        named = named.split()
-    if named is None or named == []:
+def _providers(value: JSON) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        value = value.split()
+    if value is None or value == []:
         return None
-    if not isinstance(named, list) or not all(isinstance(n, str) for n in named):
+    if not isinstance(value, list) or not all(isinstance(n, str) for n in value):
         raise InvalidRequest(
             "'provider' must be a string of provider ids separated by spaces, or an"
             " array of ids.",
             param="provider",
         )
-    return tuple(named)
+    return tuple(value)
 
 
 def _make(structure: Structure, payload: JSON, cls: type[T], root: str) -> T:

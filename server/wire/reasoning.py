@@ -1,4 +1,4 @@
-"""What upstreams want back of their reasoning, and with which messages."""
+"""Reasoning that upstreams want back, and the messages with which they want it."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -32,27 +32,27 @@ def joined_details(fragments: Iterable[JSONMapping]) -> list[JSONObject]:
 
 def _grow(entry: JSONObject, fragment: JSONMapping) -> None:
     for name, value in fragment.items():
-        had = entry.get(name)
-        if name in GROWING and isinstance(had, str) and isinstance(value, str):
-            entry[name] = had + value
+        before = entry.get(name)
+        if name in GROWING and isinstance(before, str) and isinstance(value, str):
+            entry[name] = before + value
         elif value is not None or name not in entry:
             entry[name] = value
 
 
 def carry_thoughts(messages: Sequence[JSONObject], starts: Iterable[int]) -> None:
     """
-    Have each of the assistant's messages carry what it thought, in turns that call.
+    Give each of the assistant's messages its reasoning, in turns with tool calls.
 
-    Vendors that want thoughts back want them with every message of such a turn: its
-    own, or the last one's before it. In other turns nobody wants any. *starts* are the
-    places where turns begin, each with a user's message.
+    Vendors that want reasoning back want it with every message of such a turn: its
+    own, or that of the last message before it. In other turns nobody wants any.
+    *starts* are the indexes at which turns begin, each with a user's message.
     """
     bounds = [0, *starts, len(messages)]
     for start, end in pairwise(bounds):
         turn = [m for m in messages[start:end] if m["role"] == "assistant"]
         calls = any("tool_calls" in message for message in turn)
-        thought = ""
+        reasoning = ""
         for message in turn:
-            thought = message.pop(THOUGHT, thought)
-            if calls and thought:
-                message[THOUGHT] = thought
+            reasoning = message.pop(THOUGHT, reasoning)
+            if calls and reasoning:
+                message[THOUGHT] = reasoning

@@ -7,7 +7,7 @@ import orjson
 
 from providers import EmbeddingsRequest, SpeechRequest, TranscriptionRequest
 from server.errors import InvalidJSON, InvalidRequest
-from server.json_types import JSON, JSONObject, Keywords
+from server.json_types import JSON, Cost, JSONObject, Keywords
 from server.racing.lineup import Selection
 
 from .reading import make, read_object, take_selection
@@ -26,12 +26,19 @@ class EmbeddingPayload(TypedDict):
     ]
 
 
+class EmbeddingsUsage(TypedDict):
+    """As the winner has counted, with what else it says."""
+
+    cost: NotRequired[Cost]
+
+
 class EmbeddingsPayload(TypedDict):
     """The winner's answer, passed on as its dialect has put it right."""
 
     object: Literal["list"]
     model: str
     data: list[EmbeddingPayload]
+    usage: NotRequired[EmbeddingsUsage]
 
 
 class TranscriptionPayload(TypedDict):
@@ -54,6 +61,16 @@ def parse_embeddings(
     payload = read_object(body)
     selection = take_selection(payload, path)
     return make({**payload, "body": payload}, EmbeddingsRequest), selection
+
+
+def with_cost(answer: bytes, cost: float | None) -> bytes:
+    """
+    Return embeddings whose usage, which is the last of *answer* if it counts, says what
+    they *cost*, in dollars. Megabytes of numbers are not read again for that.
+    """
+    if cost is None or not answer.endswith(b"}}"):
+        return answer
+    return b'%b,"cost":%b}}' % (answer.removesuffix(b"}}"), orjson.dumps(cost))
 
 
 def parse_transcription(
@@ -102,7 +119,7 @@ def _selecting(form: Mapping[str, str]) -> JSONObject:
 
 
 def _plain(text: str) -> str:
-    """Return *text* with question marks for bytes that were no UTF-8."""
+    """Return *text* with question marks in place of bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

@@ -1,8 +1,9 @@
 """The counts of tokens, as clients are shown them."""
 
-from collections.abc import Mapping
-
 from server.json_types import JSON
+
+# A tuple: of `int | float`, a type would be made each time.
+NUMBERS = (int, float)
 
 
 def without_nulls(value: JSON) -> JSON:
@@ -11,9 +12,13 @@ def without_nulls(value: JSON) -> JSON:
 
     Upstreams have them for what they do not count, and strict clients fail on them.
     """
-    if isinstance(value, Mapping):
-        pairs = {name: without_nulls(each) for name, each in value.items()}
-        return {name: each for name, each in pairs.items() if each is not None}
+    if isinstance(value, dict):
+        return {
+            # Nearly all are counts.
+            name: each if type(each) is int else without_nulls(each)
+            for name, each in value.items()
+            if each is not None
+        }
     if isinstance(value, list):
         return [without_nulls(each) for each in value if each is not None]
     return value
@@ -21,4 +26,4 @@ def without_nulls(value: JSON) -> JSON:
 
 def as_count(value: JSON) -> int:
     """Return what should be a count as one; 0 if it is none."""
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, NUMBERS) else 0

@@ -34,14 +34,15 @@ def main() -> int:
     # Whoever ends this process wants its clients and servers ended, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = perf_counter()
-    install()
+    turns = chosen(arguments)
+    install(job.client.commands for job, _ in turns)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
     console.print(f"Installed after {perf_counter() - began:.0f} s.")
     if arguments.install:
         return 0
-    outcomes = asyncio.run(drive_all(chosen(arguments)))
+    outcomes = asyncio.run(drive_all(turns))
     if arguments.record:
         record(outcomes)
     console.print(table(outcomes))

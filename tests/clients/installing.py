@@ -18,27 +18,16 @@ PLACED = ("@anthropic-ai/claude-code", "opencode-ai")
 NPM = ("npm", "--no-progress", "--loglevel=error")
 
 
-def programs() -> list[Path]:
-    """Return the folders that hold the clients' commands."""
-    return [FOLDER / "node/node_modules/.bin", *(v / "bin" for v in _environments())]
-
-
-def python(name: str) -> Path:
-    """Return the interpreter of the environment whose pins are in `python/NAME.txt`."""
-    return FOLDER / name / "bin/python"
-
-
-def installed() -> bool:
-    """Return whether every client is there, in the version that is pinned."""
-    return all(map(_is_there, [NODE, *PINS.glob("*.txt")]))
-
-
-def install() -> None:
+def install(commands: Iterable[str]) -> None:
     """
-    Install what is missing, or is there in another version. Raises CalledProcessError
-    if a package manager fails, and FileNotFoundError where npm is missing.
+    Install the clients whose *commands* are in these folders, if one is missing or is
+    there in another version. Raises CalledProcessError if a package manager fails, and
+    FileNotFoundError where npm is missing.
     """
+    wanted = {Path(each).parts[0] for each in commands}
     for pins in [NODE, *sorted(PINS.glob("*.txt"))]:
+        if pins.stem not in wanted:
+            continue
         if not _is_there(pins):
             _folder(pins).mkdir(parents=True, exist_ok=True)
             _install_node() if pins == NODE else _install_python(pins)
@@ -64,10 +53,6 @@ def _install_python(pins: Path) -> None:
 
 def _run(command: Iterable[str], folder: Path) -> None:
     subprocess.run(tuple(command), cwd=folder, check=True, stdout=sys.stderr)
-
-
-def _environments() -> list[Path]:
-    return [_folder(pins) for pins in sorted(PINS.glob("*.txt"))]
 
 
 def _folder(pins: Path) -> Path:

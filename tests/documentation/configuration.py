@@ -20,16 +20,19 @@ MORE = re.compile(r"#?\s{6,}#\s+(\S.*)")
 RECORDS = {
     "server": settings.ServerSettings,
     "log": settings.LogSettings,
+    "auth": settings.AuthSettings,
     "auth.keys": settings.KeySettings,
     "race": settings.RaceSettings,
     "media": settings.MediaSettings,
     "responses": settings.ResponseSettings,
+    "state": settings.StateSettings,
+    "usage": settings.UsageSettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
     "providers.ID.messages": MessageRules,
 }
 # What has a table of its own, or none.
-ELSEWHERE = {"id", "messages"}
+ELSEWHERE = {"id", "keys", "messages"}
 # Keys that are tables, whose rows have names of the user's own.
 OWN_ROWS = {
     "models": "What clients say = what the provider is sent.",
@@ -122,4 +125,6 @@ def _meanings(text: str) -> dict[str, dict[str, str]]:
 def _known(first: str, rest: str) -> str:
     if first == "providers":
         return "providers.ID.messages" if rest.endswith(".messages") else "providers.ID"
-    return {"models": "models.NAME", "auth": "auth.keys"}.get(first, first)
+    if first == "auth" and rest:
+        return f"auth.{rest}"
+    return {"models": "models.NAME"}.get(first, first)

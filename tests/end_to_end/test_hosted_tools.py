@@ -184,11 +184,14 @@ async def test_custom_tools_of_chats(racing: Callable[..., Any], kind: str) -> N
 
 
 async def test_many_items_hold_up_nobody(racing: Callable[..., Any]) -> None:
-    """10,000 small items are taken, and other requests are answered meanwhile."""
-    client, upstream = await racing("openai", [Text("Fine.")])
-    item = {"role": "assistant", "content": "a " * 30}
-    body = {**RESPONSES["body"], "provider": speaker("openai"), "store": False}
-    body["input"] = [item, {"type": "web_search_call", "id": "w"}] * 5_000
+    """
+    100,000 small items are taken, translated and stored, and other requests are
+    answered meanwhile.
+    """
+    client, upstream = await racing("anthropic", [Text("Fine.")])
+    asks, says = ({"role": each, "content": "a"} for each in ("user", "assistant"))
+    body = {**RESPONSES["body"], "provider": speaker("anthropic")}
+    body["input"] = [asks, says] * 50_000
     sent = io.BytesIO(json.dumps(body).encode())
     waited = 0.0
 
@@ -200,5 +203,5 @@ async def test_many_items_hold_up_nobody(racing: Callable[..., Any]) -> None:
         await asyncio.sleep(0.01)
 
     assert large.result().status == 200
-    assert len(upstream.requests[-1].json["messages"]) == 5_000
-    assert waited < 1
+    assert len(upstream.requests[-1].json["messages"]) == 100_000
+    assert waited < 0.5

@@ -1,11 +1,14 @@
 """Every oddity of upstreams on every surface, streamed and whole: the third table."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.faults.odd_matrix import OddMatrix, play
 from tests.faults.oddities import Oddity, oddities
+from tests.faults.shortcuts import play_shortcuts, shortened
+from tests.faults.surfaces import BODIES
 
 ODDITIES = oddities()
 IDS = [f"{each.section} {each.kind} {each.name}" for each in ODDITIES]
@@ -27,6 +30,17 @@ def test_oddity(number: int, played: OddMatrix) -> None:
     findings = [each for each in played.findings if each.cell.id == name]
 
     assert findings
+    assert not [problem for each in findings for problem in each.problems]
+
+
+def test_shortcuts(tmp_path: Path) -> None:
+    """
+    The same where one quick provider is asked for the whole answer in one piece, on
+    every surface.
+    """
+    findings = asyncio.run(play_shortcuts(tmp_path))
+
+    assert len(findings) == len(shortened()) * len(BODIES) > 0
     assert not [problem for each in findings for problem in each.problems]
 
 

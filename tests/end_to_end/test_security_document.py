@@ -1,12 +1,15 @@
-"""SECURITY.md: its table is the code's, and its lines for nginx work."""
+"""SECURITY.md: its table is the code's, and its lines for nginx and Caddy work."""
 
 import asyncio
+import os
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -16,7 +19,7 @@ from server.config.settings import (
     ResponseSettings,
     ServerSettings,
 )
-from server.process import connections, heads, serve
+from server.process import connections, heads, listening
 from server.stores import responses
 from server.web import unpacking, unread, wrong_keys
 from server.wire import reading
@@ -43,6 +46,7 @@ def test_defaults_are_those_of_the_code() -> None:
         f"{connections.PROGRESS} bytes a second, over {server.body_timeout:g} s |",
         f"{heads.REQUEST_LINE:,} bytes, {heads.HEADER // 1024} KiB, 256 KiB |",
         f"max_connections` | {server.max_connections:,} |",
+        f"handshake | `[server] header_timeout` | {server.header_timeout:g} s |",
         f"per_address` | {server.max_connections_per_address:,} |",
         f"{wrong_keys.AT_ONCE} at once; each further one is answered later",
         f"up to {wrong_keys.LONGEST:g} s; one is forgotten in 6 s",
@@ -51,56 +55,122 @@ def test_defaults_are_those_of_the_code() -> None:
         f"max_racers` | {race.max_racers} |",
         f"total_timeout` | {race.total_timeout:g} s |",
         f"{race.first_token_timeout:g} s, {race.idle_timeout:g} s |",
-        f"fixed | {serve.SEND_TIMEOUT:g} s |",
+        f"fixed | {listening.SEND_TIMEOUT:g} s |",
         f"{kept.max_entries:,}; {kept.max_bytes // MIB} MiB; 30 days.",
         f"{media.max_bytes // MIB // 1024} GiB; {media.max_age / DAY:g} days.",
     ):
         assert line in TEXT
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
-async def test_lines_for_nginx(
-    start_server: StartServer, make_upstream: MakeUpstream, tmp_path: Path
+class Proxy(NamedTuple):
+    """One that stands in the document, and what runs it with that and more lines."""
+
+    program: str
+    lines: str
+    command: Callable[[str, Path, int], list[str]]
+
+
+def nginx(lines: str, folder: Path, port: int) -> list[str]:
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    config = folder / "nginx.conf"
+    # As root it would go on as somebody who may not use our sockets.
+    user = "user root; " if os.getuid() == 0 else ""
+    config.write_text(
+        f"{user}daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {temporary}\n"
+        f"server {{ listen 127.0.0.1:{port};\n{lines} }} }}\n"
+    )
+    return ["nginx", "-p", str(folder), "-c", str(config)]
+
+
+def caddy(lines: str, folder: Path, port: int) -> list[str]:
+    config = folder / "Caddyfile"
+    site = f"http://127.0.0.1:{port} {{\n    bind 127.0.0.1"
+    # It believes nobody's X-Forwarded-For either, unless it is told to.
+    believing = "servers {\n trusted_proxies static 127.0.0.1\n }\n"
+    whole = f"{{\n admin off\n {believing}}}\n{lines}"
+    config.write_text(whole.replace("llm.example.com {", site))
+    return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
+
+
+PROXIES = {
+    "nginx": Proxy("nginx", "http://127.0.0.1:1337", nginx),
+    "caddy": Proxy("caddy", "127.0.0.1:1337", caddy),
+}
+SOCKETS = {"nginx": "http://unix:{}", "caddy": "unix/{}"}
+
+
+@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("by", ["address", "socket"])
+async def test_lines_for_proxies(
+    start_server: StartServer,
+    make_upstream: MakeUpstream,
+    tmp_path: Path,
+    name: str,
+    by: str,
 ) -> None:
-    """A stream comes through them as it is made, and a whole answer too."""
+    """
+    A stream comes through them as it is made, and a whole answer too; the server knows
+    who the client is, and by which URL it came.
+    """
+    if which(name) is None:
+        pytest.skip(f"{name} is not installed")
     go_on = asyncio.Event()
     first, *rest = says("Hi", " there")[2:]
     upstream = await make_upstream([*says()[:2], first, go_on, *rest])
-    server = await start_server(upstream.table("One"))
+    path = tmp_path / "s"
+    toml = {
+        "address": "[server]\ntrusted_proxies = ['127.0.0.1']",
+        "socket": f"[server]\nunix_socket = '{path}'\n"
+        "trusted_proxies = ['unix', '127.0.0.1']",
+    }
+    server = await start_server(toml[by], upstream.table("One"))
+    proxy = PROXIES[name]
+    place = proxy.lines.replace("127.0.0.1:1337", server.url.partition("//")[2])
+    if by == "socket":
+        place = SOCKETS[name].format(path)
 
-    async with in_front(server.url, tmp_path) as url, client(url) as through:
+    async with in_front(proxy, place, tmp_path) as url, client(url) as through:
         async with through.open_chat("One") as answer:
             begun = await answer.content.readuntil(b"Hi")
             go_on.set()
             assert b"[DONE]" in begun + await answer.content.read()
         assert (await through.chat("One")).said == "Hi there"
+        based = await through.get("/v1", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert based.json["openai_base_url"] == f"{url}/v1"
+        await through.get("/v1/nothing", headers={"X-Forwarded-For": "203.0.113.9"})
+        await server.logged("/v1/nothing.*client=203.0.113.9")
+
+
+def which(program: str) -> str | None:
+    """Return where *program* is: on the path, or beside this Python."""
+    return shutil.which(program) or shutil.which(
+        program, path=str(Path(sys.executable).parent)
+    )
 
 
 @asynccontextmanager
-async def in_front(url: str, folder: Path) -> AsyncIterator[str]:
-    """Run nginx with the document's lines before the server at *url*."""
+async def in_front(proxy: Proxy, place: str, folder: Path) -> AsyncIterator[str]:
+    """Run a proxy with the document's lines before the server at *place*."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (lines,) = re.findall(r"```nginx\n(.*?)```", TEXT, re.DOTALL)
-    lines = lines.replace("http://127.0.0.1:1337", url)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    config = folder / "nginx.conf"
-    config.write_text(
-        f"daemon off; pid {folder}/pid; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {temporary}\n"
-        f"server {{ listen 127.0.0.1:{port};\n{lines} }} }}\n"
-    )
+    program = proxy.program
+    (lines,) = re.findall(rf"```{program}\n(.*?)```", TEXT, re.DOTALL)
+    assert proxy.lines in lines
+    command = proxy.command(lines.replace(proxy.lines, place), folder, port)
     process = await asyncio.create_subprocess_exec(
-        *("nginx", "-p", str(folder), "-c", str(config)),
+        *(which(program) or program, *command[1:]),
+        env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
         await _listening(port)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 

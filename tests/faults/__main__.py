@@ -4,7 +4,8 @@ that come from elsewhere than from a provider, and what they cost a healthy clie
 
 Run it with `make faults`. A column is a shape of race, as `Cell` names them; where an
 answer that is not streamed comes to something else than a stream, it stands behind it.
-The second table has what upstreams get wrong and are understood in, surface by surface.
+The second table has what upstreams get wrong and are understood in, and what vendors
+demand, surface by surface; the third, odd answers that were asked for in one piece.
 The exit status is 1 if a cell is wrong, or if anything is left behind.
 """
 
@@ -25,6 +26,7 @@ from .judging import SHAPES, Finding
 from .matrix import matrix
 from .odd_matrix import OddFinding
 from .odd_matrix import play as play_oddities
+from .shortcuts import play_shortcuts
 from .surfaces import BODIES
 from .table import http_errors, named
 
@@ -43,20 +45,23 @@ async def main() -> int:
             await played.play([*named(), *http_errors()])
         (Path(folder) / "odd").mkdir()
         odd = (await play_oddities(Path(folder) / "odd")).findings
+        (Path(folder) / "quick").mkdir()
+        quick = await play_shortcuts(Path(folder) / "quick")
         async with attacked(Path(folder)) as server:
             trials = await play(server)
     findings = played.findings
     console.print(table(findings))
     console.print(odd_table(odd))
+    console.print(quick_table(quick))
     console.print(from_elsewhere(trials))
     wrong = [problem for each in findings for problem in each.problems]
-    wrong += [problem for each in odd for problem in each.problems]
+    wrong += [problem for each in [*odd, *quick] for problem in each.problems]
     wrong += [problem for trial in trials for problem in trial.wrong]
     for problem in [*wrong, *played.left]:
         console.print(f"[red]wrong:[/] {escape(problem)}")
     seconds = perf_counter() - started
     console.print(
-        f"{len(findings) + len(odd)} cells in {seconds:.0f} s,"
+        f"{len(findings) + len(odd) + len(quick)} cells in {seconds:.0f} s,"
         f" {len(wrong) or 'nothing'} wrong,"
         f" {len(played.left) or 'nothing'} left behind."
     )
@@ -85,10 +90,31 @@ def odd_table(findings: Iterable[OddFinding]) -> Table:
         by_id.setdefault(each.cell.id, []).append(each)
     for cells in by_id.values():
         odd = cells[0].cell.oddity
-        outcomes = [f"{'wrong: ' * bool(c.problems)}{c.outcome}" for c in cells]
-        pairs = zip(outcomes[::2], outcomes[1::2], strict=True)
+        outcomes: dict[str, list[str]] = {}
+        for each in cells:
+            outcome = f"{'wrong: ' * bool(each.problems)}{each.outcome}"
+            outcomes.setdefault(each.cell.asked.path, []).append(outcome)
         name = f"{odd.section}. {odd.name} ({odd.kind})"
+        # Not all that clients ask can be asked on each surface.
+        pairs = (outcomes.get(path, ["–", "–"]) for path in BODIES)
         made.add_row(escape(name), *(_told(*pair) for pair in pairs))
+    return made
+
+
+def quick_table(findings: Iterable[OddFinding]) -> Table:
+    """Return what becomes of odd answers that are asked for in one piece."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    made.add_column("oddity, asked for in one piece")
+    by_name: dict[str, dict[str, str]] = {}
+    for each in findings:
+        odd, path = each.cell.oddity, each.cell.asked.path
+        outcome = f"{'wrong: ' * bool(each.problems)}{each.outcome}"
+        name = f"{odd.section}. {odd.name} ({odd.kind})"
+        by_name.setdefault(name, {})[path] = outcome
+    for path in BODIES:
+        made.add_column(path.removeprefix("/v1/"))
+    for name, outcomes in by_name.items():
+        made.add_row(escape(name), *(_colored(outcomes[path]) for path in BODIES))
     return made
 
 

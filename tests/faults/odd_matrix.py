@@ -1,7 +1,8 @@
 """Plays each oddity on each surface, streamed and whole, alone and in a race."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import aiohttp
 import orjson
 from attrs import frozen
 
+from providers import vendors
 from tests.rig.anthropic_events import check_order, named
 from tests.rig.server_process import running
 from tests.rig.upstream import upstream
@@ -18,6 +20,8 @@ from .oddities import Oddity, oddities
 from .surfaces import ASKED, COMPLETIONS, MESSAGES, Asked, Told
 
 HANG = 30.0
+# What is done for one host only.
+HOSTS = {"Anthropic": "//api.anthropic.com"}
 
 
 @frozen
@@ -56,12 +60,14 @@ async def play(folder: Path) -> OddMatrix:
 
         async def one(cell: OddCell) -> OddFinding:
             async with free, asyncio.timeout(HANG):
-                return await _ask(me, cell)
+                play_one = _ask_again if cell.oddity.again else ask
+                return await play_one(me, cell)
 
         cells = [
             OddCell(name, each, asked)
             for name, each in zip(names, odd, strict=True)
             for asked in ASKED
+            if asked.path in each.bodies or not each.bodies
         ]
         findings = await asyncio.gather(*map(one, cells))
         paths = {name: f"/v1/providers/{name}" for name in names}
@@ -88,30 +94,82 @@ async def _opened(
         tables = []
         for name, each in zip(names, odd, strict=True):
             made = await stack.enter_async_context(upstream(each.steps))
-            tables.append(made.table(name).replace('"openai"', f'"{each.kind}"'))
+            made.refuses = each.refusal if each.judge else None
+            tables.append(table(name, each, made.port))
         server = await stack.enter_async_context(
             running(folder / "config.toml", "\n".join(tables))
         )
         yield server.url
 
 
-async def _ask(me: aiohttp.ClientSession, cell: OddCell) -> OddFinding:
+def table(name: str, odd: Oddity, port: int) -> str:
+    """Return the table of an oddity's provider: its vendor's row, at another host."""
+    host = HOSTS.get(odd.vendor, "")
+    row = vendors().get(odd.vendor, {"kind": odd.kind})
+    keys = {
+        "unknown_model": "default",
+        "default_model": "m",
+        **row,
+        **odd.keys,
+        "api_key": "k",
+        "base_url": f"http://127.0.0.1:{port}{host}/v1",
+        "enabled": True,
+    }
+    lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
+    return "\n".join([f"[providers.{name}]", *lines])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        fields = (f"{json.dumps(n)} = {_toml(v)}" for n, v in value.items())
+        return f"{{ {', '.join(fields)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
+
+
+async def _ask_again(me: aiohttp.ClientSession, cell: OddCell) -> OddFinding:
+    """Ask twice on one connection, the second time as soon as it has been told."""
+    opened: list[Any] = []
+
+    async def count(_: Any, __: Any, params: Any) -> None:
+        opened.append(params)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(count)
+    connector = aiohttp.TCPConnector(limit=1)
+    base = me._base_url  # noqa: SLF001 - there is no public name of it
+    async with aiohttp.ClientSession(
+        base, connector=connector, trace_configs=[trace]
+    ) as one:
+        first, second = await ask(one, cell), await ask(one, cell)
+    problems = [*first.problems, *second.problems]
+    if first.outcome != second.outcome:
+        problems.append(f"{cell.oddity.name}: {second.outcome} the second time")
+    if len(opened) > 1:
+        problems.append(f"{cell.oddity.name}: the connection was closed")
+    return OddFinding(cell, first.outcome, problems)
+
+
+async def ask(me: aiohttp.ClientSession, cell: OddCell) -> OddFinding:
     asked = cell.asked
-    async with me.post(asked.path, json=asked.request(cell.id)) as answer:
-        body = await answer.text()
+    more = cell.oddity.bodies.get(asked.path, {})
+    body = {**asked.request(cell.id), **more, "model": "m"}
+    async with me.post(asked.path, json=body) as answer:
+        text = await answer.text()
     try:
-        told = asked.read(answer.status, body)
+        told = asked.read(answer.status, text)
         problems = [*_problems(cell, told)]
         if told.ended and asked.stream and asked.path == MESSAGES:
             known = ("message_", "content_block_")  # others pass, for who knows them
-            events = named(body.encode())
+            events = named(text.encode())
             check_order(each for each in events if each["type"].startswith(known))
         outcome = _outcome(told)
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as exc:
         outcome, problems = "unreadable", [repr(exc)]
     name = f"{cell.oddity.section} {cell.oddity.name}, {asked.name}"
     return OddFinding(
-        cell, outcome, [f"{name}: {each} in {body[-600:]}" for each in problems]
+        cell, outcome, [f"{name}: {each} in {text[-600:]}" for each in problems]
     )
 
 

@@ -6,12 +6,12 @@ a client of that surface was shown that vendor's ids, thoughts and texts, and se
 back.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import orjson
 from attrs import define, field, frozen
 
 from providers import word_id
@@ -24,6 +24,10 @@ MARK = {"type": "ephemeral"}
 TEXTS = ("Red.", "a b", "eins\nzwei", "{}", "ok")
 BLANKS = ("", " ", "\n", "\t\n ")
 ARGUMENTS = ("{}", '{"a": 1}', '{"path":"x","n":[1,2]}')
+# What models were cut off in, or wrote wrong.
+BROKEN = ("", " ", '{"a": "x', '{"a": "\\ud83d"}', "[1]", "null", "*** Begin Patch\n+x")
+INPUTS = ("x", "*** Begin Patch\n+x", '{"a": 1}')
+FAR = "https://pictures.test/a.png"
 NAMES = ("look_up", "weather", "do")
 
 
@@ -52,6 +56,17 @@ class MadeCall:
     result: str
     custom: bool = False
     signature: str = ""
+    # What a client has lost of it, or a vendor made up: "call", "result" or nothing.
+    lost: str = ""
+
+    @property
+    def object(self) -> Body:
+        """Its arguments as those have them whose calls have objects."""
+        try:
+            parsed = orjson.loads(self.arguments)
+        except orjson.JSONDecodeError:
+            return {}
+        return parsed if isinstance(parsed, dict) else {}
 
 
 @define
@@ -70,7 +85,7 @@ class Exchange:
     """What the user says, and the answers up to the last."""
 
     texts: list[str]
-    picture: bool
+    picture: str
     steps: list[Step]
     developer: str = ""
     marked: bool = False
@@ -90,6 +105,8 @@ def conversation(seed: int, *, pictures: bool = True) -> Conversation:
     exchanges = [
         _exchange(chance, pictures=pictures) for _ in range(chance.randint(1, 4))
     ]
+    if exchanges[-1].picture:
+        exchanges[-1].picture = PICTURE
     exchanges[-1].steps = _open_end(chance, exchanges[-1].steps)
     prefill = chance.random() < 0.2 and not exchanges[-1].steps
     begun = chance.choice(("I think \n", "Of course:"))
@@ -115,7 +132,9 @@ def _exchange(chance: Random, *, pictures: bool) -> Exchange:
         final.text, final.refusal = None, "No."
     return Exchange(
         texts=texts,
-        picture=pictures and chance.random() < 0.2,
+        picture=chance.choice((PICTURE, PICTURE, FAR))
+        if pictures and chance.random() < 0.2
+        else "",
         steps=[*steps, final],
         developer=chance.choice(("", "", "", "Be brief.", " ")),
         marked=chance.random() < 0.2,
@@ -137,17 +156,22 @@ def _step(chance: Random) -> Step:
 
 
 def _calls(chance: Random, style: Callable[[Random, int], str]) -> list[MadeCall]:
-    return [
-        MadeCall(
+    calls = []
+    for number in range(chance.choice((1, 1, 2, 3))):
+        custom = chance.random() < 0.1
+        broken = chance.random() < 0.15
+        texts = INPUTS if custom else BROKEN if broken else ARGUMENTS
+        made = MadeCall(
             id=style(chance, number),
             name=chance.choice(NAMES),
-            arguments=chance.choice(ARGUMENTS),
+            arguments=chance.choice(texts),
             result=chance.choice((*TEXTS, *BLANKS, '{"a":1}')),
-            custom=chance.random() < 0.1,
+            custom=custom,
             signature=chance.choice(("", "", "Z29vZ2xl")),
+            lost=chance.choice(("call", "result")) if chance.random() < 0.1 else "",
         )
-        for number in range(chance.choice((1, 1, 2, 3)))
-    ]
+        calls.append(made)
+    return calls
 
 
 def _options(chance: Random) -> Body:
@@ -196,7 +220,7 @@ def _chat_content(exchange: Exchange) -> str | list[Body]:
     if exchange.marked:
         parts[-1]["cache_control"] = MARK
     if exchange.picture:
-        parts.append({"type": "image_url", "image_url": {"url": PICTURE}})
+        parts.append({"type": "image_url", "image_url": {"url": exchange.picture}})
     return parts
 
 
@@ -210,11 +234,12 @@ def _chat_step(step: Step) -> list[Body]:
     if step.signature:
         block = {"type": "thinking", "thinking": step.thought}
         message["thinking_blocks"] = [{**block, "signature": step.signature}]
-    if step.calls:
-        message["tool_calls"] = [_chat_call(call) for call in step.calls]
+    if called := [call for call in step.calls if call.lost != "call"]:
+        message["tool_calls"] = [_chat_call(call) for call in called]
     results = [
         {"role": "tool", "tool_call_id": call.id, "content": call.result}
         for call in step.calls
+        if call.lost != "result"
     ]
     return [message, *results]
 
@@ -259,6 +284,8 @@ def _blocks(exchange: Exchange) -> list[Body]:
         content[-1]["cache_control"] = MARK
     if exchange.picture:
         source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
+        if exchange.picture == FAR:
+            source = {"type": "url", "url": FAR}
         content.append({"type": "image", "source": source})
     return content
 
@@ -286,9 +313,10 @@ def _message_step(step: Step) -> list[Body]:
             "type": "tool_use",
             "id": word_id(call.id),
             "name": call.name,
-            "input": json.loads(call.arguments),
+            "input": call.object,
         }
         for call in step.calls
+        if call.lost != "call"
     ]
     results: list[Body] = [
         {
@@ -297,6 +325,7 @@ def _message_step(step: Step) -> list[Body]:
             "content": [{"type": "text", "text": call.result}],
         }
         for call in step.calls
+        if call.lost != "result"
     ]
     said = [{"role": "assistant", "content": blocks}] if blocks else []
     return [*said, {"role": "user", "content": results}] if results else said
@@ -332,7 +361,7 @@ def _item(role: str, content: list[Body]) -> Body:
 def _input_parts(exchange: Exchange) -> list[Body]:
     parts: list[Body] = [{"type": "input_text", "text": t} for t in exchange.texts]
     if exchange.picture:
-        parts.append({"type": "input_image", "image_url": PICTURE})
+        parts.append({"type": "input_image", "image_url": exchange.picture})
     return parts
 
 
@@ -344,19 +373,26 @@ def _response_step(step: Step) -> list[Body]:
         items.append(_item("assistant", [{"type": "output_text", "text": step.text}]))
     if step.refusal:
         items.append(_item("assistant", [{"type": "refusal", "refusal": step.refusal}]))
-    items += [
+    items += [_response_call(call) for call in step.calls if call.lost != "call"]
+    return items + [
         {
-            "type": "function_call",
+            "type": "custom_tool_call_output"
+            if call.custom
+            else "function_call_output",
             "call_id": call.id,
-            "name": call.name,
-            "arguments": call.arguments,
+            "output": call.result,
         }
         for call in step.calls
+        if call.lost != "result"
     ]
-    return items + [
-        {"type": "function_call_output", "call_id": call.id, "output": call.result}
-        for call in step.calls
-    ]
+
+
+def _response_call(call: MadeCall) -> Body:
+    if call.custom:
+        made = {"type": "custom_tool_call", "input": call.arguments}
+    else:
+        made = {"type": "function_call", "arguments": call.arguments}
+    return {**made, "call_id": call.id, "name": call.name}
 
 
 def _thought(step: Step) -> Body:

@@ -21,7 +21,7 @@ from aiohttp import ClientResponse, web
 
 from providers import ChatCall
 from server.__main__ import main
-from server.process import serve
+from server.process import listening
 from server.racing.race import Race
 
 # What is made for one request, and must be gone with it.
@@ -53,5 +53,5 @@ if __name__ == "__main__":
     gc.disable()
     signal.signal(signal.SIGUSR1, report)
     if patience := os.environ.get("SEND_TIMEOUT"):
-        serve.SEND_TIMEOUT = float(patience)
+        listening.SEND_TIMEOUT = float(patience)
     main("python -m server")

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from providers import vendors
 
-READY = re.compile(r"serving(?: url=|.*\"url\":\")(http://[\d.:]+)")
+READY = re.compile(r"serving(?: url=|.*\"url\":\")((?:https?|unix):[\w./:~-]+)")
 # Off, unless a test says otherwise: it names what it needs.
 BUILT_IN = tuple(vendors())
 

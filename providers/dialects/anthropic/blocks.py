@@ -1,7 +1,6 @@
-"""The events of Messages, with what copies of the API leave out of them or get wrong."""
+"""The events of Messages; what copies of the API leave out or get wrong in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, field
@@ -10,17 +9,18 @@ from providers.dialects.arguments import ArgumentText
 from providers.dialects.call_ids import word_id
 from providers.dialects.tolerant import mended, note
 from providers.dialects.tool_calls import CallIds
+from providers.json_types import JSON, JSONMapping, JSONObject
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 # The block that a delta belongs to, by the delta's type.
-STARTS: dict[str, dict[str, Any]] = {
+STARTS: dict[str, JSONObject] = {
     "text_delta": {"type": "text", "text": ""},
     "thinking_delta": {"type": "thinking", "thinking": "", "signature": ""},
     "signature_delta": {"type": "thinking", "thinking": "", "signature": ""},
 }
 KINDS = {name: block["type"] for name, block in STARTS.items()}
 # What a block has when it begins, by its type.
-BEGUN: dict[str, dict[str, Any]] = {
+BEGUN: dict[str, JSONObject] = {
     "text": {"text": ""},
     "thinking": {"thinking": ""},
     "tool_use": {"input": {}},
@@ -46,7 +46,7 @@ class _OpenBlock:
 
     index: int
     kind: str
-    input: Any = None
+    input: JSON = None
     text: ArgumentText | None = None
     said: bool = False
 
@@ -69,20 +69,21 @@ class BlockOrder:
 
     def ordered(self, event: Event) -> list[Event]:
         """Return the events that *event* should have been."""
+        events: list[Event] = [event]
         match event.get("type"):
             case "content_block_delta":
-                return self._delta(event)
+                events = self._delta(event)
             case "content_block_start":
-                return self._start(event)
+                events = self._start(event)
             case "content_block_stop":
-                return self._stop(event)
+                events = self._stop(event)
             case "message_stop":
-                return [*self.stops(), event]
+                events = [*self.stops(), event]
             case "message":
-                return self._all(unrolled(event))
+                events = self._all(unrolled(event))
             case "message_start" if (event.get("message") or {}).get("content"):
-                return self._all(begun_with(event["message"]))
-        return [event]
+                events = self._all(begun_with(event["message"]))
+        return events
 
     def _all(self, events: Iterable[Event]) -> list[Event]:
         return [each for event in events for each in self.ordered(event)]
@@ -213,7 +214,7 @@ class BlockOrder:
         ]
 
 
-def _written(value: Any) -> str:
+def _written(value: JSON) -> str:
     """Return a call's input as text; some write it as one themselves."""
     return value if isinstance(value, str) else orjson.dumps(mended(value)).decode()
 
@@ -229,7 +230,7 @@ def unrolled(message: Event) -> Iterator[Event]:
 
 def begun_with(message: Event) -> Iterator[Event]:
     """Yield the beginning of a message, and the events of the blocks that are in it."""
-    begun: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+    begun: JSONObject = {"content": [], "stop_reason": None, "stop_sequence": None}
     yield {"type": "message_start", "message": {**message, **begun}}
     for index, block in enumerate(message.get("content") or ()):
         of = {"index": index}

@@ -5,16 +5,19 @@ returns what it was given where there is nothing to do, and else a copy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from providers.chat import SEALED_HERE
 from providers.dialects.call_ids import FORMATS, ConversationIds
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
+
+from .pairs import with_pairs
 
 # Of Anthropic's own host, which takes no thoughts but those that it has signed.
 HOST = "//api.anthropic.com/"
-Body = Mapping[str, Any]
-Block = Mapping[str, Any]
+Body = JSONMapping
+Block = JSONMapping
+THINKS = ("enabled", "adaptive")
 # Fields that say nothing where there are no tools.
 IDLE_CHOICES = ("auto", "none")
 
@@ -24,7 +27,7 @@ def is_own_host(settings: ProviderSettings) -> bool:
     return HOST in settings.base_url + "/"
 
 
-def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any]:
+def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> JSONObject:
     """
     Return the body of a message as the API takes it; *notes* get what was changed.
 
@@ -37,12 +40,14 @@ def cleaned(body: Body, notes: list[str], *, signed_only: bool) -> dict[str, Any
         turns = _noted(turns, signed(turns), "unsigned thinking left out", notes)
     turns = _noted(turns, without_seals(turns), "others' reasoning left out", notes)
     turns = _noted(turns, without_blanks(turns), "blank texts left out", notes)
+    turns = _noted(turns, with_pairs(turns), "calls and results paired", notes)
     turns = _noted(turns, with_prefill_cut(turns), "end of the prefill cut", notes)
     turns = _noted(turns, with_fitting_ids(turns), "call ids rewritten", notes)
     if turns:
         made["messages"] = turns
     _clean_system(made, notes)
     _clean_stops(made, notes)
+    _clean_thinking(made, notes)
     if made.get("tools") == []:
         _forget_tools(made)
     return made
@@ -117,7 +122,7 @@ def _with_clean_result(block: Block) -> Block:
     return {**block, "content": left}
 
 
-def _says_all(content: Any) -> bool:
+def _says_all(content: JSON) -> bool:
     if isinstance(content, list):
         return all(_says(part) for part in content)
     return content is None or not _is_blank(content)
@@ -138,7 +143,7 @@ def _is_no_seal(block: Block) -> bool:
     return block.get("type") != "redacted_thinking" or not sealed
 
 
-def _is_blank(value: Any) -> bool:
+def _is_blank(value: JSON) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
@@ -158,7 +163,7 @@ def _filtered(turns: Sequence[Body], keeps: Callable[[Block], bool]) -> Sequence
     return made
 
 
-def _clean_system(made: dict[str, Any], notes: list[str]) -> None:
+def _clean_system(made: JSONObject, notes: list[str]) -> None:
     system = made.get("system")
     left = system
     if isinstance(system, list):
@@ -171,7 +176,7 @@ def _clean_system(made: dict[str, Any], notes: list[str]) -> None:
         _note(notes, "blank texts left out")
 
 
-def _clean_stops(made: dict[str, Any], notes: list[str]) -> None:
+def _clean_stops(made: JSONObject, notes: list[str]) -> None:
     stops = made.get("stop_sequences")
     if not isinstance(stops, list):
         return
@@ -186,7 +191,22 @@ def _clean_stops(made: dict[str, Any], notes: list[str]) -> None:
         _note(notes, "blank stop sequences left out")
 
 
-def _forget_tools(made: dict[str, Any]) -> None:
+def _clean_thinking(made: JSONObject, notes: list[str]) -> None:
+    """Make room for an answer after thoughts, which go with one temperature only."""
+    thinking = made.get("thinking")
+    if not isinstance(thinking, Mapping):
+        return
+    budget, bound = thinking.get("budget_tokens"), made.get("max_tokens")
+    if isinstance(budget, int) and isinstance(bound, int) and bound <= budget:
+        made["max_tokens"] = budget + bound
+        _note(notes, "max_tokens raised above budget_tokens")
+    thinks = thinking.get("type") in THINKS
+    if thinks and made.get("temperature") not in (None, 1):
+        del made["temperature"]
+        _note(notes, "temperature left out, since it thinks")
+
+
+def _forget_tools(made: JSONObject) -> None:
     del made["tools"]
     choice = made.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") in IDLE_CHOICES:

@@ -9,8 +9,7 @@ message, in answers and in requests. A client that speaks this API itself gets e
 event as it came, with what a copy of the API has got wrong in them put right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import orjson
 from attrs import define, evolve, field
@@ -26,10 +25,12 @@ from providers.chat import (
 from providers.dialects.base import Call, noted, written
 from providers.dialects.endings import Endings
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sound_history
 from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tool_calls import CallIds
 from providers.dialects.tools import functions_only
 from providers.errors import ProviderFailed, ProviderProtocolError
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .access import headers_of, models_call, models_in
@@ -60,7 +61,7 @@ class Anthropic:
     _reader: BlockReader = field(factory=BlockReader, init=False)
     _id: str | None = field(default=None, init=False)
     _model: str | None = field(default=None, init=False)
-    _counted: dict[str, Any] = field(factory=dict, init=False)
+    _counted: JSONObject = field(factory=dict, init=False)
     _passage: Passage | None = field(default=None, init=False)
 
     @property
@@ -81,6 +82,7 @@ class Anthropic:
             body = passed_body(self.settings, native, model, self.notes)
         else:
             request = functions_only(request, API, self.dropped)
+            request = sound_history(request, self.notes)
             body = message_body(self.settings, request, model, self.notes)
         return Call("messages", written(body), headers)
 
@@ -137,27 +139,28 @@ class Anthropic:
         """Read one event; pings, and types that the API may yet add, say nothing."""
         if failed(event):
             raise error_of(event)
+        chunks: list[Chunk] = []
         match event.get("type"):
             case "content_block_delta":
-                return self._say(self._reader.grow(event["index"], event["delta"]))
+                chunks = self._say(self._reader.grow(event["index"], event["delta"]))
             case "content_block_start":
                 start = event["content_block"]
-                return self._say(self._reader.open(event["index"], start))
+                chunks = self._say(self._reader.open(event["index"], start))
             case "content_block_stop":
-                return self._say(self._reader.close(event["index"]))
+                chunks = self._say(self._reader.close(event["index"]))
             case "message_start":
                 message = event.get("message") or NOTHING
                 self._id, self._model = message.get("id"), message.get("model")
-                return self._finish(message, message.get("usage"))
+                chunks = self._finish(message, message.get("usage"))
             case "message_delta":
-                return self._finish(event["delta"], event.get("usage"))
+                chunks = self._finish(event["delta"], event.get("usage"))
             case "message_stop":
                 self.done = True
                 chunks = [] if self.finished else self._finish(NO_REASON, None)
-                return [*chunks, *self._closing()]
-        return []
+                chunks = [*chunks, *self._closing()]
+        return chunks
 
-    def _finish(self, delta: Event, usage: Mapping[str, Any] | None) -> list[Chunk]:
+    def _finish(self, delta: Event, usage: JSONMapping | None) -> list[Chunk]:
         # Every count is a total that takes the place of the one before.
         for name, count in (usage or NOTHING).items():
             if count is not None and (count or name not in self._counted):

@@ -2,10 +2,10 @@
 
 import binascii
 from base64 import b64decode
-from typing import Any
 
 from providers.chat import ContentPart
 from providers.dialects.translation import base64_url, image_url, refused
+from providers.json_types import JSONObject
 
 IMAGES = {f"image/{kind}": f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp")}
 IMAGES["image/jpg"] = "image/jpeg"  # no registered name, but a common one
@@ -18,7 +18,7 @@ BEGINNINGS = {
     b"%PDF-": PDF,
 }
 LOOKED_AT = 64
-Block = dict[str, Any]
+Block = JSONObject
 
 
 def picture(part: ContentPart, api: str) -> Block:

@@ -1,8 +1,6 @@
 """Messages that pass as they are, between a client and an upstream of the same API."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 from attrs import define, evolve, field
@@ -11,6 +9,7 @@ from providers.chat import MESSAGES, Chunk, NativeEvent, NativeRequest
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason
 from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .cleaning import cleaned, is_own_host
@@ -23,7 +22,7 @@ NAME = re.compile(r"[\w.-]+")
 
 def passed_body(
     settings: ProviderSettings, request: NativeRequest, model: str, notes: list[str]
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return what the client said, but for the model, and asking for a stream.
 
@@ -44,7 +43,7 @@ class Passage:
     """
 
     ends: Endings
-    counted: Mapping[str, Any]
+    counted: JSONMapping
     _held: list[NativeEvent] = field(factory=list, init=False)
     _size: int = field(default=0, init=False)
     _spoke: bool = field(default=False, init=False)
@@ -128,7 +127,7 @@ class Passage:
             word = self._word(ending)
         elif len(self._endings) == 1:
             return [NativeEvent(MESSAGES, "message_delta", data)]
-        delta: dict[str, Any] = {"stop_sequence": None}
+        delta: JSONObject = {"stop_sequence": None}
         for each, _ in self._endings:
             delta |= each["delta"]
         usage = self.counted or {"output_tokens": 0}

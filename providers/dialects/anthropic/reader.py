@@ -1,11 +1,11 @@
 """What the blocks of Anthropic's messages add to a chat's message."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from attrs import define, field
 
 from providers.chat import Delta, ToolCallDelta
+from providers.json_types import JSONMapping
 
 from .reading import Event, text_of
 
@@ -81,7 +81,7 @@ class BlockReader:
                 return self._keep({"type": "redacted_thinking", "data": data})
         return NOTHING_SAID
 
-    def _keep(self, thought: Mapping[str, Any]) -> Iterable[Delta]:
+    def _keep(self, thought: JSONMapping) -> Iterable[Delta]:
         # OpenAI's package puts lists of objects together by their index, or fails.
         block = {"index": self._thoughts, **thought}
         self._thoughts += 1

@@ -1,14 +1,12 @@
 """What Anthropic's API says of an answer as a whole: its end, its usage, its errors."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from providers.chat import NOTHING, FinishReason, Usage
-from providers.dialects.base import error_in
 from providers.dialects.finish import EndReason, read_ending
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError, ProviderFailed, error_class
+from providers.json_types import JSON, JSONMapping
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -46,7 +44,7 @@ STATUS = {
 }
 
 
-def ending_of(reason: Any) -> EndReason | None:
+def ending_of(reason: JSON) -> EndReason | None:
     """
     Return what a stop_reason means; None if it is none.
 
@@ -92,7 +90,7 @@ def error_of(event: Event) -> ProviderError:
     )
 
 
-def text_of(value: Any) -> str | None:
+def text_of(value: JSON) -> str | None:
     """Return a text, None for one with nothing in it; raises TypeError for no text."""
     if value is None or isinstance(value, str):
         return value or None

@@ -5,8 +5,6 @@ platform.claude.com/docs, on versioning, structured outputs and effort.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from providers.chat import ChatRequest, Tool
 from providers.dialects.translation import (
@@ -17,9 +15,10 @@ from providers.dialects.translation import (
     refused,
     stops,
 )
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
-from .cleaning import cleaned, is_own_host
+from .cleaning import THINKS, cleaned, is_own_host
 from .turns import API, conversation
 
 # The API wants a bound on every answer; this one is for requests that name none.
@@ -36,7 +35,6 @@ EFFORT = {
     "xhigh": "xhigh",
     "max": "max",
 }
-THINKS = ("enabled", "adaptive")
 # What must not follow: another minor version. A date may.
 _ENDS = r"(?![-.]?\d{1,2}\b)"
 # The Claude models that take a temperature; later ones answer 400 to it.
@@ -52,7 +50,7 @@ TAKES_NO_EFFORT = re.compile(
 
 def message_body(
     settings: ProviderSettings, request: ChatRequest, model: str, notes: list[str]
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return the body that asks *model* for a streamed answer to *request*; *notes* get
     what of it was put right.
@@ -79,13 +77,13 @@ def message_body(
     return cleaned(body, notes, signed_only=own_host)
 
 
-def _tools(request: ChatRequest) -> dict[str, Any]:
+def _tools(request: ChatRequest) -> JSONObject:
     how, name = chosen_tool(request)
     if not request.tools:
         if how in ("required", "function"):
             raise refused("tool_choice asks for a call, and there are no tools")
         return {}
-    choice: dict[str, Any] = {"type": TOOL_CHOICE[how]}
+    choice: JSONObject = {"type": TOOL_CHOICE[how]}
     if name:
         choice["name"] = name
     if request.parallel_tool_calls is False and how != "none":
@@ -93,12 +91,12 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     return {"tools": [_tool(tool) for tool in request.tools], "tool_choice": choice}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> JSONObject:
     function = tool.function
     if tool.type != "function" or function is None:
         raise refused(f"{API} has nothing for tools of the type {tool.type!r}")
     schema = {"type": "object", "properties": {}, **(function.parameters or {})}
-    made: dict[str, Any] = {"name": function.name, "input_schema": schema}
+    made: JSONObject = {"name": function.name, "input_schema": schema}
     if function.description:
         made["description"] = function.description
     if function.strict is not None:
@@ -108,8 +106,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return made
 
 
-def _output(request: ChatRequest, model: str) -> dict[str, Any]:
-    config: dict[str, Any] = {}
+def _output(request: ChatRequest, model: str) -> JSONObject:
+    config: JSONObject = {}
     effort = request.reasoning_effort
     if effort not in (None, "none", *EFFORT):
         raise refused(f"there is no reasoning_effort {effort!r}")
@@ -120,7 +118,7 @@ def _output(request: ChatRequest, model: str) -> dict[str, Any]:
     return {"output_config": config} if config else {}
 
 
-def _thinking(request: ChatRequest) -> dict[str, Any]:
+def _thinking(request: ChatRequest) -> JSONObject:
     """Switch thinking as asked; `thinking` is no field of OpenAI's, but of this API."""
     thinking = request.body.get("thinking")
     if isinstance(thinking, dict):
@@ -129,7 +127,7 @@ def _thinking(request: ChatRequest) -> dict[str, Any]:
     return {"thinking": {"type": "disabled"}} if off else {}
 
 
-def _bound(request: ChatRequest, thinking: Mapping[str, Any], notes: list[str]) -> int:
+def _bound(request: ChatRequest, thinking: JSONMapping, notes: list[str]) -> int:
     """Return the bound on an answer's tokens, of which thoughts must not take all."""
     bound = most_tokens(request)
     budget = thinking.get("thinking", {}).get("budget_tokens")
@@ -143,9 +141,9 @@ def _bound(request: ChatRequest, thinking: Mapping[str, Any], notes: list[str]) 
 def _sampling(
     request: ChatRequest,
     model: str,
-    thinking: Mapping[str, Any],
+    thinking: JSONMapping,
     notes: list[str],
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return one of temperature and top_p: some models refuse both together, and all a
     temperature but 1 where they think.

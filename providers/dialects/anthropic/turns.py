@@ -1,7 +1,6 @@
 """The messages of a chat as the system's text and the turns of a conversation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from providers.chat import ChatRequest, ContentPart, Message, ToolCall
 from providers.dialects.translation import (
@@ -11,16 +10,17 @@ from providers.dialects.translation import (
     refused,
     system_and_turns,
 )
+from providers.json_types import JSONMapping, JSONObject
 
 from .media import document, picture
 
 API = "Anthropic's Messages API"
 JSON_ONLY = "Answer with one JSON object and with nothing else."
 MARK = "cache_control"
-Block = dict[str, Any]
+Block = JSONObject
 
 
-def conversation(request: ChatRequest, *, unsigned: bool) -> dict[str, Any]:
+def conversation(request: ChatRequest, *, unsigned: bool) -> JSONObject:
     """
     Return the `system` and the `messages` of a chat; *unsigned*: thoughts that nobody
     has signed go back, too.
@@ -111,14 +111,14 @@ def _says(block: Block) -> bool:
     return block["type"] != "text" or bool(block["text"].strip())
 
 
-def _mark(request: ChatRequest, i: int) -> Mapping[str, Any] | None:
+def _mark(request: ChatRequest, i: int) -> JSONMapping | None:
     """Return the mark that some clients put on a message as a whole."""
     sent = request.body.get("messages") or ()
     mark = sent[i].get(MARK) if i < len(sent) else None
     return mark if isinstance(mark, Mapping) else None
 
 
-def _marked(blocks: list[Block], mark: Mapping[str, Any] | None) -> list[Block]:
+def _marked(blocks: list[Block], mark: JSONMapping | None) -> list[Block]:
     if blocks and mark is not None:
         blocks[-1].setdefault(MARK, mark)
     return blocks

@@ -8,9 +8,7 @@ with its calls travel with the client: in a tool call's `extra_content`, where G
 own OpenAI-shaped API has them too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
 
 import orjson
 from attrs import define, field
@@ -22,23 +20,25 @@ from providers.chat import (
     Chunk,
     Delta,
     ToolCallDelta,
-    Usage,
 )
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import Call, noted, written
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason, is_filter, read_ending
 from providers.dialects.framing import AnswerDecoder
+from providers.dialects.history import sendable
 from providers.dialects.tolerant import TolerantJSON
 from providers.dialects.tool_calls import CallIds
-from providers.dialects.tools import functions_only
+from providers.dialects.upstream_errors import error_in
 from providers.errors import (
     ProviderError,
     ProviderFailed,
     ProviderProtocolError,
-    ProviderRefusedRequest,
 )
+from providers.json_types import JSONMapping
 from providers.settings import ProviderSettings
 
+from .access import key_of, models_call, models_in, path_of
+from .reading import filtered, images_in, logprobs_of, muted, usage_of
 from .request import API, content_body
 
 HEADERS = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -53,17 +53,12 @@ class Gemini:
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
     _body: AnswerDecoder = field(factory=AnswerDecoder, init=False)
-    _json: TolerantJSON = field(init=False)
-    _ends: Endings = field(init=False)
-    _ids: CallIds = field(init=False)
+    _json: TolerantJSON = noted(TolerantJSON)
+    _ends: Endings = noted(Endings)
+    _ids: CallIds = noted(CallIds)
     _calls: dict[int, int] = field(factory=dict, init=False)
     _spoke: bool = field(default=False, init=False)
     _mute: ProviderError | None = field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._json = TolerantJSON(self.notes)
-        self._ends = Endings(self.notes)
-        self._ids = CallIds(self.notes)
 
     @property
     def finished(self) -> bool:
@@ -77,7 +72,7 @@ class Gemini:
     def encode(self, request: ChatRequest, model: str) -> Call:
         # Without `alt` the stream would be one array of JSON.
         path = f"{path_of(model)}:streamGenerateContent?alt=sse"
-        request = functions_only(request, API, self.dropped)
+        request = sendable(request, API, self.dropped, self.notes)
         body = written(content_body(request, model))
         return Call(path, body, HEADERS | key_of(self.settings))
 
@@ -98,16 +93,10 @@ class Gemini:
         self.done = True
 
     def list_models(self) -> Call:
-        headers = {"Accept": "application/json"} | key_of(self.settings)
-        return Call("models?pageSize=1000", headers=headers)
+        return models_call(self.settings)
 
     def read_models(self, body: bytes) -> tuple[str, ...]:
-        rows = orjson.loads(body).get("models") or ()
-        return tuple(
-            str(row["name"]).removeprefix("models/")
-            for row in rows
-            if "generateContent" in (row.get("supportedGenerationMethods") or ())
-        )
+        return models_in(body)
 
     def _events(self, events: list[bytes]) -> Iterator[Chunk]:
         for data in events:
@@ -119,7 +108,7 @@ class Gemini:
             for each in listed:
                 yield from self._event(each)
 
-    def _event(self, payload: Mapping[str, Any]) -> Iterator[Chunk]:
+    def _event(self, payload: JSONMapping) -> Iterator[Chunk]:
         chunk: Chunk | None = self._chunk(payload)
         if chunk is not None and self._ends.reasons:
             chunk = self._ends.without_end(chunk)
@@ -134,7 +123,7 @@ class Gemini:
         if (last := self._ends.closing({})) is not None:
             yield last
 
-    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
+    def _chunk(self, payload: JSONMapping) -> Chunk:
         if error := error_in(payload):
             # Beside candidates it is about them; alone, it takes no finish back.
             self._ends.broken = "candidates" in payload
@@ -146,21 +135,21 @@ class Gemini:
             id=payload.get("responseId") or None,
             model=payload.get("modelVersion") or None,
             choices=tuple(choices),
-            usage=self._ends.count(_usage(counts)) if counts else None,
+            usage=self._ends.count(usage_of(counts)) if counts else None,
         )
 
-    def _block(self, feedback: Mapping[str, Any]) -> None:
+    def _block(self, feedback: JSONMapping) -> None:
         """End an answer whose prompt is blocked, however late that is seen."""
         reason = feedback.get("blockReason")
         if not reason:
             return
         if not self._spoke:
             why = feedback.get("blockReasonMessage") or reason
-            raise _filtered(f"the prompt was blocked: {why}", reason)
+            raise filtered(f"the prompt was blocked: {why}", reason)
         for index in sorted(self._ends.open):
             self._ends.end(index, EndReason("content_filter"))
 
-    def _choice(self, candidate: Mapping[str, Any]) -> Choice:
+    def _choice(self, candidate: JSONMapping) -> Choice:
         index = candidate.get("index") or 0
         content = candidate.get("content") or NOTHING
         delta = self._delta(content.get("parts") or (), index)
@@ -178,21 +167,21 @@ class Gemini:
             delta=delta,
             finish_reason=ending.reason if ending else None,
             native_finish_reason=ending.native if ending else None,
-            logprobs=_logprobs(logprobs) if logprobs else None,
+            logprobs=logprobs_of(logprobs) if logprobs else None,
         )
 
-    def _ending(self, candidate: Mapping[str, Any], index: int) -> EndReason | None:
+    def _ending(self, candidate: JSONMapping, index: int) -> EndReason | None:
         """Read a finishReason; the API has none for calls."""
         reason, why = candidate.get("finishReason"), candidate.get("finishMessage")
         try:
             ending = read_ending(reason)
         except ProviderFailed as exc:
             self._ends.broken = True
-            raise (exc if self._spoke else _muted(reason, why)) from None
+            raise (exc if self._spoke else muted(reason, why)) from None
         if ending is None:
             return None
         if is_filter(reason):
-            self._mute = self._mute or _muted(reason, why)
+            self._mute = self._mute or muted(reason, why)
         if ending.reason in ("stop", "function_call", "tool_calls"):
             called = index in self._calls
             return (
@@ -200,7 +189,7 @@ class Gemini:
             )
         return ending
 
-    def _delta(self, parts: Sequence[Mapping[str, Any]], choice: int) -> Delta:
+    def _delta(self, parts: Sequence[JSONMapping], choice: int) -> Delta:
         said: list[str] = []
         thought: list[str] = []
         calls, images = [], []
@@ -210,7 +199,7 @@ class Gemini:
             elif text := part.get("text"):
                 (thought if part.get("thought") else said).append(text)
             elif (data := part.get("inlineData")) and not part.get("thought"):
-                images += _image(data)
+                images += images_in(data)
         return Delta(
             content="".join(said) or None,
             reasoning_content="".join(thought) or None,
@@ -219,7 +208,7 @@ class Gemini:
         )
 
     def _call(
-        self, called: Mapping[str, Any], signature: str | None, choice: int
+        self, called: JSONMapping, signature: str | None, choice: int
     ) -> ToolCallDelta:
         """Read a call, which comes whole, and may come without an id."""
         arguments = called.get("args") or {}
@@ -236,73 +225,3 @@ class Gemini:
             arguments=orjson.dumps(arguments).decode(),
             extra=signed if signature else NOTHING,
         )
-
-
-def path_of(model: str) -> str:
-    """Return the resource that a model is, whether or not its name says `models/`."""
-    return f"models/{quote(model.removeprefix('models/'), safe='')}"
-
-
-def key_of(settings: ProviderSettings) -> dict[str, str]:
-    """Return the header that the key comes in."""
-    return {"x-goog-api-key": settings.api_key} if settings.api_key else {}
-
-
-def _filtered(message: str, reason: str) -> ProviderError:
-    """Make the error for content that the API does not let pass."""
-    return ProviderRefusedRequest(message, status=400, upstream_code=reason)
-
-
-def _muted(reason: Any, message: str | None) -> ProviderError:
-    """Make the error for an answer that ends for *reason* with nothing said."""
-    said = f": {message}" if message else ""
-    text = f"it said nothing and gave the finishReason {reason}{said}"
-    if is_filter(reason):
-        return _filtered(text, reason)
-    return ProviderFailed(text, upstream_code=reason)
-
-
-def _image(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return an image as the part of a message; there is none for other media."""
-    if not data["mimeType"].startswith("image/"):
-        return []
-    url = f"data:{data['mimeType']};base64,{data['data']}"
-    return [{"type": "image_url", "image_url": {"url": url}}]
-
-
-def _usage(counts: Mapping[str, Any]) -> Usage:
-    """Add up what the API counts apart: thoughts are no part of the candidates."""
-    prompt = counts.get("promptTokenCount") or 0
-    prompt += counts.get("toolUsePromptTokenCount") or 0
-    thoughts = counts.get("thoughtsTokenCount")
-    completion = (counts.get("candidatesTokenCount") or 0) + (thoughts or 0)
-    cached = counts.get("cachedContentTokenCount")
-    extra: dict[str, Any] = {}
-    if cached is not None:
-        extra["prompt_tokens_details"] = {"cached_tokens": cached}
-    if thoughts is not None:
-        extra["completion_tokens_details"] = {"reasoning_tokens": thoughts}
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=counts.get("totalTokenCount") or prompt + completion,
-        extra=extra or NOTHING,
-    )
-
-
-def _logprobs(result: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = [_logprob(each) for each in result.get("chosenCandidates") or ()]
-    tops = result.get("topCandidates") or ()
-    for row, top in zip(chosen, tops, strict=False):
-        row["top_logprobs"] = [_logprob(each) for each in top.get("candidates") or ()]
-    rows = [{"top_logprobs": [], **row} for row in chosen]
-    return {"content": rows, "refusal": None}
-
-
-def _logprob(candidate: Mapping[str, Any]) -> dict[str, Any]:
-    token = candidate.get("token") or ""
-    return {
-        "token": token,
-        "logprob": candidate.get("logProbability") or 0.0,
-        "bytes": list(token.encode()),
-    }

@@ -9,7 +9,6 @@ import base64
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -24,11 +23,12 @@ from providers.errors import (
     ProviderProtocolError,
     ProviderRefusedRequest,
 )
+from providers.json_types import JSON, JSONMapping
 from providers.settings import ProviderSettings
 from providers.tasks import Image, ImageRequest, Images
 
 from .gradio_spaces import (
-    JSON,
+    AS_JSON,
     App,
     Endpoint,
     Steps,
@@ -75,7 +75,7 @@ class _Queue:
     """Listens to an app's queue until it has said the last of one job, *event*."""
 
     event: str
-    last: Mapping[str, Any] | None = None
+    last: JSONMapping | None = None
     _sse: SSEDecoder = field(factory=SSEDecoder, init=False)
 
     def receive(self, piece: bytes) -> bool:
@@ -89,13 +89,13 @@ class _Queue:
                 return True
         return False
 
-    def output(self) -> list[Any]:
+    def output(self) -> list[JSON]:
         """Return what the function has returned; raise what it has raised."""
         if self.last is None:
             raise ProviderProtocolError("the app's queue ended before the job did")
         if self.last["msg"] != "process_completed" or not self.last.get("success"):
             raise _failure(self.last)
-        output: list[Any] = self.last["output"]["data"]
+        output: list[JSON] = self.last["output"]["data"]
         return output
 
 
@@ -109,7 +109,7 @@ def _seeds(request: ImageRequest) -> list[int | None]:
 
 def _arguments(
     endpoint: Endpoint, request: ImageRequest, seed: int | None
-) -> list[Any]:
+) -> list[JSON]:
     """Return a run's arguments in their order: what is asked for, else defaults."""
     shown = [each for each in endpoint.inputs if each is not None]
     names = [each["parameter_name"] for each in shown]
@@ -129,7 +129,7 @@ def _arguments(
     return [None if each is None else _value(each, given) for each in endpoint.inputs]
 
 
-def _value(parameter: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+def _value(parameter: JSONMapping, given: JSONMapping) -> JSON:
     value = given.get(parameter["parameter_name"])
     if value is None:
         value = parameter.get("parameter_default")
@@ -137,11 +137,11 @@ def _value(parameter: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
     return "" if value is None and _is_text(parameter) else value
 
 
-def _is_text(parameter: Mapping[str, Any]) -> bool:
+def _is_text(parameter: JSONMapping) -> bool:
     return bool(parameter.get("component") == "Textbox")
 
 
-def _run(app: App, endpoint: Endpoint, arguments: list[Any]) -> Steps[list[Any]]:
+def _run(app: App, endpoint: Endpoint, arguments: list[JSON]) -> Steps[list[JSON]]:
     """
     Queue a job, and listen until it is done; return what the function has returned.
 
@@ -156,14 +156,14 @@ def _run(app: App, endpoint: Endpoint, arguments: list[Any]) -> Steps[list[Any]]
         "trigger_id": None,
     }
     reply = yield app.post(f"{endpoint.prefix}/queue/join", job)
-    queue = _Queue(orjson.loads(reply.expect(JSON))["event_id"])
+    queue = _Queue(orjson.loads(reply.expect(AS_JSON))["event_id"])
     path = f"{endpoint.prefix}/queue/data?session_hash={session}"
     reply = yield app.get(path, listen=queue.receive)
     reply.expect("text/event-stream")
     return queue.output()
 
 
-def _picture(app: App, endpoint: Endpoint, output: list[Any]) -> Steps[bytes]:
+def _picture(app: App, endpoint: Endpoint, output: list[JSON]) -> Steps[bytes]:
     file = next(_files(output), None)
     if file is None:
         raise ProviderProtocolError("the app's answer has no image in it")
@@ -174,7 +174,7 @@ def _picture(app: App, endpoint: Endpoint, output: list[Any]) -> Steps[bytes]:
     return reply.expect()
 
 
-def _files(value: Any) -> Iterator[Mapping[str, Any]]:
+def _files(value: JSON) -> Iterator[JSONMapping]:
     """Yield the file objects of an output, also those in galleries."""
     if isinstance(value, list):
         for inner in value:
@@ -186,7 +186,7 @@ def _files(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _files(inner)
 
 
-def _failure(message: Mapping[str, Any]) -> ProviderError:
+def _failure(message: JSONMapping) -> ProviderError:
     """Make the error that the last message of a job tells of."""
     output = message.get("output") or {}
     told = output.get("error") or message.get("message") or "the app names no reason"

@@ -11,14 +11,14 @@ these versions; the Hub's pages on Spaces and their API.
 
 import re
 from collections.abc import Generator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import orjson
 from attrs import field, frozen
 from yarl import URL
 
 from providers.dialects.base import Call
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.openai.access import authorization
 from providers.dialects.talk import Ask, Reply
 from providers.errors import (
     ProviderDenied,
@@ -26,9 +26,10 @@ from providers.errors import (
     ProviderFailed,
     ProviderProtocolError,
 )
+from providers.json_types import JSON, JSONMapping
 from providers.settings import ProviderSettings
 
-JSON = "application/json"
+AS_JSON = "application/json"
 MODEL = re.compile(
     r"(?:(?P<url>https?://[^\s#]+)|(?P<space>[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+))"
     r"(?:#/?(?P<endpoint>[^\s#/][^\s#]*))?"
@@ -64,12 +65,12 @@ class App:
     url: str
     headers: Mapping[str, str] = field(repr=False)
 
-    def get(self, path: str, **more: Any) -> Ask:
+    def get(self, path: str, **more: JSON) -> Ask:
         call = Call(f"{self.url}{path}", headers=self.headers)
         return Ask(call=call, method="GET", **more)
 
-    def post(self, path: str, payload: Any) -> Ask:
-        headers = {"Content-Type": JSON, **self.headers}
+    def post(self, path: str, payload: JSON) -> Ask:
+        headers = {"Content-Type": AS_JSON, **self.headers}
         return Ask(call=Call(f"{self.url}{path}", orjson.dumps(payload), headers))
 
     def download(self, url: str) -> Ask:
@@ -89,7 +90,7 @@ class Endpoint:
 
     prefix: str
     index: int
-    inputs: tuple[Mapping[str, Any] | None, ...]
+    inputs: tuple[JSONMapping | None, ...]
 
 
 def is_gradio_model(model: str) -> bool:
@@ -126,10 +127,10 @@ def find_endpoint(app: App, asked: str) -> Steps[Endpoint]:
         # A Space that sleeps, starts or is broken answers with a page or a 503.
         call = Call(f"api/spaces/{app.space}/runtime", headers=app.headers)
         raise _not_running(app.space, (yield Ask(call=call, method="GET")))
-    config = orjson.loads(reply.expect(JSON))
+    config = orjson.loads(reply.expect(AS_JSON))
     prefix = _prefix(config)
     reply = yield app.get(f"{prefix}/info", limit=MAX_CONFIG)
-    described = orjson.loads(reply.expect(JSON))["named_endpoints"]
+    described = orjson.loads(reply.expect(AS_JSON))["named_endpoints"]
     name = _chosen(asked, described)
     index, inputs = _inputs(config, name, described[name]["parameters"])
     return Endpoint(prefix=prefix, index=index, inputs=inputs)
@@ -145,7 +146,7 @@ def _usual_host(space: str) -> str:
     return f"https://{name}.hf.space"
 
 
-def _prefix(config: Mapping[str, Any]) -> str:
+def _prefix(config: JSONMapping) -> str:
     if not str(config.get("protocol")).startswith("sse_v"):
         raise ProviderFailed("the app is not one of Gradio 4 or later")
     prefix = config.get("api_prefix") or ""  # Gradio 4 has none
@@ -155,7 +156,7 @@ def _prefix(config: Mapping[str, Any]) -> str:
     return str(prefix)
 
 
-def _chosen(asked: str, described: Mapping[str, Any]) -> str:
+def _chosen(asked: str, described: JSONMapping) -> str:
     name = asked or (next(iter(described)) if len(described) == 1 else USUAL_ENDPOINT)
     if name not in described:
         known = ", ".join(described) or "none"
@@ -164,8 +165,8 @@ def _chosen(asked: str, described: Mapping[str, Any]) -> str:
 
 
 def _inputs(
-    config: Mapping[str, Any], name: str, parameters: list[Mapping[str, Any]]
-) -> tuple[int, tuple[Mapping[str, Any] | None, ...]]:
+    config: JSONMapping, name: str, parameters: list[JSONMapping]
+) -> tuple[int, tuple[JSONMapping | None, ...]]:
     """Return a function's index and its inputs, with those that `info` leaves out."""
     hidden = {
         component["id"]
@@ -188,7 +189,7 @@ def _not_running(space: str, reply: Reply) -> ProviderError:
     if reply.status in NOT_FOUND:
         text = f"there is no Space {space}, or none that the key opens"
         return ProviderDenied(text, status=reply.status)
-    stage = str(orjson.loads(reply.expect(JSON))["stage"])
+    stage = str(orjson.loads(reply.expect(AS_JSON))["stage"])
     return ProviderFailed(
         f"the Space {space} does not answer as an app does; its stage is {stage}",
         status=503,
@@ -197,4 +198,4 @@ def _not_running(space: str, reply: Reply) -> ProviderError:
 
 
 def _is_json(reply: Reply) -> bool:
-    return reply.content_type.startswith(JSON)
+    return reply.content_type.startswith(AS_JSON)

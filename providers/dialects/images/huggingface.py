@@ -9,22 +9,23 @@ Hugging Face's documentation.
 import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote
 
 import orjson
 from attrs import field, frozen
 
-from providers.dialects.base import UNREADABLE, Call, read_error
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.base import UNREADABLE, Call
+from providers.dialects.openai.access import authorization
 from providers.dialects.openai.tasks import (
-    JSON,
+    AS_JSON,
     decoded,
     downloaded,
     fetch,
     read_object,
 )
 from providers.dialects.talk import Ask, Reply, Talk
+from providers.dialects.upstream_errors import read_error
 from providers.errors import (
     ProviderDenied,
     ProviderError,
@@ -32,6 +33,7 @@ from providers.errors import (
     ProviderProtocolError,
     ProviderRefusedRequest,
 )
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 from providers.tasks import Image, ImageRequest, Images
 
@@ -44,7 +46,7 @@ TUNING = ("num_inference_steps", "guidance_scale")
 HTTP_LOADING = 503
 HTTP_NOT_FOUND = 404
 
-Wanted: TypeAlias = dict[str, Any]
+Wanted: TypeAlias = JSONObject
 
 
 @frozen(kw_only=True)
@@ -103,7 +105,7 @@ def _services(
     return served
 
 
-def _mapping(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _mapping(payload: JSONMapping) -> list[JSONObject]:
     """Return a row for each service; the hub has sent objects, and sends lists."""
     mapping = payload.get("inferenceProviderMapping") or []
     if isinstance(mapping, list):
@@ -135,7 +137,7 @@ def _picture(
         service = SERVICES[served[0].service]
         try:
             path, body = service.encode(served[0], dict(wanted))
-            headers = {**JSON, **authorization(settings), **service.headers}
+            headers = {**AS_JSON, **authorization(settings), **service.headers}
             reply = yield Ask(call=Call(path, orjson.dumps(body), headers))
             found = service.read(reply)
             return downloaded((yield found)) if isinstance(found, Ask) else found

@@ -10,7 +10,7 @@ import secrets
 from urllib.parse import quote, urlencode
 
 from providers.dialects.base import Call
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.openai.access import authorization
 from providers.dialects.talk import Ask, Reply, Talk
 from providers.errors import SUCCESSFUL, ProviderBusy
 from providers.settings import ProviderSettings

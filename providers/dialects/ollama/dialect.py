@@ -4,8 +4,7 @@ Facts: Ollama's server of August 2026 (api/types.go, server/routes.go, openai/op
 and its documentation's page on errors.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import orjson
 from attrs import define, field
@@ -19,14 +18,16 @@ from providers.chat import (
     ToolCallDelta,
     Usage,
 )
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import Call, noted, written
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.framing import LineDecoder
-from providers.dialects.openai.dialect import authorization
+from providers.dialects.history import sendable
+from providers.dialects.openai.access import authorization
 from providers.dialects.tolerant import TolerantJSON, mended, note
 from providers.dialects.tool_calls import CallIds
-from providers.dialects.tools import functions_only
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .request import API, chat_body
@@ -47,20 +48,16 @@ class Ollama:
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
     _lines: LineDecoder = field(factory=LineDecoder, init=False)
-    _json: TolerantJSON = field(init=False)
-    _ids: CallIds = field(init=False)
+    _json: TolerantJSON = noted(TolerantJSON)
+    _ids: CallIds = noted(CallIds)
     _calls: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._json = TolerantJSON(self.notes)
-        self._ids = CallIds(self.notes)
 
     @property
     def finished(self) -> bool:
         return self.done
 
     def encode(self, request: ChatRequest, model: str) -> Call:
-        body = chat_body(functions_only(request, API, self.dropped), model)
+        body = chat_body(sendable(request, API, self.dropped, self.notes), model)
         return Call("chat", written(body), HEADERS | authorization(self.settings))
 
     def receive(self, received: bytes) -> Iterator[Chunk]:
@@ -98,7 +95,7 @@ class Ollama:
                     yield self._chunk(event)
             yield self._chunk(payload)
 
-    def _chunk(self, payload: Mapping[str, Any]) -> Chunk:
+    def _chunk(self, payload: JSONMapping) -> Chunk:
         # Not error_in alone: a good line has a `message` too.
         failed = payload.get("error") or payload.get("message") is None
         if failed and (error := error_in(payload)):
@@ -123,7 +120,7 @@ class Ollama:
             usage=_usage(payload) if self.done else None,
         )
 
-    def _call(self, call: Mapping[str, Any]) -> ToolCallDelta:
+    def _call(self, call: JSONMapping) -> ToolCallDelta:
         """Read a call, which comes whole; its own index may be 0 for every call."""
         function = call["function"]
         arguments = function.get("arguments") or {}
@@ -138,7 +135,7 @@ class Ollama:
             arguments=arguments,
         )
 
-    def _ending(self, payload: Mapping[str, Any]) -> EndReason:
+    def _ending(self, payload: JSONMapping) -> EndReason:
         """Read the reason to end; Ollama has `stop` for calls as well."""
         word = payload.get("done_reason")
         self.sound_end = word not in LOADED
@@ -152,22 +149,22 @@ class Ollama:
         )
 
 
-def _text(message: Mapping[str, Any], name: str) -> str | None:
+def _text(message: JSONMapping, name: str) -> str | None:
     value = message.get(name)
     if value is not None and not isinstance(value, str):
         raise TypeError(f"'{name}' is not text")
     return value or None
 
 
-def _logprobs(tokens: Any) -> Mapping[str, Any] | None:
+def _logprobs(tokens: JSON) -> JSONMapping | None:
     """Return OpenAI's object: it has every field, where Ollama leaves out the empty."""
     if not tokens:
         return None
-    nothing: dict[str, Any] = {"bytes": None, "top_logprobs": []}
+    nothing: JSONObject = {"bytes": None, "top_logprobs": []}
     return {"content": [nothing | token for token in tokens], "refusal": None}
 
 
-def _usage(payload: Mapping[str, Any]) -> Usage | None:
+def _usage(payload: JSONMapping) -> Usage | None:
     """Read the counts: tokens thought are among those of the answer, not told apart."""
     if "prompt_eval_count" not in payload and "eval_count" not in payload:
         return None

@@ -5,7 +5,6 @@ and its documentation's page on what it makes of OpenAI's API.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from providers.chat import ChatRequest, ContentPart, Message, Tool, ToolCall
 from providers.dialects.translation import (
@@ -21,6 +20,7 @@ from providers.dialects.translation import (
     text_of,
     tool_names,
 )
+from providers.json_types import JSON, JSONMapping, JSONObject
 
 API = "Ollama"
 OPTIONS = ("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty")
@@ -44,7 +44,7 @@ THINK: Mapping[str, bool | str] = (
 TEXTS = ("text", "refusal")
 
 
-def chat_body(request: ChatRequest, model: str) -> dict[str, Any]:
+def chat_body(request: ChatRequest, model: str) -> JSONObject:
     """
     Return the body that asks *model* for a streamed answer to *request*.
 
@@ -68,17 +68,17 @@ def chat_body(request: ChatRequest, model: str) -> dict[str, Any]:
     } | _given(optional)
 
 
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _given(fields: JSONMapping) -> JSONObject:
     """Leave out what is not there; false, 0 and "" are."""
     return {name: it for name, it in fields.items() if it not in (None, [], {})}
 
 
-def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Message]) -> list[JSONObject]:
     names = tool_names(messages)
     return [_message(message, names) for message in messages]
 
 
-def _message(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+def _message(message: Message, names: Mapping[str, str]) -> JSONObject:
     if message.role == "function":
         raise refused(f"{API} has no messages of the role 'function'")
     optional = {
@@ -104,14 +104,14 @@ def _image(part: ContentPart) -> str:
     return found[1]
 
 
-def _tool_call(call: ToolCall) -> dict[str, Any]:
+def _tool_call(call: ToolCall) -> JSONObject:
     if call.function is None and call.custom is None:
         raise refused(f"{API} has no tools but functions")
     name, arguments = called(call, API)
     return {"id": call.id, "function": {"name": name, "arguments": arguments}}
 
 
-def _tools(request: ChatRequest) -> list[dict[str, Any]]:
+def _tools(request: ChatRequest) -> list[JSONObject]:
     choice, _ = chosen_tool(request)
     if choice not in ("auto", "none"):
         raise refused(f"{API} can't be made to call a tool")
@@ -120,7 +120,7 @@ def _tools(request: ChatRequest) -> list[dict[str, Any]]:
     return [_tool(tool) for tool in request.tools or ()]
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> JSONObject:
     function = tool.function
     if tool.type != "function" or function is None:
         raise refused(f"{API} has no tools but functions")
@@ -130,12 +130,12 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": shown | _given(optional)}
 
 
-def _format(request: ChatRequest) -> Any:
+def _format(request: ChatRequest) -> JSON:
     schema = json_schema(request)
     return "json" if schema == {} else schema
 
 
-def _options(request: ChatRequest) -> dict[str, Any]:
+def _options(request: ChatRequest) -> JSONObject:
     options = {name: getattr(request, name) for name in OPTIONS}
     options |= {name: request.body.get(name) for name in OWN_OPTIONS}
     options |= {"stop": stops(request), "num_predict": most_tokens(request)}

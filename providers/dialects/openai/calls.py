@@ -1,13 +1,13 @@
 """A message's tool calls as a vendor takes them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 
 from providers.dialects.gemini.request import NO_SIGNATURE
+from providers.json_types import JSONMapping
 
-Sent = Mapping[str, Any]
+Sent = JSONMapping
 SIGNING = "extra_content"
 
 

@@ -1,6 +1,6 @@
 """Which whole answers can be passed on as their upstream has put them."""
 
-from typing import Any
+from providers.json_types import JSON, JSONObject
 
 # What OpenAI has in an answer; what another vendor means by other names is to be read.
 ANSWER = frozenset(("id", "object", "created", "model", "choices", "usage"))
@@ -15,7 +15,7 @@ REASONS = ("stop", "length", "content_filter")
 MAX_TIME = 2**33
 
 
-def as_completion(payload: dict[str, Any]) -> dict[str, Any] | None:
+def as_completion(payload: JSONObject) -> JSONObject | None:
     """
     Return an answer with what its vendor has left out, if it is texts in the shape of
     OpenAI's chat completions; None: it is to be read, and put together again.
@@ -32,7 +32,7 @@ def as_completion(payload: dict[str, Any]) -> dict[str, Any] | None:
     return payload
 
 
-def _is_identified(payload: dict[str, Any]) -> bool:
+def _is_identified(payload: JSONObject) -> bool:
     name, model = payload["id"], payload["model"]
     made, usage = payload["created"], payload["usage"]
     return (
@@ -46,7 +46,7 @@ def _is_identified(payload: dict[str, Any]) -> bool:
     )
 
 
-def _is_whole(choice: Any, place: int) -> bool:
+def _is_whole(choice: JSON, place: int) -> bool:
     return (
         type(choice) is dict
         and choice.keys() >= CHOICE
@@ -57,7 +57,7 @@ def _is_whole(choice: Any, place: int) -> bool:
     )
 
 
-def _is_text(message: Any) -> bool:
+def _is_text(message: JSON) -> bool:
     if type(message) is not dict or not message.keys() >= MESSAGE:
         return False
     text = message["content"]

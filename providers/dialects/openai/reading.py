@@ -1,16 +1,16 @@
 """The parts of OpenAI's chunks, and what the vendors that copy it put there."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import orjson
 from attrs import evolve
 
 from providers.chat import NOTHING, Choice, Chunk, Delta, ToolCallDelta, Usage
-from providers.dialects.base import error_in
 from providers.dialects.endings import first_number, object_in
 from providers.dialects.tolerant import mended
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError
+from providers.json_types import JSON, JSONMapping
 
 KNOWN_IN_CHUNK = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "obfuscation", "provider")
@@ -30,7 +30,7 @@ TEXT_PARTS = (None, "text", "output_text")
 MAX_TIME = 2**33
 
 
-def error_of(payload: Any) -> ProviderError | None:
+def error_of(payload: JSON) -> ProviderError | None:
     """Return the error that a chunk carries, also beside its choices, if it does."""
     error = error_in(payload)
     if error is None and "x_groq" in payload:
@@ -40,7 +40,7 @@ def error_of(payload: Any) -> ProviderError | None:
     return error
 
 
-def chunk_of(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
+def chunk_of(payload: JSONMapping, choices: tuple[Choice, ...]) -> Chunk:
     """Make the chunk of what is no choice's, less the usage."""
     name, model = payload.get("id"), payload.get("model")
     return Chunk(
@@ -53,16 +53,16 @@ def chunk_of(payload: Mapping[str, Any], choices: tuple[Choice, ...]) -> Chunk:
     )
 
 
-def usage_of(payload: Mapping[str, Any]) -> Usage | None:
+def usage_of(payload: JSONMapping) -> Usage | None:
     """Return the usage at the top, in `x_groq` or in a choice, if there is any."""
     usage = payload.get("usage") or object_in(payload.get("x_groq"), "usage")
     if not usage:
-        choices: Iterable[Any] = payload.get("choices") or ()
+        choices: Iterable[JSON] = payload.get("choices") or ()
         usage = next((c["usage"] for c in choices if c.get("usage")), None)
     return _usage(usage) if usage else None
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
+def _usage(usage: JSONMapping) -> Usage:
     """Read counts under OpenAI's names, or Anthropic's."""
     prompt = first_number(usage, "prompt_tokens", "input_tokens")
     completion = first_number(usage, "completion_tokens", "output_tokens")
@@ -74,13 +74,26 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
     )
 
 
-def said_in(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+def readable_usage(payload: JSONMapping) -> Usage | None:
+    """
+    Return the usage of an answer that is passed on as it came; None where it counts no
+    tokens, or nobody can read it.
+    """
+    counts = payload.get("usage")
+    try:
+        usage = _usage(counts) if isinstance(counts, dict) else None
+    except TypeError:
+        return None
+    return usage if usage is not None and usage.total_tokens else None
+
+
+def said_in(choice: JSONMapping) -> JSONMapping:
     """Return the message, or the text, that is in the place of a stream's delta."""
-    said: Mapping[str, Any] = choice.get("message") or NOTHING
+    said: JSONMapping = choice.get("message") or NOTHING
     return said or {"content": choice.get("text")}
 
 
-def says(delta: Mapping[str, Any]) -> bool:
+def says(delta: JSONMapping) -> bool:
     """Whether a delta says anything but whose it is."""
     return any(value for name, value in delta.items() if name != "role")
 
@@ -90,28 +103,28 @@ def with_calls(delta: Delta, calls: Iterable[ToolCallDelta]) -> Delta:
     return evolve(delta, tool_calls=(*delta.tool_calls, *calls))
 
 
-def index_of(value: Any) -> int:
+def index_of(value: JSON) -> int:
     """Return a choice's number; some vendors, with one choice only, leave it out."""
     if value is None or type(value) is int:
         return value or 0
     raise TypeError(f"an index expected, not {type(value).__name__}")
 
 
-def call_index(value: Any) -> int | None:
+def call_index(value: JSON) -> int | None:
     """Return the number of a tool call's piece, None if it has none."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     return value if type(value) is int else None
 
 
-def time_of(value: Any) -> int | None:
+def time_of(value: JSON) -> int | None:
     """Return a time that JSON has room for, or None."""
     if type(value) is int or type(value) is float:
         return int(value) if 0 <= value < MAX_TIME else None
     return None
 
 
-def rest_of(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, Any]:
+def rest_of(payload: JSONMapping, known: frozenset[str]) -> JSONMapping:
     """Return the fields that are not *known*, less those with nothing in them."""
     if payload.keys() <= known:
         return NOTHING
@@ -122,7 +135,7 @@ def rest_of(payload: Mapping[str, Any], known: frozenset[str]) -> Mapping[str, A
     }
 
 
-def content_of(content: Any) -> tuple[str | None, str | None]:
+def content_of(content: JSON) -> tuple[str | None, str | None]:
     """Split Mistral's list of parts into what is said and what is thought."""
     if isinstance(content, Mapping):
         content = [content]  # the one part that there is
@@ -135,14 +148,14 @@ def content_of(content: Any) -> tuple[str | None, str | None]:
     return _texts(content) or None, thought or None
 
 
-def _text_in(value: Any) -> str:
+def _text_in(value: JSON) -> str:
     """Return a text, or the texts of a list of parts, of whatever types they are."""
     if isinstance(value, str):
         return value
     return _texts(value) if isinstance(value, list) else ""
 
 
-def _texts(parts: Iterable[Any]) -> str:
+def _texts(parts: Iterable[JSON]) -> str:
     """Join what is text among parts; those of other types are passed over."""
     return "".join(
         (part if isinstance(part, str) else text_of(part.get("text"))) or ""
@@ -152,26 +165,26 @@ def _texts(parts: Iterable[Any]) -> str:
     )
 
 
-def thought_of(value: Any) -> str | None:
+def thought_of(value: JSON) -> str | None:
     """Return a thought, which may be a list of parts as well."""
     return _texts(value) or None if isinstance(value, list) else text_of(value)
 
 
-def text_of(value: Any) -> str | None:
+def text_of(value: JSON) -> str | None:
     """Return a text, None for one with nothing in it."""
     if value is None or isinstance(value, str):
         return value or None
     raise TypeError(f"text expected, not {type(value).__name__}")
 
 
-def object_of(value: Any) -> Mapping[str, Any] | None:
+def object_of(value: JSON) -> JSONMapping | None:
     """Return an object, or None."""
     if value is None or isinstance(value, Mapping):
         return value
     raise TypeError(f"an object expected, not {type(value).__name__}")
 
 
-def arguments_of(value: Any) -> str | None:
+def arguments_of(value: JSON) -> str | None:
     """Return JSON text; some vendors send the object itself."""
     if isinstance(value, Mapping):
         return orjson.dumps(mended(value)).decode()

@@ -1,10 +1,10 @@
 """A chat, or a text to complete, as the body that a vendor of OpenAI's API wants."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from providers.chat import COMPLETIONS, ChatRequest, NativeRequest
 from providers.dialects.translation import check_translated, without
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .calls import less
@@ -21,7 +21,7 @@ IN_TOOLS = "tools."
 
 def asked_of(
     settings: ProviderSettings, request: ChatRequest, model: str, notes: list[str]
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, JSONObject]:
     """
     Return the path and the body that ask *model* for an answer to *request*; how it is
     to come is not in it. *notes* get what was changed for this vendor.
@@ -50,7 +50,7 @@ def asked_of(
     return path, body
 
 
-def _rename(body: dict[str, Any], names: Mapping[str, str]) -> None:
+def _rename(body: JSONObject, names: Mapping[str, str]) -> None:
     for ours, theirs in names.items():
         if ours in body:
             body[theirs] = body.pop(ours)
@@ -58,7 +58,7 @@ def _rename(body: dict[str, Any], names: Mapping[str, str]) -> None:
 
 def _messages(
     settings: ProviderSettings, request: ChatRequest, model: str, notes: list[str]
-) -> Any:
+) -> JSON:
     """Return the messages: encoded once for all racers whose vendors take them so."""
     needed = fitting(settings, model)
     if needed is None:
@@ -68,19 +68,19 @@ def _messages(
     return request.messages_json() if made is messages else made
 
 
-def _drop(body: dict[str, Any], names: tuple[str, ...], notes: list[str]) -> None:
+def _drop(body: JSONObject, names: tuple[str, ...], notes: list[str]) -> None:
     dropped = [name for name in names if body.pop(name, None) is not None]
     notes += [f"{name} left out" for name in dropped]
 
 
-def _fit_tools(body: dict[str, Any], settings: ProviderSettings) -> None:
+def _fit_tools(body: JSONObject, settings: ProviderSettings) -> None:
     if not body.get("tools"):
         _forget_tools(body)
     elif refused := below(settings.rules.unsupported_fields, IN_TOOLS):
         body["tools"] = [_tool_less(tool, refused) for tool in body["tools"]]
 
 
-def _forget_tools(body: dict[str, Any]) -> None:
+def _forget_tools(body: JSONObject) -> None:
     """Say nothing of tools where there are none; a call that is forced is an error."""
     for name in WITH_TOOLS:
         body.pop(name, None)
@@ -88,7 +88,7 @@ def _forget_tools(body: dict[str, Any]) -> None:
         del body["tool_choice"]
 
 
-def _tool_less(tool: Mapping[str, Any], names: frozenset[str]) -> Mapping[str, Any]:
+def _tool_less(tool: JSONMapping, names: frozenset[str]) -> JSONMapping:
     function = tool.get("function")
     if isinstance(function, Mapping):
         tool = {**tool, "function": less(function, names)}

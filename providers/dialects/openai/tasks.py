@@ -4,14 +4,14 @@ import base64
 import binascii
 import sys
 from array import array
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
-from providers.dialects.base import Call, error_in, written
+from providers.dialects.base import Call, written
 from providers.dialects.talk import Ask, Form, Reply, Talk
+from providers.dialects.upstream_errors import error_in
 from providers.errors import SUCCESSFUL, ProviderFailed, ProviderProtocolError
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 from providers.tasks import (
     MAX_IMAGES,
@@ -24,9 +24,10 @@ from providers.tasks import (
     TranscriptionRequest,
 )
 
-from .dialect import authorization
+from .access import authorization
+from .reading import readable_usage
 
-JSON = {"Content-Type": "application/json"}
+AS_JSON = {"Content-Type": "application/json"}
 TRANSCRIPTS = (
     "application/json",
     "application/x-",
@@ -40,7 +41,7 @@ OUR_OWN = ("width", "height", "response_format", "stream", "partial_images")
 
 def images(settings: ProviderSettings, request: ImageRequest, model: str) -> Talk:
     """Make images; those that come as URLs are fetched."""
-    body: dict[str, Any] = {
+    body: JSONObject = {
         name: value for name, value in request.body.items() if name not in OUR_OWN
     }
     body["model"] = model
@@ -100,10 +101,11 @@ def transcription(
     )
     call = Call("audio/transcriptions", headers=authorization(settings))
     reply = yield Ask(call=call, form=form)
+    usage = None
     if reply.content_type.startswith("application/json"):
-        read_object(reply)
+        usage = readable_usage(read_object(reply))
     text = reply.expect(*TRANSCRIPTS)
-    return Blob(data=text, content_type=reply.content_type)
+    return Blob(data=text, content_type=reply.content_type, usage=usage)
 
 
 def embeddings(
@@ -118,10 +120,13 @@ def embeddings(
     rows = [{**row, "embedding": encode(row["embedding"])} for row in payload["data"]]
     told = {**payload, "object": "list", "model": payload.get("model") or model}
     told["data"] = rows
-    return Blob(data=orjson.dumps(told), content_type="application/json")
+    if usage := readable_usage(payload):
+        told["usage"] = told.pop("usage")  # the last, for whoever adds to it
+    data = orjson.dumps(told)
+    return Blob(data=data, content_type="application/json", usage=usage)
 
 
-def _as_base64(vector: Any) -> str:
+def _as_base64(vector: JSON) -> str:
     """Return a vector as OpenAI encodes it: 32-bit floats, the least byte first."""
     if isinstance(vector, str):
         return vector
@@ -131,7 +136,7 @@ def _as_base64(vector: Any) -> str:
     return base64.b64encode(floats.tobytes()).decode()
 
 
-def _as_floats(vector: Any) -> list[float]:
+def _as_floats(vector: JSON) -> list[float]:
     if isinstance(vector, list):
         return vector
     floats = array("f", base64.b64decode(vector, validate=True))
@@ -140,12 +145,12 @@ def _as_floats(vector: Any) -> list[float]:
     return floats.tolist()
 
 
-def _post(settings: ProviderSettings, path: str, body: Mapping[str, Any]) -> Ask:
-    headers = JSON | authorization(settings)
+def _post(settings: ProviderSettings, path: str, body: JSONMapping) -> Ask:
+    headers = AS_JSON | authorization(settings)
     return Ask(call=Call(path, written(body), headers))
 
 
-def read_object(reply: Reply) -> dict[str, Any]:
+def read_object(reply: Reply) -> JSONObject:
     """Return the JSON object of a reply; raises ProviderError if it is an error's."""
     body = reply.expect()
     payload = orjson.loads(body)

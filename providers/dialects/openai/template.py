@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 from attrs import define
 
 from providers.chat import Chunk, with_text
+from providers.json_types import JSON
 
 # So many may be learned in vain: an upstream that varies another field is not alike.
 LESSONS = 4
@@ -46,7 +46,7 @@ class Template:
         return words
 
 
-def learn(data: bytes, payload: Any, chunk: Chunk) -> Template | None:
+def learn(data: bytes, payload: JSON, chunk: Chunk) -> Template | None:
     """
     Return what events like *data* have in common; None where it is more than a text.
 
@@ -65,7 +65,7 @@ def learn(data: bytes, payload: Any, chunk: Chunk) -> Template | None:
     return template if _holds(template, payload) else None
 
 
-def _holds(template: Template, payload: Any) -> bool:
+def _holds(template: Template, payload: JSON) -> bool:
     """Say whether another text between the same bytes changes the text, and no more."""
     delta = payload["choices"][0].get("delta")
     if not isinstance(delta, dict) or "content" not in delta:

@@ -1,9 +1,10 @@
 """Which of a chat's messages follow each other, for vendors that are strict in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-Sent = Mapping[str, Any]
+from providers.json_types import JSONMapping
+
+Sent = JSONMapping
 # What the assistant says where a vendor wants it to say something.
 WORD = "I see."
 THOUGHT = "reasoning_content"

@@ -1,20 +1,20 @@
 """The messages of a chat as one vendor takes them: what its table says of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from attrs import frozen
 
 from providers.dialects import call_ids
-from providers.dialects.gemini.request import needs_signatures
+from providers.dialects.gemini.thinking import needs_signatures
 from providers.dialects.translation import refused
+from providers.json_types import JSON, JSONMapping
 from providers.settings import EVERYTHING, MessageRules, ProviderSettings
 
 from .calls import SIGNING, fitted_calls, less, note
 from .turns import in_turns, with_thoughts
 
-Sent = Mapping[str, Any]
+Sent = JSONMapping
 # How `unsupported_fields` names a field of every message, tool call, and part.
 IN_MESSAGES = "messages."
 IN_CALLS = "tool_calls."
@@ -167,7 +167,7 @@ def _as_text(part: Sent) -> Sent:
     return {"type": "text", "text": part.get("refusal") or ""}
 
 
-def _joined(parts: Any) -> str:
+def _joined(parts: JSON) -> str:
     """Return the text of a content; raises ProviderRefusedRequest for pictures."""
     texts = []
     for part in parts or ():

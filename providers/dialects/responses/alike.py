@@ -1,14 +1,14 @@
 """Events that add a text and differ in little else, known by their bytes."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import orjson
 from attrs import define
 
 from providers.chat import RESPONSES, Chunk, NativeEvent, TextRun, with_text
+from providers.json_types import JSONMapping
 
 from .items import OpenItem
 
@@ -76,7 +76,7 @@ class AlikeEvents:
 
 
 def learn(
-    data: bytes, event: Mapping[str, Any], chunk: Chunk, item: OpenItem, *, passes: bool
+    data: bytes, event: JSONMapping, chunk: Chunk, item: OpenItem, *, passes: bool
 ) -> AlikeEvents | None:
     """
     Return what the events like *data* have in common; None where it is more than a

@@ -1,13 +1,13 @@
 """The events of OpenAI's Responses API as the chunks of a chat."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from attrs import define, field
 
 from providers.chat import NO_DELTA, NOTHING, Choice, Chunk, Delta
-from providers.dialects.base import error_in
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSON, JSONMapping, JSONObject
 
 from .alike import TEXT
 from .ending import FAILED, failure, finish_reason, usage_of
@@ -15,7 +15,7 @@ from .items import OpenItem
 from .output import OUTPUT, OutputReader
 from .parts import text_in
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 # Seconds since 1970; more is no time of this century or the next.
 MAX_TIME = 2**33
 BEGINNINGS = frozenset(("response.created", "response.queued", "response.in_progress"))
@@ -39,7 +39,7 @@ class AnswerReader:
     _model: str | None = field(default=None, init=False)
     _created: int | None = field(default=None, init=False)
     _spoke: bool = field(default=False, init=False)
-    _kept: Mapping[str, Any] = field(default=NOTHING, init=False)
+    _kept: JSONMapping = field(default=NOTHING, init=False)
     _output: OutputReader = field(init=False)
 
     @_output.default
@@ -139,14 +139,14 @@ class AnswerReader:
         )
 
 
-def _merged(first: Mapping[str, Any], then: Mapping[str, Any]) -> Mapping[str, Any]:
+def _merged(first: JSONMapping, then: JSONMapping) -> JSONMapping:
     """Return the fields of both, all of which are lists."""
     if not first:
         return then
     return {**first, **{name: [*first.get(name, ()), *then[name]] for name in then}}
 
 
-def _logprobs(rows: Any) -> dict[str, Any]:
+def _logprobs(rows: JSON) -> JSONObject:
     """Return log probabilities as a chat has them: with each token's bytes."""
     likely = [
         {
@@ -158,7 +158,7 @@ def _logprobs(rows: Any) -> dict[str, Any]:
     return {"content": likely, "refusal": None}
 
 
-def _likely(row: Event) -> dict[str, Any]:
+def _likely(row: Event) -> JSONObject:
     token = row.get("token") or ""
     spelled = row.get("bytes") or list(token.encode())
     return {"token": token, "logprob": row.get("logprob"), "bytes": spelled}

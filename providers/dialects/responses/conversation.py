@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from attrs import define, field
 
 from providers.chat import NOTHING, ChatRequest, ContentPart, Message, ToolCall
 from providers.dialects.translation import image_url, parts_of, refused, text_of
+from providers.json_types import JSONMapping, JSONObject
 
 from .reasoning import items_from
 
@@ -18,7 +18,7 @@ OUTPUTS = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
 }
-Item = dict[str, Any]
+Item = JSONObject
 
 
 def input_items(
@@ -56,7 +56,7 @@ class _Turns:
     _ids: set[str] = field(factory=set, init=False)
     _answered: set[str] = field(factory=set, init=False)
 
-    def add(self, message: Message, sent: Mapping[str, Any]) -> None:
+    def add(self, message: Message, sent: JSONMapping) -> None:
         match message.role:
             case "function":
                 raise refused(f"{API} has nothing for messages of the role 'function'")
@@ -86,7 +86,7 @@ class _Turns:
         if content:
             self._items.append({"role": role, "content": content})
 
-    def _assistant(self, message: Message, sent: Mapping[str, Any]) -> None:
+    def _assistant(self, message: Message, sent: JSONMapping) -> None:
         calls = message.tool_calls or ()
         said = _said(message)
         if not said and not calls:
@@ -97,7 +97,7 @@ class _Turns:
         for i, call in enumerate(calls):
             self._call(call, raw[i] if i < len(raw) else NOTHING)
 
-    def _call(self, call: ToolCall, sent: Mapping[str, Any]) -> None:
+    def _call(self, call: ToolCall, sent: JSONMapping) -> None:
         item: Item = {"type": "function_call", "call_id": self._new_id(call.id)}
         custom = sent.get("custom")
         if call.function is not None:
@@ -175,7 +175,7 @@ def _part(part: ContentPart) -> Item:
     raise refused(f"{API} has nothing for content parts of the type {part.type!r}")
 
 
-def _file(file: Mapping[str, Any]) -> Item:
+def _file(file: JSONMapping) -> Item:
     names = ("file_id", "file_data", "filename")
     item = {name: file[name] for name in names if file.get(name)}
     if "file_id" in item:

@@ -1,13 +1,12 @@
 """How many tokens a chat has, asked of an upstream that speaks the Responses API."""
 
-from typing import Any
-
 import orjson
 
 from providers.chat import ChatRequest
 from providers.dialects.base import Call
 from providers.dialects.talk import Ask, Talk
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSON
 from providers.settings import ProviderSettings
 from providers.tasks import TokenCount
 
@@ -35,7 +34,7 @@ def count_input(settings: ProviderSettings, request: ChatRequest, model: str) ->
     headers = headers_of(settings, "application/json")
     call = Call("responses/input_tokens", orjson.dumps(counted), headers)
     reply = yield Ask(call=call)
-    count: Any = orjson.loads(reply.expect("application/json"))["input_tokens"]
+    count: JSON = orjson.loads(reply.expect("application/json"))["input_tokens"]
     if type(count) is not int or count < 0:
         raise ProviderProtocolError("its count of tokens is no number of tokens")
     return TokenCount(input_tokens=count)

@@ -8,8 +8,7 @@ wants back of its reasoning travels with the client. A client that speaks this A
 itself gets every event as it came.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import orjson
 from attrs import define, field
@@ -20,6 +19,7 @@ from providers.dialects.framing import AnswerDecoder
 from providers.dialects.tolerant import HALVES, TolerantJSON
 from providers.dialects.tools import without_hosted
 from providers.errors import ProviderProtocolError
+from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .alike import TEXT, AlikeEvents, learn
@@ -32,7 +32,7 @@ from .whole import is_response, last_event, unrolled
 
 # So many may be learned in vain: an upstream that varies another field is not alike.
 LESSONS = 64
-STREAM, JSON = "text/event-stream", "application/json"
+STREAM, AS_JSON = "text/event-stream", "application/json"
 
 
 @define
@@ -72,7 +72,7 @@ class Responses:
     def encode_whole(self, request: ChatRequest, model: str) -> Call:
         body = {**self._encoded(request, model), "stream": False}
         body.pop("stream_options", None)
-        return Call("responses", written(body), self._headers(request, JSON))
+        return Call("responses", written(body), self._headers(request, AS_JSON))
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
         return self._events(self._body.feed(received))
@@ -90,14 +90,14 @@ class Responses:
         return [*self.receive(body), *self.end()]  # whichever of both it is
 
     def list_models(self) -> Call:
-        return Call("models", headers=headers_of(self.settings, JSON))
+        return Call("models", headers=headers_of(self.settings, AS_JSON))
 
     def read_models(self, body: bytes) -> tuple[str, ...]:
         payload = orjson.loads(body)
         rows = payload if isinstance(payload, list) else payload["data"]
         return tuple(str(row["id"]) for row in rows)
 
-    def _encoded(self, request: ChatRequest, model: str) -> dict[str, Any]:
+    def _encoded(self, request: ChatRequest, model: str) -> JSONObject:
         if _passes(request):
             self._passage = EventPassage()
         else:
@@ -130,23 +130,21 @@ class Responses:
             yield from chunks
             self._learn(event, data, chunks)  # the first token has gone by now
 
-    def _repaired(self, event: Mapping[str, Any], data: bytes) -> list[Chunk]:
+    def _repaired(self, event: JSONMapping, data: bytes) -> list[Chunk]:
         """Read an event, its arguments mended, and what was held back of them."""
         events = self._arguments.repaired(event, data)
         if events == [event] and HALVES not in self.notes:
             return self._event(event, data)
         return [c for each in events for c in self._event(each, orjson.dumps(each))]
 
-    def _event(self, event: Mapping[str, Any], data: bytes) -> list[Chunk]:
+    def _event(self, event: JSONMapping, data: bytes) -> list[Chunk]:
         chunks = self._answer.take(event)
         self.done = self._answer.ended
         if self._passage is not None:
             return self._passage.carry(chunks, event.get("type"), data)
         return chunks
 
-    def _learn(
-        self, event: Mapping[str, Any], data: bytes, chunks: list[Chunk]
-    ) -> None:
+    def _learn(self, event: JSONMapping, data: bytes, chunks: list[Chunk]) -> None:
         """Know events like a text's by their bytes, until there is another one."""
         item, self._alike = self._answer.spoken, None
         if HALVES in self.notes or item is None or not self._lessons:
@@ -156,7 +154,7 @@ class Responses:
             self._alike = learn(data, event, chunks[0], item, passes=passes)
             self._lessons -= 1
 
-    def _whole(self, response: Mapping[str, Any], data: bytes) -> Iterator[Chunk]:
+    def _whole(self, response: JSONMapping, data: bytes) -> Iterator[Chunk]:
         """Read a response that came whole; who gets its events, gets all of them."""
         (last,) = self._arguments.repaired(last_event(response), data)
         if self._passage is None:
@@ -167,9 +165,7 @@ class Responses:
             yield from self._event(event, orjson.dumps(event))
 
 
-def body_of(
-    request: ChatRequest, model: str, settings: ProviderSettings
-) -> dict[str, Any]:
+def body_of(request: ChatRequest, model: str, settings: ProviderSettings) -> JSONObject:
     """Return the body of a request: the client's own, if it speaks this API."""
     if request.native is not None and _passes(request):
         return passed_body(request.native, model, settings)

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from providers.chat import NOTHING, FinishReason, Usage
-from providers.dialects.base import error_in
+from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError, ProviderFailed, error_class
+from providers.json_types import JSON, JSONMapping
 
 REASONS: Mapping[str, FinishReason] = {
     "max_output_tokens": "length",
@@ -42,9 +42,7 @@ DETAILS = {
 }
 
 
-def finish_reason(
-    name: str, response: Mapping[str, Any], *, calls: bool
-) -> FinishReason:
+def finish_reason(name: str, response: JSONMapping, *, calls: bool) -> FinishReason:
     """
     Return why an answer has ended; *name* is what its last event says of it, *calls*
     whether it calls a tool of the client's.
@@ -58,7 +56,7 @@ def finish_reason(
     return "tool_calls" if calls else "stop"
 
 
-def usage_of(counts: Mapping[str, Any]) -> Usage:
+def usage_of(counts: JSONMapping) -> Usage:
     """Return a response's usage by the names that a chat's has."""
     prompt = counts.get("input_tokens") or 0
     completion = counts.get("output_tokens") or 0
@@ -75,7 +73,7 @@ def usage_of(counts: Mapping[str, Any]) -> Usage:
     )
 
 
-def failure(event: Mapping[str, Any]) -> ProviderError:
+def failure(event: JSONMapping) -> ProviderError:
     """
     Return the error that an event tells of: `error`, flat or with an object in it, a
     response that has failed, or what an API of another shape would send.
@@ -97,7 +95,7 @@ def failure(event: Mapping[str, Any]) -> ProviderError:
     )
 
 
-def _status(value: Any) -> int | None:
+def _status(value: JSON) -> int | None:
     return value if type(value) is int else None
 
 

@@ -1,11 +1,9 @@
 """The items of an answer that are on their way, found by what their events say."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from attrs import define, field
 
 from providers.dialects.framing import EventTooLarge
+from providers.json_types import JSON, JSONMapping
 
 CALLS = ("function_call", "custom_tool_call")
 MOST_ITEMS = 10_000
@@ -90,7 +88,7 @@ class OpenItems:
     _misnumbered: bool = field(default=False, init=False)
     _misnamed: bool = field(default=False, init=False)
 
-    def open(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> OpenItem:
+    def open(self, event: JSONMapping, item: JSONMapping) -> OpenItem:
         """Return the item that an event adds; the one there is, if it comes again."""
         kind, name = _type(item), item.get("id") or item.get("call_id")
         known = self._by_id.get(name) if type(name) is str else None
@@ -100,7 +98,7 @@ class OpenItems:
         self._misnumbered = self._misnumbered or index in self._by_index
         return self._new(kind, index, name)
 
-    def of(self, event: Mapping[str, Any], kind: str) -> OpenItem:
+    def of(self, event: JSONMapping, kind: str) -> OpenItem:
         """Return the item of a type that an event adds to; a new one if need be."""
         index, name = event.get("output_index"), event.get("item_id")
         known = self._named(index, name, kind)
@@ -113,7 +111,7 @@ class OpenItems:
                 return last
         return self._new(kind, index, name)
 
-    def done(self, event: Mapping[str, Any], item: Mapping[str, Any]) -> OpenItem:
+    def done(self, event: JSONMapping, item: JSONMapping) -> OpenItem:
         """Return the item that an event gives as a whole."""
         index, name, kind = event.get("output_index"), item.get("id"), _type(item)
         known = self._named(index, name, kind) or self._called(item)
@@ -126,7 +124,7 @@ class OpenItems:
             known = None
         return known or self._new(kind, index, name)
 
-    def at(self, index: int, item: Mapping[str, Any]) -> OpenItem | None:
+    def at(self, index: int, item: JSONMapping) -> OpenItem | None:
         """
         Return the item that stands at *index* of the whole output, a new one if there
         was no event about it; None where it can't be told which one it is.
@@ -152,7 +150,7 @@ class OpenItems:
         """Whether there is a call whose name has never come."""
         return any(item.type in CALLS and not item.shown for item in self._items)
 
-    def _named(self, index: Any, name: Any, kind: str) -> OpenItem | None:
+    def _named(self, index: JSON, name: JSON, kind: str) -> OpenItem | None:
         by_index = self._by_index.get(index) if type(index) is int else None
         if by_index is not None and by_index.type == kind and not self._misnumbered:
             return by_index
@@ -162,7 +160,7 @@ class OpenItems:
         known = by_index is not None and by_index.type == kind
         return by_index if known and not name else None
 
-    def _called(self, item: Mapping[str, Any]) -> OpenItem | None:
+    def _called(self, item: JSONMapping) -> OpenItem | None:
         """Return the call that has the id by which its output will name it."""
         name = item.get("call_id")
         calls = (each for each in self._items if each.type == item.get("type"))
@@ -171,7 +169,7 @@ class OpenItems:
     def _last(self, kind: str) -> OpenItem | None:
         return next((item for item in self._items[::-1] if item.type == kind), None)
 
-    def _new(self, kind: str, index: Any, name: Any) -> OpenItem:
+    def _new(self, kind: str, index: JSON, name: JSON) -> OpenItem:
         if len(self._items) == MOST_ITEMS:
             raise EventTooLarge(f"the answer has more than {MOST_ITEMS} items")
         item = OpenItem(kind)
@@ -186,11 +184,11 @@ class OpenItems:
         return item
 
 
-def _differs(known: OpenItem, item: Mapping[str, Any]) -> bool:
+def _differs(known: OpenItem, item: JSONMapping) -> bool:
     """Say whether an item is another call than the one that has its index or its id."""
     name = item.get("name")
     return known.type in CALLS and bool(name) and name != known.name
 
 
-def _type(item: Mapping[str, Any]) -> str:
+def _type(item: JSONMapping) -> str:
     return str(item.get("type"))

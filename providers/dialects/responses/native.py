@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import define, field
 
 from providers.chat import RESPONSES, Chunk, NativeEvent, NativeRequest
 from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
+from providers.json_types import JSON, JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .conversation import LONGEST_ID
@@ -25,7 +25,7 @@ KEEPALIVE = "keepalive"
 
 def passed_body(
     request: NativeRequest, model: str, settings: ProviderSettings
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return what the client said, but for the model, and asking for a stream that is
     stored nowhere.
@@ -39,14 +39,14 @@ def passed_body(
     return {**body, "model": model, "store": False, "stream": True}
 
 
-def _carried(items: Any, settings: ProviderSettings) -> list[Any]:
+def _carried(items: JSON, settings: ProviderSettings) -> list[JSON]:
     """
     Return the items that an upstream can read which has none of them stored.
 
     Ids of messages say which reasoning they belong to, so with the one the other goes.
     """
     seals = any(host in settings.base_url + "/" for host in SEALING)
-    left: list[Any] = []
+    left: list[JSON] = []
     whole = True
     for item in items:
         kept = _item(item, settings.id, seals=seals)
@@ -55,7 +55,7 @@ def _carried(items: Any, settings: ProviderSettings) -> list[Any]:
     return left if whole else [_without_id(item) for item in left]
 
 
-def _item(item: Any, provider: str, *, seals: bool) -> list[Any]:
+def _item(item: JSON, provider: str, *, seals: bool) -> list[JSON]:
     if not isinstance(item, Mapping):
         return [item]
     if item.get("type") == "reasoning":
@@ -67,9 +67,7 @@ def _item(item: Any, provider: str, *, seals: bool) -> list[Any]:
     return [_without_id(item)] if too_long else [item]
 
 
-def _reasoning(
-    item: Mapping[str, Any], provider: str, *, seals: bool
-) -> list[Mapping[str, Any]]:
+def _reasoning(item: JSONMapping, provider: str, *, seals: bool) -> list[JSONMapping]:
     if BLOCKS in item:  # sealed by us: for each provider what is its own
         return list(items_from(item, provider))
     if item.get("encrypted_content") or (item.get("content") and not seals):
@@ -77,7 +75,7 @@ def _reasoning(
     return []
 
 
-def _without_id(item: Any) -> Any:
+def _without_id(item: JSON) -> JSON:
     if not isinstance(item, Mapping) or "id" not in item:
         return item
     if "call_id" not in item and str(item.get("type")).endswith("_output"):
@@ -98,7 +96,7 @@ class EventPassage:
     _size: int = field(default=0, init=False)
     _spoke: bool = field(default=False, init=False)
 
-    def carry(self, chunks: list[Chunk], kind: Any, data: bytes) -> list[Chunk]:
+    def carry(self, chunks: list[Chunk], kind: JSON, data: bytes) -> list[Chunk]:
         """
         Return *chunks*, what an event has been read as, with the event in them; *kind*
         is its type.

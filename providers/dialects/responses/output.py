@@ -1,12 +1,12 @@
 """What the events of a response's items add to a chat's message."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import orjson
 from attrs import define, field
 
 from providers.chat import NOTHING, Delta, ToolCallDelta
+from providers.json_types import JSONMapping, JSONObject
 
 from .items import CALLS, OpenItem, OpenItems
 from .parts import (
@@ -19,7 +19,7 @@ from .parts import (
 )
 from .reasoning import BLOCKS, entry_of
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 # What an event that ends a part is about: the kind of its text, the type of its item,
 # where the part's index and where its whole text are.
 PARTS = {
@@ -202,7 +202,7 @@ def _arguments(call: Event) -> str:
 def _argued(opened: OpenItem, arguments: str, name: str = "") -> list[Delta]:
     """Return a piece of a call; the first one has its *name*, and its id."""
     custom = opened.type == "custom_tool_call"
-    begun: dict[str, Any] = {}
+    begun: JSONObject = {}
     if name:
         begun["id"] = opened.call_id or None
         begun["type"] = "custom" if custom else "function"

@@ -1,9 +1,7 @@
 """What the parts of a response's items say, as a chat's deltas say it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from providers.chat import Delta
+from providers.json_types import JSON, JSONMapping
 
 from .items import OpenItem
 
@@ -11,7 +9,7 @@ from .items import OpenItem
 BETWEEN = "\n\n"
 
 
-def text_in(value: Any) -> str | None:
+def text_in(value: JSON) -> str | None:
     """Return a text, None for an empty one; raises TypeError for what is none."""
     if value is None or type(value) is str:
         return value or None
@@ -31,7 +29,7 @@ def delta_of(kind: str, text: str) -> Delta:
     return Delta(refusal=text) if kind == "refusal" else Delta(reasoning_content=text)
 
 
-def message_rest(opened: OpenItem, item: Mapping[str, Any]) -> list[Delta]:
+def message_rest(opened: OpenItem, item: JSONMapping) -> list[Delta]:
     """Return what of a message has not come in pieces."""
     texts, refusals = [], []
     for part in item.get("content") or ():
@@ -46,7 +44,7 @@ def message_rest(opened: OpenItem, item: Mapping[str, Any]) -> list[Delta]:
     return [said] if said.has_token else []
 
 
-def thoughts_of(opened: OpenItem, item: Mapping[str, Any]) -> list[Delta]:
+def thoughts_of(opened: OpenItem, item: JSONMapping) -> list[Delta]:
     """Return what a reasoning item says: itself, or else its summary."""
     for name in ("content", "summary"):
         texts = [text_in(part.get("text")) for part in item.get(name) or ()]
@@ -56,7 +54,7 @@ def thoughts_of(opened: OpenItem, item: Mapping[str, Any]) -> list[Delta]:
     return []
 
 
-def image_in(item: Mapping[str, Any]) -> list[Delta]:
+def image_in(item: JSONMapping) -> list[Delta]:
     """Return a picture as the part of a message."""
     data = text_in(item.get("result"))
     if not data:

@@ -5,14 +5,13 @@ has thought travels with the client: as an entry of an assistant message's
 `thinking_blocks`, where Anthropic's signed thoughts are, too.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from providers.json_types import JSONMapping, JSONObject
 
 BLOCKS = "thinking_blocks"
 ENTRY = "openai_reasoning"
 
 
-def entry_of(item: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
+def entry_of(item: JSONMapping, provider: str) -> JSONObject | None:
     """
     Return the entry for a reasoning item that is done; None if it has no seal.
 
@@ -30,7 +29,7 @@ def entry_of(item: Mapping[str, Any], provider: str) -> dict[str, Any] | None:
     }
 
 
-def items_from(message: Mapping[str, Any], provider: str) -> list[dict[str, Any]]:
+def items_from(message: JSONMapping, provider: str) -> list[JSONObject]:
     """
     Return the reasoning items that *provider* has made, out of what a client sends
     back with an assistant's message.

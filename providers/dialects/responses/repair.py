@@ -1,13 +1,13 @@
-"""The arguments of calls in the events of a response, so that every parser takes them."""
+"""The arguments of calls in the events of a response: every parser is to take them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import define, field
 
 from providers.dialects.arguments import ArgumentText, argument_text
+from providers.json_types import JSON, JSONMapping
 
-Event = Mapping[str, Any]
+Event = JSONMapping
 DELTA = "response.function_call_arguments.delta"
 DONE = "response.function_call_arguments.done"
 ITEM_DONE = "response.output_item.done"
@@ -25,7 +25,7 @@ class ArgumentEvents:
     """
 
     notes: list[str]
-    _texts: dict[tuple[Any, Any], ArgumentText] = field(factory=dict, init=False)
+    _texts: dict[tuple[JSON, JSON], ArgumentText] = field(factory=dict, init=False)
 
     def repaired(self, event: Event, data: bytes) -> list[Event]:
         """Return the events that *event*, whose bytes are *data*, should have been."""
@@ -64,7 +64,7 @@ class ArgumentEvents:
         return [{"type": DELTA, **of, "delta": rest}]
 
 
-def _key(event: Event) -> tuple[Any, Any]:
+def _key(event: Event) -> tuple[JSON, JSON]:
     return event.get("output_index"), event.get("item_id")
 
 
@@ -77,7 +77,7 @@ def _ended(event: Event, notes: list[str]) -> Event:
     return {**event, "response": {**response, "output": made}}
 
 
-def _mended(item: Any, notes: list[str]) -> Any:
+def _mended(item: JSON, notes: list[str]) -> JSON:
     """Return an item, or an event, with sound arguments."""
     text = item.get("arguments") if isinstance(item, Mapping) else None
     if not isinstance(text, str):

@@ -6,7 +6,6 @@ not told to forget, so that is always said.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from providers.chat import NOTHING, ChatRequest
 from providers.dialects.translation import (
@@ -17,6 +16,7 @@ from providers.dialects.translation import (
     system_and_turns,
     without,
 )
+from providers.json_types import JSONObject
 from providers.settings import ProviderSettings
 
 from .conversation import API, input_items
@@ -59,7 +59,7 @@ def is_openai(settings: ProviderSettings) -> bool:
 
 def response_body(
     request: ChatRequest, model: str, settings: ProviderSettings
-) -> dict[str, Any]:
+) -> JSONObject:
     """
     Return the body that asks *model* for a streamed answer to *request*.
 
@@ -84,7 +84,7 @@ def response_body(
     return without(body, settings.rules.unsupported_fields, "this provider")
 
 
-def _conversation(request: ChatRequest, settings: ProviderSettings) -> dict[str, Any]:
+def _conversation(request: ChatRequest, settings: ProviderSettings) -> JSONObject:
     role = "developer" if is_openai(settings) else "system"
     system, messages = system_and_turns(request.messages)
     items = input_items(request, messages, settings.id, role)
@@ -96,7 +96,7 @@ def _conversation(request: ChatRequest, settings: ProviderSettings) -> dict[str,
     return {"instructions": system, "input": items} if system else {"input": items}
 
 
-def _text(request: ChatRequest) -> dict[str, Any]:
+def _text(request: ChatRequest) -> JSONObject:
     """Return how the text is to be; some copies refuse it without a format."""
     text = {"format": _format(request)}
     if verbosity := request.body.get("verbosity"):
@@ -104,7 +104,7 @@ def _text(request: ChatRequest) -> dict[str, Any]:
     return {"text": text} if text != {"format": {"type": "text"}} else {}
 
 
-def _format(request: ChatRequest) -> dict[str, Any]:
+def _format(request: ChatRequest) -> JSONObject:
     schema, wanted = json_schema(request), request.response_format
     if wanted is None or schema is None:
         return {"type": "text"}
@@ -116,7 +116,7 @@ def _format(request: ChatRequest) -> dict[str, Any]:
     return {"type": "json_schema", **given}
 
 
-def _reasoning(request: ChatRequest) -> dict[str, Any]:
+def _reasoning(request: ChatRequest) -> JSONObject:
     """
     Say how much to think; `reasoning` is no field of OpenAI's chats, but of this API.
 
@@ -133,12 +133,12 @@ def _reasoning(request: ChatRequest) -> dict[str, Any]:
     return {"reasoning": said} if said else {}
 
 
-def _bounds(request: ChatRequest) -> dict[str, Any]:
+def _bounds(request: ChatRequest) -> JSONObject:
     most = most_tokens(request)
     return {} if most is None else {"max_output_tokens": max(most, LEAST_TOKENS)}
 
 
-def _same(request: ChatRequest) -> dict[str, Any]:
+def _same(request: ChatRequest) -> JSONObject:
     values = {name: getattr(request, name) for name in SAME}
     values |= {name: request.body.get(name) for name in SAME_UNREAD}
     if request.logprobs and request.top_logprobs:

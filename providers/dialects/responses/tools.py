@@ -1,18 +1,18 @@
 """A chat's tools in the flat shape that OpenAI's Responses API has for them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from providers.chat import NOTHING, ChatRequest, Function, Tool
 from providers.dialects.translation import refused
+from providers.json_types import JSON, JSONMapping, JSONObject
 
 from .conversation import API
 
-NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}}
+NO_PARAMETERS: JSONMapping = {"type": "object", "properties": {}}
 CHOICES = ("auto", "none", "required")
 
 
-def tools_of(request: ChatRequest) -> dict[str, Any]:
+def tools_of(request: ChatRequest) -> JSONObject:
     """
     Return the fields that are about tools; none where there are none.
 
@@ -31,7 +31,7 @@ def tools_of(request: ChatRequest) -> dict[str, Any]:
         if choice not in (None, "auto", "none"):
             raise refused("tool_choice asks for a call, and there are no tools")
         return {}
-    fields: dict[str, Any] = {"tools": tools}
+    fields: JSONObject = {"tools": tools}
     if choice is not None:
         fields["tool_choice"] = _choice(choice)
     if request.parallel_tool_calls is not None:
@@ -39,7 +39,7 @@ def tools_of(request: ChatRequest) -> dict[str, Any]:
     return fields
 
 
-def _tool(tool: Tool, sent: Mapping[str, Any]) -> dict[str, Any]:
+def _tool(tool: Tool, sent: JSONMapping) -> JSONObject:
     custom = sent.get("custom")
     if tool.type == "function" and tool.function is not None:
         return _function(tool.function)
@@ -48,7 +48,7 @@ def _tool(tool: Tool, sent: Mapping[str, Any]) -> dict[str, Any]:
     raise refused(f"{API} has nothing for tools of the type {tool.type!r}")
 
 
-def _function(function: Function) -> dict[str, Any]:
+def _function(function: Function) -> JSONObject:
     """Return a function; left unsaid, `strict` would be tried here, not in a chat."""
     made = {
         "type": "function",
@@ -60,7 +60,7 @@ def _function(function: Function) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _custom(custom: Mapping[str, Any]) -> dict[str, Any]:
+def _custom(custom: JSONMapping) -> JSONObject:
     shape = custom.get("format")
     if isinstance(shape, Mapping) and isinstance(shape.get("grammar"), Mapping):
         shape = {"type": "grammar", **shape["grammar"]}
@@ -73,8 +73,8 @@ def _custom(custom: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _search(options: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "web_search"}
+def _search(options: JSONMapping) -> JSONObject:
+    made: JSONObject = {"type": "web_search"}
     if size := options.get("search_context_size"):
         made["search_context_size"] = size
     place = options.get("user_location")
@@ -85,7 +85,7 @@ def _search(options: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _choice(choice: str | Mapping[str, Any]) -> str | dict[str, Any]:
+def _choice(choice: str | JSONMapping) -> str | JSONObject:
     if isinstance(choice, str):
         if choice not in CHOICES:
             raise refused(f"there is no tool_choice {choice!r}")
@@ -98,7 +98,7 @@ def _choice(choice: str | Mapping[str, Any]) -> str | dict[str, Any]:
     return _named(choice)
 
 
-def _named(tool: Any) -> dict[str, Any]:
+def _named(tool: JSON) -> JSONObject:
     """Return a tool by its type and its name, which stand in one object here."""
     kind = tool.get("type") if isinstance(tool, Mapping) else None
     inner = tool.get(kind) if isinstance(kind, str) else None

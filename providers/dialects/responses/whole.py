@@ -1,18 +1,19 @@
 """A whole response as the events that a stream would have brought it in."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-Event = dict[str, Any]
+from providers.json_types import JSON, JSONMapping, JSONObject
+
+Event = JSONObject
 # What a response has only at its end.
-LATER: Mapping[str, Any] = {
+LATER: JSONMapping = {
     "status": "in_progress",
     "output": [],
     "usage": None,
     "incomplete_details": None,
 }
 # What an item has grown to by its end.
-EMPTY: Mapping[str, Any] = {
+EMPTY: JSONMapping = {
     "status": "in_progress",
     "content": [],
     "summary": [],
@@ -31,27 +32,27 @@ CALLS = {
 }
 
 
-def is_response(payload: Any) -> bool:
+def is_response(payload: JSON) -> bool:
     """Say whether JSON in the place of a stream is a response."""
     return isinstance(payload, Mapping) and (
         payload.get("object") == "response" or "output" in payload
     )
 
 
-def last_event(response: Mapping[str, Any]) -> Event:
+def last_event(response: JSONMapping) -> Event:
     """Return the event that a response ends with; all of the response is in it."""
     status = response.get("status") or "completed"
     return {"type": f"response.{status}", "response": response}
 
 
-def unrolled(response: Mapping[str, Any]) -> Iterator[Event]:
+def unrolled(response: JSONMapping) -> Iterator[Event]:
     """Yield the events of a response, in order and numbered."""
     for number, event in enumerate(_events(response)):
         kind = event.pop("type")
         yield {"type": kind, "sequence_number": number, **event}
 
 
-def _events(response: Mapping[str, Any]) -> Iterator[Event]:
+def _events(response: JSONMapping) -> Iterator[Event]:
     begun = {**response, **LATER}
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
@@ -63,7 +64,7 @@ def _events(response: Mapping[str, Any]) -> Iterator[Event]:
     yield last_event(response)
 
 
-def _empty(item: Mapping[str, Any]) -> dict[str, Any]:
+def _empty(item: JSONMapping) -> JSONObject:
     """Return an item as it is before anything of it has come."""
     if item.get("type") not in ("message", "reasoning", *CALLS):
         return dict(item)
@@ -73,7 +74,7 @@ def _empty(item: Mapping[str, Any]) -> dict[str, Any]:
     return begun
 
 
-def _grown(item: Mapping[str, Any], of: Event) -> Iterator[Event]:
+def _grown(item: JSONMapping, of: Event) -> Iterator[Event]:
     kind = item.get("type")
     if kind in CALLS:
         name, field = CALLS[kind]
@@ -86,14 +87,14 @@ def _grown(item: Mapping[str, Any], of: Event) -> Iterator[Event]:
             yield from _said(part, {**of, "content_index": i})
 
 
-def _summarized(part: Mapping[str, Any], of: Event) -> Iterator[Event]:
+def _summarized(part: JSONMapping, of: Event) -> Iterator[Event]:
     name = "response.reasoning_summary"
     yield {"type": f"{name}_part.added", **of, "part": {**part, "text": ""}}
     yield from _texts(f"{name}_text", "text", part.get("text") or "", of)
     yield {"type": f"{name}_part.done", **of, "part": part}
 
 
-def _said(part: Mapping[str, Any], of: Event) -> Iterator[Event]:
+def _said(part: JSONMapping, of: Event) -> Iterator[Event]:
     name, field = PARTS.get(part.get("type") or "", ("", ""))
     if not name:
         return

@@ -4,7 +4,7 @@ from .budget import SAVED, Budget
 from .fallback import Fallback
 from .hedge import Hedge
 from .parallel import Parallel
-from .strategy import Candidate, Opening, Policy, Records, Run, Strategy
+from .strategy import Candidate, Opening, Policy, Records, Run, Strategy, count_running
 
 # By name, from the cheapest to the dearest: a request may choose one that costs less.
 STRATEGIES: dict[str, type[Strategy]] = {
@@ -26,4 +26,5 @@ __all__ = [
     "Records",
     "Run",
     "Strategy",
+    "count_running",
 ]

@@ -1,4 +1,4 @@
-"""The strategy "fallback": one after another, each when the one before has failed."""
+"""The strategy "fallback": each racer starts when the one before it has failed."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from .parallel import Parallel
 
 @define
 class Fallback(Parallel):
-    """One at a time, in the order that is given."""
+    """One racer at a time, in the order of the lineup."""
 
     name: ClassVar[str] = "fallback"
 

@@ -1,4 +1,4 @@
-"""The strategy "hedge": one at first, another beside it when that one is late."""
+"""The strategy "hedge": one racer starts, and the next beside it if it is late."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,9 +14,10 @@ from .strategy import Opening, Policy, Run, Strategy, count_running
 @define
 class Hedge(Strategy):
     """
-    The first alone; the next when the one before has had its *delays* (seconds, by id)
-    without a token, or at once when that one has failed. Whoever starts beside another
-    is an extra call, for which *budget* has to pay; who starts alone is none.
+    The first racer starts alone. The next one starts when the one before it has been
+    without a token for its delay (*delays*, seconds by id), or at once when that one
+    has failed. A racer that starts beside another is an extra call, for which *budget*
+    has to pay.
     """
 
     delays: Mapping[str, float]
@@ -78,5 +79,8 @@ class Hedge(Strategy):
         if not count_running(runs) or self.budget.take():
             self._refused_at = 0
             return True
-        self.refused, self._refused_at = True, len(runs)
+        self.withhold(runs)
         return False
+
+    def withhold(self, runs: Sequence[Run]) -> None:
+        self.refused, self._refused_at = True, len(runs)

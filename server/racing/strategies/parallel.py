@@ -10,7 +10,7 @@ from .strategy import Opening, Policy, Run, Strategy, count_running
 
 @define
 class Parallel(Strategy):
-    """As many as *limit* run at a time; whoever fails is replaced by the next."""
+    """*limit* racers run at a time; one that fails is replaced by the next."""
 
     limit: int
     name: ClassVar[str] = "race"

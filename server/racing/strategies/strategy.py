@@ -1,4 +1,4 @@
-"""What a strategy is: all that races, their choice, replays and logs need of it."""
+"""What a strategy is: all that races, lineups, replays and logs need of it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -92,12 +92,12 @@ class Strategy(ABC):
 
     @classmethod
     def most_parallel(cls, racers: int) -> int:
-        """Return how many may run at a time where so many may race."""
+        """Return how many of so many *racers* may run at a time."""
         return racers
 
     @classmethod
     def at_once(cls, policy: Policy) -> int:
-        """Return how many start together when a race begins, however it goes on."""
+        """Return how many start together when a race begins."""
         return policy.parallel
 
     @classmethod
@@ -131,6 +131,9 @@ class Strategy(ABC):
     def admit(self, _: Sequence[Run]) -> bool:
         """Say whether the next may start, now that its time has come."""
         return True
+
+    def withhold(self, _: Sequence[Run]) -> None:  # noqa: B027 - most have no use for it
+        """Note that one that was admitted may not start beside *runs* after all."""
 
 
 def count_running(runs: Sequence[Run]) -> int:

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Middleware
 
 from server.gateway import Gateway
 from server.web.context import VISIT, Visit
+from server.web.limiting import tell_limits
 
 from .auth import require_api_key
 from .browsers import check_browser
@@ -23,7 +24,7 @@ OnPrepare = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 
 def middlewares(gateway: Gateway) -> tuple[Middleware, ...]:
-    """Return them in their order, made for *gateway*: to find it costs each of them."""
+    """Return them in their order, made for *gateway*: to look it up would cost each."""
     return (
         log_access(gateway),
         render_errors,
@@ -38,7 +39,7 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         try:
             request[VISIT]
-        except KeyError:  # aiohttp has refused it by itself
+        except KeyError:  # aiohttp has refused the request before any middleware
             request[VISIT] = Visit(request_id(request), gateway)
         introduce(request, response)
         close_when_done(request, response)
@@ -47,9 +48,10 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
 
 
 def introduce(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say what the answer is to, and who may read it, unless that is done already."""
+    """Set the headers of the request's id and of CORS, unless they are set."""
     if HEADER not in response.headers:
         # aiohttp would tell its version, and Python's.
         response.headers[SERVER] = "Interference"
         add_request_id(request, response)
         add_cors_headers(request, response)
+        tell_limits(request, response)

@@ -1,8 +1,8 @@
-"""API keys: who may come in, known by the SHA-256 of the key alone."""
+"""API keys: the server knows their SHA-256 hashes alone."""
 
 import asyncio
 from hashlib import sha256
-from hmac import compare_digest
+from time import time
 
 from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION
@@ -12,6 +12,7 @@ from server.config.settings import KeySettings
 from server.errors import InvalidAPIKey
 from server.gateway import Gateway
 from server.web.context import VISIT
+from server.web.key_ring import KeyRing
 
 GUARDED = ("/v1/", "/api/")
 # As Anthropic's packages send a key, and Azure's. Clients that are logged in at a
@@ -20,30 +21,32 @@ KEY_HEADERS = ("X-API-Key", "API-Key")
 
 
 def require_api_key(gateway: Gateway) -> Middleware:
-    """Let a request in whose key is known, or any if no key is configured."""
+    """Refuse requests without a known key, if any key is configured."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        known = gateway.config.auth.keys
-        if known and _is_guarded(request):
-            request[VISIT].client = client = _client(request, known)
+        if gateway.config.auth.asks and _is_guarded(request):
+            client = await _client(request, gateway.keys)
+            request[VISIT].client = client
             if client is None:
                 wrong = gateway.wrong_keys
                 await asyncio.sleep(wrong.delay(request.remote or ""))
                 raise _unknown(request)
+            if client.expired(time()):
+                raise _refusal(f"This API key has expired at {client.expires}")
         return await handler(request)
 
     return middleware
 
 
 def _is_guarded(request: web.Request) -> bool:
-    """Say whether it goes to the API; what is no route at all is judged by its path."""
+    """Say whether a request goes to the API; its path tells where it has no route."""
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
     return f"{place}/".startswith(GUARDED)
 
 
-def _given(request: web.Request) -> list[str]:
+def _keys_in(request: web.Request) -> list[str]:
     """Return each key that comes with *request*, the likeliest first."""
     headers, given = request.headers, []
     for value in headers.getall(AUTHORIZATION, ()):
@@ -56,22 +59,25 @@ def _given(request: web.Request) -> list[str]:
     return [key for key in given if key]
 
 
-def _client(request: web.Request, known: tuple[KeySettings, ...]) -> KeySettings | None:
+async def _client(request: web.Request, keys: KeyRing) -> KeySettings | None:
     """Return whose key comes with *request*: None if none of its keys is known."""
-    given = _given(request)
+    given = _keys_in(request)
     if not given:
         raise _refusal("No API key is given")
-    found = None
-    for token in reversed(given):  # all of them, and the first that is known counts
-        digest = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-        for key in known:  # all of them: the time taken tells nothing
-            if compare_digest(digest, key.sha256):
-                found = key
-    return found
+    digests = [
+        sha256(token.encode("utf-8", "surrogateescape")).hexdigest() for token in given
+    ]
+    for digest in digests:  # the first that is known counts
+        if (key := keys.find(digest)) is not None:
+            return key
+    for digest in digests:
+        if (key := await keys.find_anew(digest)) is not None:
+            return key
+    return None
 
 
 def _unknown(request: web.Request) -> InvalidAPIKey:
-    one = len(_given(request)) == 1
+    one = len(_keys_in(request)) == 1
     return _refusal(f"{'This API key is' if one else 'These API keys are'} not known")
 
 

@@ -1,4 +1,4 @@
-"""What keeps foreign web pages from using a server that asks for no key."""
+"""Keeps foreign web pages from using a server that asks for no key."""
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -16,11 +16,11 @@ def check_browser(gateway: Gateway) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         config = gateway.config
-        if not config.auth.keys:
+        if not config.auth.asks:
             _check_host(request, config.server)
         if (answer := preflight_answer(request)) is not None:
             return answer
-        if not config.auth.keys:
+        if not config.auth.asks:
             _check_origin(request)
         return await handler(request)
 
@@ -31,8 +31,8 @@ def _check_host(request: web.Request, server: ServerSettings) -> None:
     """
     Refuse a name that is not ours, while no key is configured.
 
-    A page can make its own name resolve to this machine (DNS rebinding); its scripts
-    then are of the same origin as we, and only the Host header tells.
+    A page can make its own name resolve to this machine (DNS rebinding). Its scripts
+    then have the same origin as this server, and only the Host header tells.
     """
     host = host_name(request.host)
     if not _is_ours(host, server):

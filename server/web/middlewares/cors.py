@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ EXPOSED = (
     " Retry-After, X-Should-Retry, X-Stored"
 )
 METHODS = "GET, POST, DELETE, OPTIONS"
-# Characters of an origin that are repeated.
+# Characters of an origin that stand in a message.
 LONGEST = 200
 PREFLIGHT_SECONDS = "600"
 
@@ -28,22 +29,22 @@ def allowed_origin(request: web.BaseRequest) -> str | None:
 
 
 def preflight_answer(request: web.Request) -> web.Response | None:
-    """Answer a browser that asks whether a page may send what it is about to send."""
+    """Answer a browser's preflight, if *request* is one; raises OriginNotAllowed."""
     if request.method != "OPTIONS" or (
         "Access-Control-Request-Method" not in request.headers
     ):
         return None
     if allowed_origin(request) is None:
         raise foreign_page(request)
-    wanted = request.headers.get("Access-Control-Request-Headers", "")
+    requested = request.headers.get("Access-Control-Request-Headers", "")
     headers = {
         "Access-Control-Allow-Methods": METHODS,
-        "Access-Control-Allow-Headers": wanted or "*",
+        "Access-Control-Allow-Headers": requested or "*",
         "Access-Control-Max-Age": PREFLIGHT_SECONDS,
     }
     if request.headers.get("Access-Control-Request-Private-Network") == "true":
         headers["Access-Control-Allow-Private-Network"] = "true"
-    return web.Response(status=204, headers=headers)
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
 
 
 def foreign_page(request: web.BaseRequest) -> OriginNotAllowed:

@@ -1,4 +1,4 @@
-"""When an answer is the last of its connection, which its head then says."""
+"""Closes connections after an answer: the server stops, or a body is too long."""
 
 import asyncio
 from contextlib import suppress
@@ -7,8 +7,8 @@ from aiohttp import hdrs, web
 
 from server.web.context import VISIT, WAITS_TO_CONTINUE
 
-# Bytes of a body that nobody reads for which it is worth while to go on: they are read
-# to their end, and the connection takes the next request.
+# Bytes of an unread body up to which it is worth while to read it to its end, and to
+# keep the connection.
 WORTH_READING = 65_536
 
 
@@ -25,8 +25,8 @@ def close_when_done(request: web.Request, response: web.StreamResponse) -> None:
 
 def half_close_when_done(request: web.BaseRequest) -> None:
     """
-    Show the end of the answer that this task makes, though its request goes on: to hang
-    up on who still sends would take the answer away from him.
+    Half-close the connection when this task is done, though the request goes on: if it
+    were closed at once, the client would lose the answer.
     """
     task, transport = asyncio.current_task(), request.transport
     if task is not None and transport is not None and transport.can_write_eof():

@@ -1,7 +1,4 @@
-"""
-Every error an object in the shape of the API that was asked: ours, aiohttp's, and the
-ones nobody foresaw.
-"""
+"""Renders every error, foreseen or not, in the shape of the API that was called."""
 
 import asyncio
 from html import escape
@@ -35,7 +32,7 @@ log = structlog.get_logger(__name__)
 @web.middleware
 async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
-        if isinstance(request, RefusedRequest):
+        if type(request) is RefusedRequest:  # requests are an ABC's: isinstance is slow
             return error_response(request, request[REFUSAL])
         return await handler(request)
     except GatewayError as exc:
@@ -45,8 +42,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
             raise
         return error_response(request, _translated(request, exc))
     except ConnectionError:
-        # The client is gone, and nobody is left to tell. This is how aiohttp ends the
-        # other handlers whose client is gone; of an error, it would log a traceback.
+        # The client is gone. aiohttp ends other handlers whose client is gone in the
+        # same way; of another error, it would log a traceback.
         raise asyncio.CancelledError from None
     except Exception as exc:  # noqa: BLE001 - those that nobody foresaw
         return error_response(request, internal_error(request, exc))
@@ -55,7 +52,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 def internal_error(
     request: web.BaseRequest, exc: BaseException | None
 ) -> InternalError:
-    """Log an exception that nobody foresaw; return what is told of it."""
+    """Log an unforeseen exception; return the error that its client is sent."""
     name = request[VISIT].id
     log.error("internal error", request_id=name, exc_info=exc)
     return InternalError(
@@ -81,7 +78,7 @@ def error_response(request: web.BaseRequest, error: GatewayError) -> web.Respons
 
 
 def _is_navigation(request: web.BaseRequest) -> bool:
-    """Say whether a person's browser wants a page, and not a script something else."""
+    """Say whether a person's browser wants a page, rather than a script an object."""
     return request.method == "GET" and request.headers.get("Accept", "").startswith(
         "text/html"
     )

@@ -1,4 +1,4 @@
-"""The access log: one line a request, after its answer's end, without what was said."""
+"""The access log: one line a request, after its answer, without anybody's words."""
 
 import re
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from .request_id import request_id
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
-# Asked every few seconds by machines: only what they find wrong is worth a line.
+# Machines ask these every few seconds: only failures are worth a line.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # What ends an error's first sentence in the log, and the longest one there.
 SENTENCE = re.compile(r"(?<=[.!?])\s|\n")

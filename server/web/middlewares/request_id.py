@@ -14,9 +14,9 @@ WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 def request_id(request: web.BaseRequest) -> str:
     """Return the client's own id of *request*, or a new one."""
-    given = request.headers.get(HEADER)
-    if given is not None and WELL_FORMED.fullmatch(given):
-        return given
+    own = request.headers.get(HEADER)
+    if own is not None and WELL_FORMED.fullmatch(own):
+        return own
     return f"{random.getrandbits(128):032x}"
 
 

@@ -8,7 +8,18 @@ import orjson
 
 from server.json_types import JSON, JSONObject
 
-from . import catalog, chat, completions, messages, pages, races, responses, tasks
+from . import (
+    catalog,
+    chat,
+    completions,
+    keys,
+    messages,
+    pages,
+    races,
+    responses,
+    tasks,
+    usage,
+)
 from .answers import ANSWERS
 from .shared import (
     HEADERS,
@@ -40,6 +51,8 @@ TAGS = {
     "Models": "What can be asked for.",
     "Providers": "Who can be asked.",
     "Races": "What became of the last requests.",
+    "Keys": "Managed at run time, by administrators.",
+    "Usage": "What requests have used, and what it cost.",
     "Server": "For operators and browsers.",
     IN_THE_PATH: "The same, for clients that can set nothing but a base URL.",
 }
@@ -47,12 +60,16 @@ PROVIDERS = path_parameter(
     "providers", "Ids of providers, joined by `+`.", "HuggingChat+Groq"
 )
 CHATS = chat.PATHS | responses.PATHS | completions.PATHS
+OWN = keys.PATHS | usage.PATHS
 RACED = CHATS | messages.PATHS | tasks.PATHS
-REQUESTS = (chat, completions, responses, messages, tasks, races)
+REQUESTS = (chat, completions, responses, messages, tasks, races, keys)
 
 
-def document() -> JSONObject:
-    """Return the document: the same paths as `create_app` has routes."""
+def document(prefix: str = "") -> JSONObject:
+    """
+    Return the document: the same paths as `create_app` has routes, all of them below
+    *prefix*.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,10 +79,10 @@ def document() -> JSONObject:
             "description": ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {
-            **below("/v1", RACED | catalog.PATHS | races.PATHS),
+            **below("/v1", RACED | catalog.PATHS | races.PATHS | OWN),
             **pages.PATHS,
             **pages.bases(PROVIDERS),
             **of_providers("/api/{providers}", RACED | catalog.MODELS, "OfProviders"),
@@ -77,7 +94,7 @@ def document() -> JSONObject:
         },
         "components": {
             "schemas": _joined([ANSWERS, *(area.SCHEMAS for area in REQUESTS)]),
-            "responses": error_responses(OF_RACE, "Error")
+            "responses": error_responses((*OF_RACE, 409), "Error")
             | error_responses(OF_MESSAGES, "MessagesError"),
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
@@ -86,9 +103,9 @@ def document() -> JSONObject:
 
 
 @cache
-def rendered() -> bytes:
+def rendered(prefix: str) -> bytes:
     """Return the document as it is sent."""
-    return orjson.dumps(document())
+    return orjson.dumps(document(prefix))
 
 
 def below(prefix: str, paths: JSONObject) -> JSONObject:

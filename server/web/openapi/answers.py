@@ -32,6 +32,7 @@ from server.wire.chat.payloads import ChatCompletion, ChatCompletionChunk, Usage
 from server.wire.completions.texts import TextCompletion, TextCompletionChunk
 from server.wire.errors import ErrorBody
 from server.wire.images import ImagesPayload
+from server.wire.keys import DeletedKey, KeyPayload, KeysPayload, NewKeyPayload
 from server.wire.messages.count import TokenCountPayload
 from server.wire.messages.errors import MessagesErrorBody
 from server.wire.messages.events import MessageEvent, MessagePayload
@@ -49,10 +50,11 @@ from server.wire.responses.payloads import ItemPayload
 from server.wire.responses.response import ResponsePayload
 from server.wire.responses.stored import DeletedResponse, InputItemsPage, InputTokens
 from server.wire.tasks import EmbeddingsPayload, TranscriptionPayload
+from server.wire.usage_rows import UsageRows
 
 from .records import Schema, nullable, ref
 
-# The answers that the document names: where one is part of another, it is referred to.
+# The answers that the document names: others that contain them refer to them.
 NAMES: dict[object, str] = {
     ErrorBody: "Error",
     ErrorPayload: "ErrorObject",
@@ -81,6 +83,10 @@ NAMES: dict[object, str] = {
     ModelsPayload: "Models",
     ProviderPayload: "Provider",
     ProviderDetails: "ProviderDetails",
+    KeyPayload: "Key",
+    KeysPayload: "Keys",
+    NewKeyPayload: "NewKey",
+    DeletedKey: "DeletedKey",
     RacePayload: "Race",
     RacesPayload: "Races",
     RaceStartedPayload: "RaceStarted",
@@ -89,6 +95,7 @@ NAMES: dict[object, str] = {
     RaceEventPayload: "RaceEvent",
     SummaryPayload: "RaceSummary",
     ReplayPayload: "Replay",
+    UsageRows: "UsageRows",
     StatusPayload: "Status",
     ReadinessPayload: "Readiness",
     ServerPayload: "Server",
@@ -156,12 +163,15 @@ def _mapping(_: object, values: object) -> Schema:
     return {"type": "object", "additionalProperties": schema_of_answer(values)}
 
 
-def _annotated(kind: object, keywords: Keywords) -> Schema:
-    values = attrs.asdict(keywords)
-    if keywords.enum is not None:
-        values["enum"] = list(keywords.enum)
-    more = {name: value for name, value in values.items() if value is not None}
-    return schema_of_answer(kind) | more
+def _annotated(kind: object, *notes: Keywords) -> Schema:
+    """Return the schema of what has several notes, of which the last says most."""
+    schema = schema_of_answer(kind)
+    for keywords in notes:
+        values = attrs.asdict(keywords)
+        if keywords.enum is not None:
+            values["enum"] = list(keywords.enum)
+        schema = schema | {n: value for n, value in values.items() if value is not None}
+    return schema
 
 
 def _array(items: object) -> Schema:

@@ -24,15 +24,15 @@ def operation(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
     }
 
 
-def found(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
-    """Return an operation on what may not be there."""
-    made = operation(name, tag, summary, schema)
-    return {**made, "responses": {**made["responses"], **errors((404,))}}
+def operation_on_one(name: str, tag: str, summary: str, schema: Schema) -> JSONObject:
+    """Return an operation that may find nothing there."""
+    base = operation(name, tag, summary, schema)
+    return {**base, "responses": {**base["responses"], **errors((404,))}}
 
 
 MODELS: JSONObject = {
     "/models": {
-        "get": found(
+        "get": operation_on_one(
             "listModels",
             "Models",
             "Every model, with the providers that serve it",
@@ -47,7 +47,7 @@ MODELS: JSONObject = {
                 "openai/gpt-oss-20b",
             )
         ],
-        "get": found("retrieveModel", "Models", "One model", ref("Model")),
+        "get": operation_on_one("retrieveModel", "Models", "One model", ref("Model")),
     },
 }
 PROVIDERS: JSONObject = {
@@ -65,7 +65,7 @@ PROVIDERS: JSONObject = {
                 "id", "A provider's id, whatever its case, `-` and `_`.", "HuggingChat"
             )
         ],
-        "get": found(
+        "get": operation_on_one(
             "retrieveProvider",
             "Providers",
             "One provider: its models, what it takes, its record",

@@ -61,8 +61,8 @@ def content(*kinds: str) -> Schema:
 
 
 def turn(role: str, *kinds: str) -> Schema:
-    said = content(*kinds)
-    return record({"role": {"type": "string", "const": role}, "content": said})
+    parts = content(*kinds)
+    return record({"role": {"type": "string", "const": role}, "content": parts})
 
 
 # A tool of the client's own, or one that a provider of this API has.
@@ -76,8 +76,8 @@ PROVIDED: Schema = {
 }
 
 
-def asked(request: type) -> Schema:
-    """Return the schema of what is asked of both routes, as *request* reads it."""
+def request_schema(request: type) -> Schema:
+    """Return the schema of a request of either route; *request* is its record."""
     schema = raced(schema_of(request))
     schema["properties"] |= {
         "messages": {**array(ref("Turn")), "minItems": 1},
@@ -97,8 +97,8 @@ VERSION = {
     "example": "2023-06-01",
 }
 SCHEMAS: dict[str, Schema] = {
-    "MessageRequest": asked(MessageRequest),
-    "CountRequest": asked(CountRequest),
+    "MessageRequest": request_schema(MessageRequest),
+    "CountRequest": request_schema(CountRequest),
     "Turn": {
         "anyOf": [
             turn("user", *SHOWN, "tool_result"),

@@ -33,7 +33,10 @@ def operation(name: str, summary: str, **responses: JSON) -> JSONObject:
         "summary": summary,
         "security": ANYONE,
         "responses": {
-            **{status.removeprefix("_"): made for status, made in responses.items()},
+            **{
+                status.removeprefix("_"): response
+                for status, response in responses.items()
+            },
             **errors(OF_ALL),
         },
     }
@@ -41,18 +44,18 @@ def operation(name: str, summary: str, **responses: JSON) -> JSONObject:
 
 def files(name: str, summary: str, *media_types: str) -> JSONObject:
     content = {name: {"schema": BYTES} for name in media_types}
-    made = operation(
+    base = operation(
         name,
         summary,
         _200=answer("The file.", content),
         _206=answer("A part.", content),
     )
-    return {**made, "responses": {**made["responses"], **OF_FILES}}
+    return {**base, "responses": {**base["responses"], **OF_FILES}}
 
 
 def bases(providers: JSONObject) -> JSONObject:
     """Return the base URLs, which clients try, with the parameter *providers*."""
-    made: JSONObject = {}
+    item: JSONObject = {}
     for number, path in enumerate(BASES):
         probe = operation(
             f"showBase{number}", "A base URL", _200=answer("What is here.", SERVER)
@@ -60,8 +63,8 @@ def bases(providers: JSONObject) -> JSONObject:
         probe["security"] = KEYS
         probe["responses"] |= errors((*OF_API, 404))
         parameters = [providers] if "{" in path else []
-        made[path] = {"parameters": parameters, "get": probe}
-    return made
+        item[path] = {"parameters": parameters, "get": probe}
+    return item
 
 
 BASES = (

@@ -1,4 +1,4 @@
-"""JSON schemas of the records that requests are read into: so they can't disagree."""
+"""JSON schemas of requests, derived from the records that they are read into."""
 
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
@@ -11,7 +11,7 @@ from server.json_types import JSONObject
 
 Schema: TypeAlias = JSONObject
 
-# The whole numbers that are read as such: longer ones become floats.
+# The bounds of whole numbers: orjson reads longer ones as floats.
 SMALLEST, LARGEST = -(2**63), 2**64 - 1
 SCALARS: dict[object, Schema] = {
     str: {"type": "string"},
@@ -29,7 +29,7 @@ ONE_OF: Any = type(in_(()))
 MATCHES: Any = type(matches_re(""))
 OPTIONAL: Any = type(optional(ge(0)))
 ALL_OF: Any = type(and_(ge(0)))
-# A record's place for the whole object: no field of the object.
+# The attribute in which records keep the whole object: it is no field of it.
 WHOLE = "body"
 
 
@@ -40,11 +40,11 @@ def schema_of(record: type, about: Mapping[str, str] | None = None) -> Schema:
     Other fields than the record's are let through. *about* describes fields; raises
     KeyError for one that the record has not.
     """
-    known = [each for each in attrs.fields(record) if _is_read(each)]
-    properties = {each.name: _field(each) for each in known}
+    attributes = [each for each in attrs.fields(record) if _is_read(each)]
+    properties = {each.name: _field(each) for each in attributes}
     for name, text in (about or {}).items():
         properties[name] = {**properties[name], "description": text}
-    required = [each.name for each in known if each.default is attrs.NOTHING]
+    required = [each.name for each in attributes if each.default is attrs.NOTHING]
     schema: Schema = {"type": "object", "properties": properties}
     return {**schema, "required": required} if required else schema
 

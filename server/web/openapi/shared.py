@@ -46,17 +46,19 @@ ERRORS = {
     " foreign host name, was refused.",
     404: "There is no such thing here: a provider, a model, or what the path names.",
     408: "The body did not come on.",
+    409: "There is one of that name already.",
     413: "The body is larger than `max_body_bytes`, or than an upstream takes.",
     415: "The body has a content encoding that is not known here.",
     422: "All racers have refused the request with this status.",
-    429: "All racers have asked to be left alone for a while.",
+    429: "All racers have asked to be left alone for a while; or a limit of the key is"
+    " reached.",
     500: "The server failed. Its log has more, under the request's id.",
     502: "No racer has answered: `providers` has what became of each.",
     503: "The server is stopping, or takes in too many large bodies.",
     504: "No racer has begun to answer in time, or the request's own deadline passed.",
     529: "All racers have too much to do, or the server is stopping.",
 }
-# What each of a family of routes may answer besides what it is asked for.
+# The statuses of errors with which each family of routes may answer.
 OF_ALL = (403, 500)
 OF_API = (401, *OF_ALL)
 OF_RACE = (400, *OF_API, 404, 408, 413, 415, 422, 429, 502, 503, 504)
@@ -138,8 +140,8 @@ def answer(
     names: tuple[str, ...] = ("X-Request-ID",),
 ) -> JSONObject:
     """Return a response with *content*, by media type, and the headers *names*."""
-    made = {"description": description, "headers": headers(*names)}
-    return made if content is None else {**made, "content": dict(content)}
+    response = {"description": description, "headers": headers(*names)}
+    return response if content is None else {**response, "content": dict(content)}
 
 
 def in_json(schema: Schema) -> JSONObject:
@@ -150,8 +152,8 @@ def in_events(schema: Schema, last: str | None = None) -> JSONObject:
     """
     Return the content of a stream whose events' data is JSON of *schema*.
 
-    *last* is the data of an event that is no JSON. As the media type's schema stands
-    that of one event: whole streams have none before OpenAPI 3.2.
+    *last* is the data of an event that is no JSON. The schema is that of one event:
+    before OpenAPI 3.2, whole streams have none.
     """
     data: Schema = {**TEXT, "contentMediaType": JSON_TYPE, "contentSchema": schema}
     if last is not None:
@@ -161,7 +163,7 @@ def in_events(schema: Schema, last: str | None = None) -> JSONObject:
 
 
 def errors(statuses: tuple[int, ...], shape: str = "Error") -> JSONObject:
-    """Return the responses with *statuses*, in the *shape* of the API that is asked."""
+    """Return the responses with *statuses*, in the *shape* of their API's errors."""
     return {
         str(status): {"$ref": f"#/components/responses/{shape}{status}"}
         for status in sorted(statuses)

@@ -63,7 +63,7 @@ SCHEMAS: dict[str, Schema] = {
 
 
 def operation(
-    name: str, tag: str, summary: str, asked: JSONObject, made: JSONObject
+    name: str, tag: str, summary: str, request_body: JSONObject, success: JSONObject
 ) -> JSONObject:
     return {
         "post": {
@@ -71,8 +71,8 @@ def operation(
             "tags": [tag],
             "summary": summary,
             "security": KEYS,
-            "requestBody": asked,
-            "responses": {"200": made, **errors(OF_RACE)},
+            "requestBody": request_body,
+            "responses": {"200": success, **errors(OF_RACE)},
         }
     }
 

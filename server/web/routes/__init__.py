@@ -6,6 +6,7 @@ from .completions import routes as completions
 from .docs import routes as docs
 from .images import media
 from .images import routes as images
+from .keys import routes as keys
 from .messages import routes as messages
 from .models import routes as models
 from .page import routes as page
@@ -14,6 +15,7 @@ from .providers import routes as providers
 from .races import routes as races
 from .responses import routes as responses
 from .tasks import routes as tasks
+from .usage import routes as usage
 
 __all__ = [
     "bases",
@@ -21,6 +23,7 @@ __all__ = [
     "completions",
     "docs",
     "images",
+    "keys",
     "media",
     "messages",
     "models",
@@ -30,4 +33,5 @@ __all__ = [
     "races",
     "responses",
     "tasks",
+    "usage",
 ]

@@ -1,4 +1,4 @@
-"""The base URLs themselves: clients try them before they ask anything."""
+"""The base URLs themselves: some clients try them before anything else."""
 
 from aiohttp import web
 

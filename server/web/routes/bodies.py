@@ -17,7 +17,7 @@ from server.web.context import VISIT, WAITS_TO_CONTINUE
 from server.web.unpacking import ENCODINGS, unpacked
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Names of the same encodings that RFC 9110 (8.4.1) keeps for old clients' sake.
+# Old names of encodings, which RFC 9110 (8.4.1.3) keeps.
 OLD_NAMES = {"x-gzip": "gzip"}
 
 
@@ -25,7 +25,7 @@ Form = Mapping[str, str | bytes | bytearray | FileField]
 
 
 class BodyStalled(web.RequestPayloadError):
-    """A body that does not come on."""
+    """A body of which nothing more comes, or too little."""
 
 
 async def body_of(request: web.Request) -> bytes:
@@ -35,8 +35,8 @@ async def body_of(request: web.Request) -> bytes:
     Raises BodyTooLarge, also if its head already says so; UnsupportedEncoding; and
     InvalidRequest if the body is not what its head says.
 
-    Most have come with their heads, and are not compressed: those are taken as they
-    are, past the steps in which aiohttp waits for the others.
+    Most bodies have come with their heads and are not compressed: those are taken as
+    they are, past aiohttp's steps of waiting for the rest.
     """
     content = request.content
     if hdrs.CONTENT_ENCODING in request.headers or not content.is_eof():
@@ -99,9 +99,9 @@ async def _whole(request: web.Request) -> bytes:
 
 
 def _encoding(request: web.Request) -> str | None:
-    """Return how the body is compressed; None: it is not."""
-    told = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
-    names = [name.strip().lower() for name in told.split(",")]
+    """Return the encoding of a compressed body; None: it is not compressed."""
+    header = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
+    names = [name.strip().lower() for name in header.split(",")]
     names = [OLD_NAMES.get(n, n) for n in names if n not in {"", "identity"}]
     if not names:
         return None
@@ -120,10 +120,10 @@ def _check_length(request: web.Request) -> None:
 
 
 async def _ask_for_body(request: web.Request) -> None:
-    """Let a client go on that waits to hear whether its head is taken."""
+    """Answer 100 to a client that waits for it before it sends the body."""
     if WAITS_TO_CONTINUE in request and not request.content.is_eof():
         await request.writer.write(CONTINUE)
-        # It counts what was sent of the answer, of which this is no part.
+        # aiohttp takes it for the beginning of the answer.
         request.writer.output_size = 0
 
 
@@ -134,7 +134,7 @@ def _too_large(request: web.Request) -> BodyTooLarge:
 
 
 def _broken(exc: web.RequestPayloadError) -> GatewayError:
-    # Where the next request begins, is lost.
+    # Nobody knows where the next request of the connection begins.
     headers: dict[str, str] = {hdrs.CONNECTION: "close"}
     if isinstance(exc, BodyStalled):
         return RequestTooSlow("The request body does not come on.", headers=headers)

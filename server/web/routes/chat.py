@@ -1,10 +1,13 @@
 """Formats whose requests are chats, with the providers in the body or in the path."""
 
+from functools import partial
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from providers import ChatRequest
 from server.web.answering import race_chat
+from server.web.large_bodies import computed
 from server.wire.format import Format
 from server.wire.formats import CHAT
 
@@ -19,7 +22,9 @@ def serving(form: Format[ChatRequest]) -> Handler:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         path = providers_in_path(request)
-        chat, selection = form.parse(await body_of(request), path, request.headers)
+        body = await body_of(request)
+        parse = partial(form.parse, body, path, request.headers)
+        chat, selection = await computed(parse, len(body))
         return await race_chat(request, chat, selection, form.rendering(chat))
 
     return handler

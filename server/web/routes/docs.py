@@ -7,17 +7,18 @@ from pathlib import Path
 from aiohttp import web
 
 from server.errors import RouteNotFound
+from server.web.context import VISIT
 from server.web.json_answers import encoded_answer
 
 routes = web.RouteTableDef()
 
-# Where scripts and styles come from is said, and nothing else may be loaded at all.
+# Scripts, styles and images come from this server, and nothing else may be loaded.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
-    # Asked for again each time, and sent again only if it has changed.
+    # Browsers ask for them each time, and are sent them only if they have changed.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
@@ -25,10 +26,11 @@ OURS = Path(__file__).parents[1] / "openapi" / "page"
 
 
 @routes.get("/openapi.json")
-async def retrieve_document(_: web.Request) -> web.Response:
+async def retrieve_document(request: web.Request) -> web.Response:
     from server.web.openapi import rendered
 
-    return encoded_answer(rendered())
+    prefix = request[VISIT].gateway.config.server.path_prefix
+    return encoded_answer(rendered(prefix))
 
 
 @routes.get("/docs")
@@ -64,7 +66,7 @@ def files() -> dict[str, tuple[Path, str]]:
 
 
 def _package_folder(package: str) -> Path:
-    """Return where a package lies: importing this one would read all it has, twice."""
+    """Return a package's folder. An import would read all of its files."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"the package {package} is missing")

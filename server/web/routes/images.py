@@ -9,6 +9,7 @@ from providers import Images
 from server.errors import RouteNotFound
 from server.stores.media import TYPES
 from server.web.answering import race_task
+from server.web.base_urls import own_url
 from server.web.context import VISIT
 from server.web.json_answers import encoded_answer
 from server.wire.images import in_answer, parse, render
@@ -33,20 +34,21 @@ HEADERS = {
 @routes.post("/images/generations")
 async def create_image(request: web.Request) -> web.StreamResponse:
     task, selection = parse(await body_of(request), providers_in_path(request))
-    images, headers = await race_task(request, task, selection, Images)
+    answer = await race_task(request, task, selection, Images)
+    images, headers = answer.result, answer.headers
     urls = None
     if not in_answer(task):
-        urls = await _kept(request, images)
+        urls = await _keep(request, images)
         if urls is None:
             headers["X-Stored"] = "false"
     body = render(images, headers["X-Provider"], urls)
     return encoded_answer(body, headers=headers)
 
 
-async def _kept(request: web.Request, images: Images) -> list[str] | None:
+async def _keep(request: web.Request, images: Images) -> list[str] | None:
     """
-    Keep the images, and return their URLs; None where that can't be done, and they are
-    to be in the answer itself, since they are paid for.
+    Keep the images, and return their URLs; None where they can't be kept. They then
+    stand in the answer itself, since they are paid for.
     """
     visit = request[VISIT]
     store, owner = visit.gateway.media, visit.client.name if visit.client else ""
@@ -57,7 +59,7 @@ async def _kept(request: web.Request, images: Images) -> list[str] | None:
     except OSError as exc:
         log.error("an image can't be kept", reason=exc.strerror)
         return None
-    return [str(request.url.origin() / "media" / name) for name in names]
+    return [f"{own_url(request)}/media/{name}" for name in names]
 
 
 @media.get("/media/{name}")

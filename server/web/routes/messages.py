@@ -1,9 +1,12 @@
 """Anthropic's Messages, raced as chats are, and the count of their tokens."""
 
+from functools import partial
+
 from aiohttp import web
 
 from server.web.answering import count
 from server.web.json_answers import encoded_answer
+from server.web.large_bodies import computed
 from server.wire.formats import MESSAGES
 from server.wire.messages import parse_count
 from server.wire.messages.count import render
@@ -20,6 +23,8 @@ routes.post(MESSAGES.path)(serving(MESSAGES))
 @routes.post("/messages/count_tokens")
 async def count_tokens(request: web.Request) -> web.Response:
     path = providers_in_path(request)
-    chat, selection = parse_count(await body_of(request), path, request.headers)
+    body = await body_of(request)
+    parse = partial(parse_count, body, path, request.headers)
+    chat, selection = await computed(parse, len(body))
     tokens, headers = await count(request, chat, selection)
     return encoded_answer(render(tokens, headers.get("X-Provider")), headers=headers)

@@ -26,7 +26,10 @@ async def is_ready(request: web.Request) -> web.Response:
         return _unavailable("no usable provider")
     return json_answer(
         readiness(
-            responses=request.app[RESPONSES].trouble, images=gateway.media.trouble
+            responses=request.app[RESPONSES].trouble,
+            images=gateway.media.trouble,
+            state=gateway.limiter.store.state,
+            usage=await gateway.usage.trouble(),
         )
     )
 

@@ -1,4 +1,4 @@
-"""The last races: who ran, who won, why the others did not; and the live ones."""
+"""The last races: who ran, who won, why the others did not; and new ones, live."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ async def list_races(request: web.Request) -> web.Response:
 
 @routes.get("/races/events")
 async def stream_races(request: web.Request) -> web.StreamResponse:
-    """Send what happens in races; a client that stops reading is left in the end."""
+    """Send what happens in races, until the client hangs up or the server stops."""
     if request.method == METH_HEAD:  # which would wait for a body without an end
         return web.Response(content_type="text/event-stream")
     gateway = request[VISIT].gateway
@@ -89,9 +89,9 @@ async def retrieve_race(request: web.Request) -> web.Response:
 
 
 def _limit(request: web.Request) -> int:
-    given = request.query.get("limit", str(LISTED))
-    if not WHOLE.fullmatch(given) or not 1 <= int(given) <= REMEMBERED:
+    limit = request.query.get("limit", str(LISTED))
+    if not WHOLE.fullmatch(limit) or not 1 <= int(limit) <= REMEMBERED:
         raise InvalidRequest(
             f"'limit' must be a whole number from 1 to {REMEMBERED}.", param="limit"
         )
-    return int(given)
+    return int(limit)

@@ -1,9 +1,6 @@
 """The Responses API: raced like a chat, and kept here for the next request."""
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from aiohttp import web
 from attrs import evolve
@@ -13,6 +10,7 @@ from server.racing.errors import NobodyWon
 from server.racing.lineup import Selection
 from server.web.answering import count, race_chat
 from server.web.json_answers import encoded_answer, json_answer
+from server.web.large_bodies import computed
 from server.web.own_responses import OwnResponses, own_responses
 from server.wire import formats
 from server.wire.format import Rendering
@@ -33,10 +31,6 @@ from server.wire.responses.stored import DeletedResponse, InputTokens
 from .bodies import body_of
 from .paths import providers_in_path
 
-T = TypeVar("T")
-# Bytes of a body whose items take a while: there may be thousands in it.
-LARGE = 256 * 1024
-
 routes = web.RouteTableDef()
 # Whether the response was to be kept, and could not be.
 NOT_KEPT = web.RequestKey("not_kept", bool)
@@ -46,43 +40,44 @@ NOT_KEPT = web.RequestKey("not_kept", bool)
 async def create_response(request: web.Request) -> web.StreamResponse:
     own = own_responses(request)
     body, path = await body_of(request), providers_in_path(request)
-    large = len(body) > LARGE
-    wanted, selection = await _computed(
-        partial(formats.RESPONSES.parse, body, path, request.headers), large=large
+    response_request, selection = await computed(
+        partial(formats.RESPONSES.parse, body, path, request.headers), len(body)
     )
-    earlier, items = await own.history(wanted), await own.items(wanted)
-    raced = await _computed(partial(raceable, wanted, earlier, items), large=large)
-    rendering = ResponseRendering(wanted, items)
+    earlier, items = (
+        await own.history(response_request),
+        await own.items(response_request),
+    )
+    race_request = await computed(
+        partial(raceable, response_request, earlier, items), len(body)
+    )
+    rendering = ResponseRendering(response_request, items)
 
     form = rendering.form
-    if wanted.kept:
-        form = evolve(form, keep=partial(_keep, request, own, rendering))
-    answer = await _raced(request, raced, selection, form, wanted)
+    if response_request.kept:
+        form = evolve(form, keep=partial(_keep, request, own, rendering, len(body)))
+    answer = await _raced(request, race_request, selection, form, response_request)
     if NOT_KEPT in request and not answer.prepared:
         answer.headers["X-Stored"] = "false"
     return answer
 
 
-async def _computed(work: Callable[[], T], *, large: bool) -> T:
-    """Do *work*; beside the event loop, if it is for a *large* request."""
-    return await asyncio.to_thread(work) if large else work()
-
-
 async def _raced(
     request: web.Request,
-    raced: RaceableRequest,
+    race_request: RaceableRequest,
     selection: Selection,
     form: Rendering,
-    wanted: ResponseRequest,
+    response_request: ResponseRequest,
 ) -> web.StreamResponse:
     """Race for the answer: again with less, where a model has no room for all."""
-    chat = raced.chat
+    chat = race_request.chat
     while True:
         try:
-            return await race_chat(request, chat, selection, form, raced.admitted)
+            return await race_chat(
+                request, chat, selection, form, race_request.admitted
+            )
         except NobodyWon as exc:
             # No upstream says beforehand how much fits into a model's context.
-            truncates = wanted.truncation == "auto" and exc.too_long
+            truncates = response_request.truncation == "auto" and exc.too_long
             shorter = shortened(chat) if truncates else None
             if shorter is None:
                 raise
@@ -90,10 +85,17 @@ async def _raced(
 
 
 async def _keep(
-    request: web.Request, own: OwnResponses, rendering: ResponseRendering, end: bytes
+    request: web.Request,
+    own: OwnResponses,
+    rendering: ResponseRendering,
+    size: int,
+    end: bytes,
 ) -> bytes:
-    """Keep the response; return *end*, which says so if that can't be done."""
-    if await own.keep(rendering.stored()):
+    """
+    Keep the response to a body of this *size*; return *end*, which says so if that
+    can't be done.
+    """
+    if await own.keep(await computed(rendering.stored, size)):
         return end
     request[NOT_KEPT] = True
     return not_kept(end)
@@ -103,13 +105,22 @@ async def _keep(
 async def count_input_tokens(request: web.Request) -> web.Response:
     """Answer how many tokens a response's input has."""
     own = own_responses(request)
-    wanted, selection = parse_count(await body_of(request), providers_in_path(request))
-    raced = raceable(wanted, await own.history(wanted), await own.items(wanted))
-    tokens, headers = await count(request, raced.chat, selection)
-    counted: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
+    body = await body_of(request)
+    response_request, selection = await computed(
+        partial(parse_count, body, providers_in_path(request)), len(body)
+    )
+    earlier, items = (
+        await own.history(response_request),
+        await own.items(response_request),
+    )
+    race_request = await computed(
+        partial(raceable, response_request, earlier, items), len(body)
+    )
+    tokens, headers = await count(request, race_request.chat, selection)
+    payload: InputTokens = {"object": "response.input_tokens", "input_tokens": tokens}
     if provider := headers.get("X-Provider"):
-        counted["provider"] = provider
-    return json_answer(counted, headers=headers)
+        payload["provider"] = provider
+    return json_answer(payload, headers=headers)
 
 
 @routes.get("/responses/{id}")

@@ -6,10 +6,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp.web_request import FileField
 
-from providers import Blob, TaskRequest
+from providers import Blob, EmbeddingsRequest, TaskRequest
 from server.racing.lineup import Selection
 from server.web.answering import race_task
-from server.wire.tasks import parse_embeddings, parse_speech, parse_transcription
+from server.wire.tasks import (
+    parse_embeddings,
+    parse_speech,
+    parse_transcription,
+    with_cost,
+)
 
 from .bodies import body_of, form_of
 from .paths import providers_in_path
@@ -53,11 +58,14 @@ async def _raced(
     request: web.Request, task: TaskRequest, selection: Selection
 ) -> web.Response:
     """Race for what comes in one piece, and pass it on as it comes."""
-    blob, headers = await race_task(request, task, selection, Blob)
+    answer = await race_task(request, task, selection, Blob)
+    blob, body = answer.result, answer.result.data
+    if isinstance(task, EmbeddingsRequest):
+        body = with_cost(body, answer.cost)
     charset = "utf-8" if blob.content_type.startswith("text/") else None
     return web.Response(
-        body=blob.data,
-        headers=headers,
+        body=body,
+        headers=answer.headers,
         content_type=blob.content_type,
         charset=charset,
     )

@@ -24,7 +24,7 @@ from .custom_calls import CustomCalls
 from .payloads import Identity, call_payload, usage_payload
 
 TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
-# What a piece of a tool call takes at least, even if it says nothing.
+# The bytes that a piece of a tool call takes in memory at least.
 CALL_SIZE = 100
 
 
@@ -38,14 +38,14 @@ class ChatCompletionAnswer:
     _usage: Usage | None = field(default=None, init=False)
     _extra: JSONObject = field(factory=dict, init=False)
     _size: AnswerSize = field(factory=AnswerSize, init=False)
-    _passed: Completion | None = field(default=None, init=False)
+    _completion: Completion | None = field(default=None, init=False)
 
     def add(self, pieces: Iterable[ChatPiece]) -> None:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         size = 0
         for piece in pieces:
             if isinstance(piece, Completion):
-                self._passed = piece
+                self._completion = piece
                 return
             chunk = as_chunk(piece)
             if not self.identity.id:
@@ -53,29 +53,31 @@ class ChatCompletionAnswer:
             self._usage = chunk.usage or self._usage
             self._extra.update(chunk.extra)
             for choice in map(self._customs.shown, chunk.choices):
-                known = self._choices.get(choice.index)
-                if known is None:
-                    known = self._choices[choice.index] = GrowingChoice()
-                size += known.add(choice)
+                growing = self._choices.get(choice.index)
+                if growing is None:
+                    growing = self._choices[choice.index] = GrowingChoice()
+                size += growing.add(choice)
         self._size.grow(size)
 
-    def body(self) -> bytes:
-        if self._passed is not None:
-            return orjson.dumps(self._passed_on(self._passed.payload))
+    def body(self, cost: float | None = None) -> bytes:
+        if self._completion is not None:
+            return orjson.dumps(self._with_provider(self._completion.payload, cost))
         payload = self.identity.payload("chat.completion")
         payload["choices"] = [
             choice.payload(index) for index, choice in sorted(self._choices.items())
         ]
         if self._usage is not None:
-            payload["usage"] = usage_payload(self._usage)
+            payload["usage"] = usage_payload(self._usage, cost)
         return orjson.dumps({**payload, **self._extra})
 
-    def _passed_on(self, payload: JSONMapping) -> JSONObject:
+    def _with_provider(self, payload: JSONMapping, cost: float | None) -> JSONObject:
         usage = without_nulls(payload["usage"])
         totals = {name: as_count(usage.get(name)) for name in TOTALS}
         totals["total_tokens"] = totals["total_tokens"] or sum(totals.values())
-        named = {"provider": self.identity.provider}
-        return {**payload, **named, "usage": {**usage, **totals}}
+        usage |= totals
+        if cost is not None:
+            usage["cost"] = cost
+        return {**payload, "provider": self.identity.provider, "usage": usage}
 
 
 @define(eq=False)
@@ -90,7 +92,7 @@ class GrowingChoice:
     finish_reason: str | None = None
 
     def add(self, choice: Choice) -> int:
-        """Take in a choice's delta; return how much larger that makes it."""
+        """Take in a choice's delta; return how many bytes more that are, about."""
         if self.finish_reason is not None:
             return 0
         self.finish_reason = choice.finish_reason
@@ -120,17 +122,17 @@ class GrowingChoice:
         return size + sum(len(str(value)) for value in rest if value)
 
     def _add_call(self, call: ToolCallDelta) -> int:
-        known, text = self.calls.get(call.index, call), call.arguments or ""
-        kind, name, extra = call.type or known.type, call.name, {**call.extra}
+        before, text = self.calls.get(call.index, call), call.arguments or ""
+        kind, name, extra = call.type or before.type, call.name, {**call.extra}
         if custom := extra.pop("custom", None):
             kind, name = "custom", custom.get("name")
             text = custom.get("input") or ""
         self.calls[call.index] = evolve(
-            known,
-            id=known.id or call.id,
+            before,
+            id=before.id or call.id,
             type=kind,
-            name=known.name or name,
-            extra={**known.extra, **extra},
+            name=before.name or name,
+            extra={**before.extra, **extra},
         )
         self.arguments.setdefault(call.index, []).append(text)
         return CALL_SIZE + len(text)
@@ -162,9 +164,9 @@ def merged(old: JSONMapping, new: JSONMapping) -> JSONObject:
     """Add a delta's object to what came before: texts and lists grow."""
     result = dict(old)
     for name, value in new.items():
-        had: JSON = result.get(name)
-        if name != "id" and type(had) is type(value) and type(had) in (str, list):
-            result[name] = had + value
+        before: JSON = result.get(name)
+        if name != "id" and type(before) is type(value) and type(before) in (str, list):
+            result[name] = before + value
         elif value is not None:
             result[name] = value
     return result

@@ -8,6 +8,7 @@ from attrs import define
 
 from providers import Chunk, FinishReason, ToolCallDelta, Usage
 from server.json_types import (
+    Cost,
     Count,
     JSONMapping,
     JSONObject,
@@ -23,6 +24,7 @@ class UsagePayload(TypedDict):
     prompt_tokens: Count
     completion_tokens: Count
     total_tokens: Count
+    cost: NotRequired[Cost]
 
 
 class CompletionHead(TypedDict):
@@ -127,7 +129,7 @@ class ChatCompletionChunk(CompletionHead):
 
 @define(eq=False)
 class Identity:
-    """What every chunk of an answer repeats: taken from the first that has it."""
+    """The fields that all chunks of an answer repeat, learned from the first."""
 
     provider: str
     model: str
@@ -151,14 +153,14 @@ class Identity:
 
 
 def call_payload(call: ToolCallDelta, arguments: str) -> JSONObject:
-    """Return a whole tool call, with what else its upstream says of it."""
+    """Return a whole tool call, with the fields that its upstream has added."""
     if call.type == "custom":
-        made: CustomCallPayload = {
+        custom: CustomCallPayload = {
             "id": call.id or new_call_id(),
             "type": "custom",
             "custom": {"name": call.name or "", "input": arguments},
         }
-        return {**call.extra, **made}
+        return {**call.extra, **custom}
     payload: ToolCallPayload = {
         "id": call.id or new_call_id(),
         "type": call.type or "function",
@@ -171,7 +173,7 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex[:24]}"
 
 
-def usage_payload(usage: Usage) -> JSONObject:
+def usage_payload(usage: Usage, cost: float | None) -> JSONObject:
     """Return the counts of tokens, with the upstream's details."""
     payload: UsagePayload = {
         "prompt_tokens": as_count(usage.prompt_tokens),
@@ -179,4 +181,7 @@ def usage_payload(usage: Usage) -> JSONObject:
         "total_tokens": as_count(usage.total_tokens),
     }
     extra: JSONObject = without_nulls(usage.extra)
-    return {**payload, **extra}
+    shown = {**payload, **extra}
+    if cost is not None:
+        shown["cost"] = cost
+    return shown

@@ -48,7 +48,8 @@ class ChatCompletionStream:
     identity: Identity
     include_usage: bool
     _customs: CustomCalls = field(factory=lambda: CustomCalls(frozenset()))
-    _begun: set[int] = field(factory=set, init=False)
+    # The choices whose role, and whose finish, has been sent.
+    _has_role: set[int] = field(factory=set, init=False)
     _finished: set[int] = field(factory=set, init=False)
     # The choice and the index of each tool call whose id, or name, has been sent.
     _calls_with_id: set[tuple[int, int]] = field(factory=set, init=False)
@@ -62,12 +63,12 @@ class ChatCompletionStream:
             return self._piece(pieces[0])
         return b"".join([self._piece(piece) for piece in pieces])
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last frames of a stream that is whole."""
         if not self.include_usage or self._usage is None:
             return DONE
         payload = self.identity.payload("chat.completion.chunk")
-        payload |= {"choices": [], "usage": usage_payload(self._usage)}
+        payload |= {"choices": [], "usage": usage_payload(self._usage, cost)}
         return data_frame(payload) + DONE
 
     def _piece(self, piece: ChatPiece) -> bytes:
@@ -80,7 +81,7 @@ class ChatCompletionStream:
 
     def _run(self, run: TextRun) -> bytes:
         index = run.like.choices[0].index
-        if index not in self._begun or index in self._finished:
+        if index not in self._has_role or index in self._finished:
             return b"".join([self._frame(chunk) for chunk in run.chunks()])
         frames = self._text_frames
         if frames is None or frames.like is not run.like:
@@ -115,8 +116,8 @@ class ChatCompletionStream:
             ]
         if not delta and choice.finish_reason is None and choice.logprobs is None:
             return None
-        if index not in self._begun:
-            self._begun.add(index)
+        if index not in self._has_role:
+            self._has_role.add(index)
             delta = {"role": "assistant", **delta}
         if choice.finish_reason is not None:
             self._finished.add(index)

@@ -31,11 +31,11 @@ class CompletionStream:
         payloads = (self.texts.payload(choices) for choices in added if choices)
         return b"".join(map(data_frame, payloads))
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         usage = self.texts.usage
         if not self.include_usage or usage is None:
             return DONE
-        last = self.texts.payload([]) | {"usage": usage_payload(usage)}
+        last = self.texts.payload([]) | {"usage": usage_payload(usage, cost)}
         return data_frame(last) + DONE
 
 
@@ -52,15 +52,17 @@ class CompletionAnswer:
         """Take in more; raises ProviderProtocolError if it grows without end."""
         for chunk in map(as_chunk, pieces):
             for new in self.texts.take(chunk):
-                known = self._choices.setdefault(
+                choice = self._choices.setdefault(
                     new["index"], {**new, "logprobs": None}
                 )
-                known["finish_reason"] = new["finish_reason"]
-                known["logprobs"] = joined_logprobs(known["logprobs"], new["logprobs"])
+                choice["finish_reason"] = new["finish_reason"]
+                choice["logprobs"] = joined_logprobs(
+                    choice["logprobs"], new["logprobs"]
+                )
                 self._pieces.setdefault(new["index"], []).append(new["text"])
                 self._size.grow(len(new["text"]) + len(str(new["logprobs"])))
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         choices = [
             {
                 **choice,
@@ -71,7 +73,7 @@ class CompletionAnswer:
         ]
         payload = self.texts.payload(choices)
         if self.texts.usage is not None:
-            payload["usage"] = usage_payload(self.texts.usage)
+            payload["usage"] = usage_payload(self.texts.usage, cost)
         return orjson.dumps(payload)
 
 

@@ -31,9 +31,9 @@ def _tops(rows: JSON) -> JSONObject:
 
 
 def joined_logprobs(
-    known: JSONObject | None, new: JSONObject | None
+    before: JSONObject | None, new: JSONObject | None
 ) -> JSONObject | None:
-    """Return those of a text, and of what goes on from it."""
-    if known is None or new is None:
-        return new or known
-    return {name: known.get(name, []) + new.get(name, []) for name in known | new}
+    """Return the log probabilities of a text, and of the text that follows it."""
+    if before is None or new is None:
+        return new or before
+    return {name: before.get(name, []) + new.get(name, []) for name in before | new}

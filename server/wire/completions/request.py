@@ -1,4 +1,4 @@
-"""Requests for text completions, as chats for upstreams that do not complete text."""
+"""Requests for text completions, and the chats that ask upstreams for them."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from server.racing.lineup import Selection
 from server.wire.reading import make, read_object, take_selection
 
 MAX_PROMPTS = 64
-# What OpenAI's API takes where nothing is said.
+# The `max_tokens` of OpenAI's API where a request has none.
 DEFAULT_MAX_TOKENS = 16
 NO_CHAT_FIELDS = (
     "best_of",
@@ -49,7 +49,7 @@ class CompletionRequest:
 
     @property
     def include_usage(self) -> bool:
-        """Whether the client of a stream request for its usage."""
+        """Whether the client of a stream wants its usage."""
         options = self.body.get("stream_options") or {}
         return options.get("include_usage") is True
 
@@ -87,7 +87,7 @@ class CompletionRequest:
 def parse(
     body: bytes, path_providers: tuple[str, ...] | None = None
 ) -> tuple[CompletionRequest, Selection]:
-    """Return what *body* asks to be completed, and by whom; raises InvalidRequest."""
+    """Return the request in *body*, and whom it asks; raises InvalidRequest."""
     payload = read_object(body)
     selection = take_selection(payload, path_providers)
     request = make({**payload, "body": payload}, CompletionRequest)

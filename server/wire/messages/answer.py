@@ -31,8 +31,9 @@ Event = MessageEvent | JSONObject | NativeEvent
 @define(eq=False)
 class MessageEvents:
     """
-    An answer's events: passed on or translated, as its first chunk allows. *estimate*
-    guesses the tokens of the request, for where the upstream does not count them.
+    An answer's events: passed on where its upstream speaks this API, which its first
+    chunk tells, and translated otherwise. *estimate* guesses the tokens of the request,
+    for upstreams that do not count them.
     """
 
     provider: str
@@ -51,8 +52,8 @@ class MessageEvents:
                 )
             yield from self._source.events(chunk)
 
-    def end(self) -> Iterable[Event]:
-        return self._source.end() if self._source is not None else ()
+    def end(self, cost: float | None) -> Iterable[Event]:
+        return self._source.end(cost) if self._source is not None else ()
 
 
 @define(eq=False)
@@ -65,9 +66,9 @@ class MessagesStream:
         """Return the frames for chunks that arrived together."""
         return b"".join([_frame(event) for event in self.events.of(pieces)])
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last frames of a stream that is whole."""
-        return b"".join([_frame(event) for event in self.events.end()])
+        return b"".join([_frame(event) for event in self.events.end(cost)])
 
 
 @define(eq=False)
@@ -85,7 +86,7 @@ class GrowingMessage:
     _size: AnswerSize = field(factory=AnswerSize, init=False)
 
     def add(self, event: Event) -> None:
-        """Take in *event*; raises ProviderProtocolError if there is no end to it."""
+        """Take in *event*; raises ProviderProtocolError beyond the bound."""
         data = event.data if isinstance(event, NativeEvent) else orjson.dumps(event)
         self._size.grow(len(data))
         payload = orjson.loads(data)
@@ -100,7 +101,7 @@ class GrowingMessage:
                 self._finish(payload)
 
     def _finish(self, event: JSONObject) -> None:
-        """Add what is known at the end only: why it ended, and the usage."""
+        """Add what is known only at the end: why it ended, and the usage."""
         delta, usage = event.pop("delta"), event.pop("usage")
         del event["type"]
         counts = {name: count for name, count in usage.items() if count is not None}
@@ -140,7 +141,7 @@ class GrowingMessage:
 
 @define(eq=False)
 class MessagesAnswer:
-    """Chunks to one message: what the events of a stream would come to."""
+    """Chunks to one message, which is put together from the events of a stream."""
 
     events: MessageEvents
     _message: GrowingMessage = field(factory=GrowingMessage, init=False)
@@ -150,15 +151,15 @@ class MessagesAnswer:
         for event in self.events.of(pieces):
             self._message.add(event)
 
-    def body(self) -> bytes:
-        """Return the message; raises ProviderProtocolError if it is a broken one."""
-        for event in self.events.end():
+    def body(self, cost: float | None = None) -> bytes:
+        """Return the message; raises ProviderProtocolError if it can't be shown."""
+        for event in self.events.end(cost):
             self._message.add(event)
         payload = self._message.payload()
         try:
             return orjson.dumps(payload)
         except orjson.JSONEncodeError as exc:
-            # A call's input was a text, and is read for nobody else.
+            # A call's input comes as text, whose depth nobody has checked before.
             raise ProviderProtocolError("a tool call's input is too deep") from exc
 
 

@@ -56,14 +56,14 @@ class ToolResultBlock:
 
 @frozen(kw_only=True)
 class ToolReference:
-    """A tool that a search for tools has brought up."""
+    """The name of a tool that a search for tools has found."""
 
     tool_name: str
 
 
 @frozen(kw_only=True)
 class SearchResult:
-    """What the client has found somewhere; *content* has blocks of text."""
+    """A result of the client's own search; *content* has blocks of text."""
 
     title: str = ""
     source: str = ""

@@ -31,12 +31,12 @@ TYPES: dict[int, str] = {
     HTTPStatus.GATEWAY_TIMEOUT: "timeout_error",
     OVERLOADED: "overloaded_error",
 }
-# What it says where others have these.
+# The statuses that it has in place of these.
 STATUSES: dict[int, int] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: HTTPStatus.BAD_REQUEST,
     HTTPStatus.SERVICE_UNAVAILABLE: OVERLOADED,
 }
-# How upstreams say that they have too much to do.
+# The statuses with which upstreams say that they have too much to do.
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, OVERLOADED)
 
 
@@ -77,7 +77,7 @@ def status_of(error: GatewayError) -> int:
 
 
 def error_object(error: GatewayError) -> ErrorPayload:
-    """Return the error as it stands under `error`: with what all errors here have."""
+    """Return the error as it stands under `error`, with this API's type."""
     if message := full_context(error):
         refused = TYPES[HTTPStatus.BAD_REQUEST]
         return {**error.payload(), "type": refused, "message": message}

@@ -6,7 +6,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from providers import Usage
 from server.errors import ErrorPayload
-from server.json_types import Count, JSONMapping, JSONObject, Winner
+from server.json_types import Cost, Count, JSONMapping, JSONObject, Winner
 
 
 class OutputDetails(TypedDict):
@@ -19,6 +19,7 @@ class MessageUsage(TypedDict):
     cache_read_input_tokens: NotRequired[Count | None]
     cache_creation_input_tokens: NotRequired[Count | None]
     output_tokens_details: NotRequired[OutputDetails | None]
+    cost: NotRequired[Cost]
 
 
 class TypedObject(TypedDict):

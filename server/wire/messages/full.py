@@ -1,4 +1,4 @@
-"""A full context in the words by which Anthropic's clients know that it is one."""
+"""A full context, in the words by which Anthropic's clients recognize it."""
 
 import re
 
@@ -14,8 +14,8 @@ NUMBER = re.compile(r"(?<![\w.])(?:\d{1,3}(?:,\d{3})+|\d{3,9})(?!\w)")
 
 def full_context(error: GatewayError) -> str | None:
     """
-    Return what is told of *error* if it is that the prompt has no room: with the tokens
-    that it has and may have, where the upstream told both.
+    Return the message of *error* if it says that the prompt has no room in the context:
+    with the tokens that it has and may have, where the upstream says both.
     """
     words = _upstreams_words(error)
     if words is None or words.startswith(WORDS):

@@ -1,4 +1,4 @@
-"""The events of an upstream that speaks Anthropic's Messages API itself."""
+"""The events of an upstream that speaks Anthropic's Messages API, passed on."""
 
 from collections.abc import Iterator
 
@@ -17,15 +17,17 @@ class Passing:
     """
     Passes an upstream's events on as they came.
 
-    Only the first one is changed, to name the winner in it. What the API always sends
-    and a copy of it has left out is added.
+    Only two are changed: the first one names the winner, and the one with the usage
+    says what the answer cost, so that it waits for the end. Events that Anthropic
+    always sends are added where a copy of its API leaves them out.
     """
 
     provider: str
     model: str
     _started: bool = field(default=False, init=False)
+    _delta: NativeEvent | None = field(default=None, init=False)
     _has_delta: bool = field(default=False, init=False)
-    _ended: bool = field(default=False, init=False)
+    _stop: NativeEvent | None = field(default=None, init=False)
 
     def events(self, chunk: Chunk) -> Iterator[JSONObject | NativeEvent]:
         for event in chunk.native:
@@ -33,43 +35,47 @@ class Passing:
                 yield from self._start(orjson.loads(event.data).get("message"))
             elif event.name == "message_delta":
                 yield from self._start()
-                yield self._message_delta(event)
+                yield from self._waiting()
+                self._delta = event
             elif event.name == "message_stop":
-                yield from self._before_end()
-                yield event
+                self._stop = event
             else:
+                yield from self._waiting()
                 if event.name == "content_block_start":
                     yield from self._start()
                 yield event
 
-    def end(self) -> Iterator[JSONObject]:
-        if not self._ended:
-            yield from self._before_end()
-            yield {"type": "message_stop"}
+    def end(self, cost: float | None = None) -> Iterator[JSONObject | NativeEvent]:
+        yield from self._start()
+        yield from self._waiting(cost)
+        if not self._has_delta:
+            delta = {"stop_reason": "end_turn", "stop_sequence": None}
+            usage = {"output_tokens": 0}
+            yield {"type": "message_delta", "delta": delta, "usage": usage}
+        yield self._stop or {"type": "message_stop"}
 
     def _start(self, message: JSONMapping | None = None) -> Iterator[JSONObject]:
         if self._started:
             return
         self._started = True
         default = message_start(self.provider, self.model)
-        passed = {**default, **(message or {}), "provider": self.provider}
+        payload = {**default, **(message or {}), "provider": self.provider}
         # Anthropic's own package fails without a usage, here and at the end.
-        passed["usage"] = without_nulls(passed["usage"]) or default["usage"]
-        yield {"type": "message_start", "message": passed}
+        payload["usage"] = without_nulls(payload["usage"]) or default["usage"]
+        yield {"type": "message_start", "message": payload}
 
-    def _message_delta(self, event: NativeEvent) -> JSONObject | NativeEvent:
+    def _waiting(self, cost: float | None = None) -> Iterator[JSONObject | NativeEvent]:
+        """Yield the event with the usage, if it waits."""
+        event, self._delta = self._delta, None
+        if event is None:
+            return
         self._has_delta = True
         payload = orjson.loads(event.data)
-        told = payload.get("usage")
-        usage = without_nulls(told)
-        if usage and usage == told:
-            return event
-        return {**payload, "usage": usage or {"output_tokens": 0}}
-
-    def _before_end(self) -> Iterator[JSONObject]:
-        self._ended = True
-        yield from self._start()
-        if not self._has_delta:
-            delta = {"stop_reason": "end_turn", "stop_sequence": None}
-            usage = {"output_tokens": 0}
-            yield {"type": "message_delta", "delta": delta, "usage": usage}
+        original = payload.get("usage")
+        usage = without_nulls(original)
+        if cost is not None:
+            usage = {**(usage or {}), "cost": cost}
+        if usage and usage == original:
+            yield event
+        else:
+            yield {**payload, "usage": usage or {"output_tokens": 0}}

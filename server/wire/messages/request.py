@@ -14,7 +14,7 @@ from server.wire.reading import make, read_object, take_selection
 from .tools import ToolChoice, chat_choice, chat_tools
 from .turns import Turn, Turns
 
-# What an upstream of the same API has to know too.
+# The client's headers that an upstream of the same API is sent.
 HEADERS = ("anthropic-version", "anthropic-beta")
 # The most tokens of thinking that are still a low effort, and a medium one.
 LOW, MEDIUM = 4096, 16384
@@ -42,7 +42,7 @@ class Metadata:
 
 @frozen(kw_only=True)
 class CountRequest:
-    """The fields of a message that have tokens, and can be counted."""
+    """A request to count tokens: the fields of a message that have any."""
 
     model: str = field(validator=min_len(1))
     messages: tuple[Turn, ...] = field(validator=min_len(1))
@@ -73,7 +73,7 @@ def parse(
     path_providers: tuple[str, ...] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[ChatRequest, Selection]:
-    """Return the chat that *body* asks for, and whom; raises InvalidRequest."""
+    """Return the chat in *body*, and whom it asks; raises InvalidRequest."""
     payload = read_object(body)
     selection = take_selection(payload, path_providers)
     request = make(payload, MessageRequest)

@@ -12,7 +12,8 @@ from server.wire.reading import fields_with_values, make
 
 # Tools that the client runs, and whose schemas only Claude knows.
 CLIENT_RUN = ("bash_", "text_editor_", "memory_", "computer_")
-# Tools of servers that Anthropic's own connect to, and the field that declares those.
+# The type of the tools of MCP servers to which Anthropic's own servers connect, and the
+# field that declares those.
 MCP, SERVERS = "mcp_toolset", "mcp_servers"
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
@@ -38,7 +39,7 @@ class ToolChoice:
 class ChatTools:
     """
     The client's own tools as *functions*, and the *hosted* ones, with a type and maybe
-    a name. *only* names the first that no other vendor's model could use; or it is "".
+    a name. *only* names the first that no other vendor's model could use, if any.
     """
 
     functions: list[JSONObject]
@@ -46,7 +47,7 @@ class ChatTools:
     only: str = ""
 
     def left_out(self, choice: ToolChoice | None) -> HostedTools:
-        """Return what is to be known of the hosted tools, given the *choice*."""
+        """Return what a race must know of the hosted tools, under this *choice*."""
         count, kind = len(self.functions), choice.type if choice else None
         forced = [
             tool["type"]
@@ -64,7 +65,7 @@ class ChatTools:
 
 def chat_tools(tools: Iterable[JSONMapping], *, servers: bool) -> ChatTools:
     """
-    Return the tools by who runs them; *servers*: MCP servers are declared besides.
+    Return the tools by who runs them; *servers*: the request declares MCP servers.
 
     Raises InvalidRequest.
     """

@@ -10,7 +10,7 @@ from attrs import define, field
 from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
 from server.json_types import JSONObject
 from server.wire.bound import AnswerSize
-from server.wire.opaque import BLOCKS, redacted
+from server.wire.opaque import BESIDE_CALL, BLOCKS, redacted
 from server.wire.ordering import Ordering, is_whole_object
 
 from .count import BYTES_PER_TOKEN
@@ -29,8 +29,8 @@ DELTAS: dict[BlockKind, tuple[str, str]] = {
 @define(eq=False)
 class ContentBlock:
     """
-    A block as it grows; *id*, *name* and *arguments* are a tool call's, *data* is what
-    only a model can read of its thoughts.
+    A block as it grows; *id*, *name* and *arguments* are a tool call's, *data* is
+    reasoning that only the model can read.
     """
 
     kind: BlockKind
@@ -42,7 +42,7 @@ class ContentBlock:
     started: bool = False
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         return self.kind != "tool_use" or bool(self.name)
 
     @property
@@ -65,10 +65,10 @@ class ContentBlock:
 @define(eq=False)
 class Translating:
     """
-    Makes the events that say what chunks say.
+    Translates chunks to events.
 
-    Of several choices, it shows the first; nothing follows its finish. *estimate*
-    guesses the tokens of the request.
+    Of several choices, it shows the first, up to its finish. *estimate* guesses the
+    tokens of the request.
     """
 
     provider: str
@@ -80,12 +80,12 @@ class Translating:
     _size: AnswerSize = field(factory=AnswerSize, init=False)
     _length: int = field(default=0, init=False)
     _started: bool = field(default=False, init=False)
-    _refused: bool = field(default=False, init=False)
+    _has_refusal: bool = field(default=False, init=False)
     _finish_reason: str | None = field(default=None, init=False)
     _usage: Usage | None = field(default=None, init=False)
 
     def events(self, chunk: Chunk) -> Iterator[MessageEvent]:
-        """Yield what *chunk* adds; raises ProviderProtocolError if it is too much."""
+        """Yield *chunk*'s events; raises ProviderProtocolError beyond the bound."""
         self._usage = chunk.usage or self._usage
         if not self._started:
             self._started = True
@@ -97,12 +97,15 @@ class Translating:
                 self._take(choice.delta)
         yield from self._advance()
 
-    def end(self) -> Iterator[MessageEvent]:
+    def end(self, cost: float | None = None) -> Iterator[MessageEvent]:
         yield from self._advance(ended=True)
+        usage = self._usage_payload()
+        if cost is not None:
+            usage["cost"] = cost
         yield {
             "type": "message_delta",
             "delta": {"stop_reason": self._stop_reason(), "stop_sequence": None},
-            "usage": self._usage_payload(),
+            "usage": usage,
         }
         yield {"type": "message_stop"}
 
@@ -118,11 +121,11 @@ class Translating:
         if delta.reasoning_content:
             self._add_text("thinking", delta.reasoning_content)
         if blocks := delta.extra.get(BLOCKS):
-            self._add_seal(redacted(blocks))
+            self._add_seal(redacted(blocks, {}))
         for text in (delta.content, delta.refusal, *_pictures(delta)):
             if text:
                 self._add_text("text", text)
-        self._refused = self._refused or bool(delta.refusal)
+        self._has_refusal = self._has_refusal or bool(delta.refusal)
         for call in delta.tool_calls:
             self._add_call(call)
 
@@ -133,7 +136,7 @@ class Translating:
         self._length += len(text)
         self._order.add(block, text)
         if block is not self._order.first:
-            self._size.grow(len(text))  # it is kept until its turn comes
+            self._size.grow(len(text))  # it waits for the blocks before it
 
     def _add_seal(self, data: str) -> None:
         block = self._new("redacted_thinking")
@@ -143,12 +146,16 @@ class Translating:
 
     def _add_call(self, call: ToolCallDelta) -> None:
         block = self._calls.get(call.index)
+        name = word_id(call.id) if call.id else ""  # it is sent back, to Anthropic too
+        beside = call.extra.get(BESIDE_CALL)
+        known = name or (block.id if block is not None else "")
+        if beside and known:
+            self._add_seal(redacted([], {known: beside}))
         if block is None:
             block = self._calls[call.index] = self._new("tool_use")
             self._order.add(block)
             self._size.grow(1)
-        if call.id and not block.id:
-            block.id = word_id(call.id)  # clients send it back, and to Anthropic too
+        block.id = block.id or name
         block.name = block.name or call.name or ""
         if call.arguments:
             block.arguments.append(call.arguments)
@@ -189,11 +196,11 @@ class Translating:
         }
 
     def _stop_reason(self) -> str:
-        if self._refused:
+        if self._has_refusal:
             return "refusal"
         if self._finish_reason in STOP_REASONS:
             return STOP_REASONS[self._finish_reason]
-        # Not all who call a tool say so at the end.
+        # Not all models that call a tool say so at the end.
         return "tool_use" if self._calls else "end_turn"
 
 

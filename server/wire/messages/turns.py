@@ -8,7 +8,7 @@ from attrs.validators import in_
 
 from server.errors import InvalidRequest
 from server.json_types import JSONObject
-from server.wire.opaque import BLOCKS, sealed_in
+from server.wire.opaque import BESIDE_CALL, BLOCKS, sealed_in
 from server.wire.reading import make
 
 from .blocks import (
@@ -31,7 +31,7 @@ HOSTED_CALLS = ("server_tool_use", "mcp_tool_use")
 
 @frozen(kw_only=True)
 class Turn:
-    """One turn of a conversation: whose it is, and its text or blocks."""
+    """One turn of a conversation: its role, and its text or blocks."""
 
     role: str = field(validator=in_(("user", "assistant", "system")))
     content: str | tuple[Block, ...]
@@ -41,16 +41,16 @@ class Turn:
 class Turns:
     """
     Translates turns; *only* names the first thing in them that no other API has, such
-    as a picture that is kept at Anthropic.
+    as a picture that is stored at Anthropic.
 
-    What hosted tools did is left out, with both its halves, and other blocks that are
-    not known become text, if there is any in them. A known block that lacks a field
-    raises InvalidRequest.
+    Calls of hosted tools are left out, with their results; other blocks of unknown
+    types become text, if there is any in them. A known block that lacks a field raises
+    InvalidRequest.
     """
 
     only: str = field(default="", init=False)
-    # The first block that was left out, for a conversation of nothing else.
-    _nothing_but: str = field(default="", init=False)
+    # The first block of an unknown type, for a conversation that has no other.
+    _unknown: str = field(default="", init=False)
     _left_out: set[str] = field(factory=set, init=False)
 
     def translated(
@@ -69,7 +69,7 @@ class Turns:
                 case _:
                     messages += self._user(blocks, where)
         if not messages and not self.only:
-            self.only = self._nothing_but
+            self.only = self._unknown
         if not messages and not self.only:
             raise InvalidRequest("'messages' has no content.", param="messages")
         return messages or [{"role": "user", "content": self.only}]
@@ -133,12 +133,13 @@ class Turns:
         text = "".join(texts)
         if not text and not calls:
             return []
+        seals, beside = sealed_in(blocks)
         message: JSONObject = {"role": "assistant", "content": text or None}
-        thought = "\n".join(reasoning) if any(reasoning) else None
+        thinking = "\n".join(reasoning) if any(reasoning) else None
         more = {
-            "reasoning_content": thought,
-            BLOCKS: sealed_in(blocks),
-            "tool_calls": calls,
+            "reasoning_content": thinking,
+            BLOCKS: seals,
+            "tool_calls": [_with_signature(call, beside) for call in calls],
         }
         return [message | {name: value for name, value in more.items() if value}]
 
@@ -164,7 +165,7 @@ class Turns:
     def _texts_of(self, block: Block, at: str) -> list[str]:
         """Return the texts in a block that no other API has."""
         kind = _type(block, at)
-        self._nothing_but = self._nothing_but or f"content blocks of the type {kind!r}"
+        self._unknown = self._unknown or f"content blocks of the type {kind!r}"
         if kind in HOSTED_CALLS:
             self._left_out.add(str(block.get("id")))
             return []
@@ -175,9 +176,10 @@ class Turns:
                 name = make(block, ToolReference, at).tool_name
                 return [f"The tool {name} can be called now."]
             case "search_result":
-                found = make(block, SearchResult, at)
-                texts = [each.get("text") for each in found.content]
-                return ["\n".join(t for t in (found.title, found.source, *texts) if t)]
+                result = make(block, SearchResult, at)
+                texts = [each.get("text") for each in result.content]
+                lines = (result.title, result.source, *texts)
+                return ["\n".join(line for line in lines if line)]
         text = block.get("text")
         return [text] if isinstance(text, str) and text else []
 
@@ -234,6 +236,12 @@ def _joined(parts: list[JSONObject]) -> str | list[JSONObject]:
     if all(part["type"] == "text" for part in parts):
         return "\n".join(part["text"] for part in parts)
     return parts
+
+
+def _with_signature(call: JSONObject, beside: JSONObject) -> JSONObject:
+    """Return a call with what came beside it, as another vendor wants that back."""
+    extra = beside.get(call["id"])
+    return {**call, BESIDE_CALL: extra} if extra else call
 
 
 def _call(use: ToolUseBlock) -> JSONObject:

@@ -36,7 +36,7 @@ PARTS = (*TEXTS, "input_image", "input_file", "input_audio")
 
 @frozen
 class PastCall:
-    """A call by its id; its item's own id, *item*, may stand for that in an output."""
+    """A call with its id; outputs may name it by its item's own id, *item*, instead."""
 
     id: str
     name: str
@@ -96,7 +96,7 @@ def output_in(item: JSONMapping, path: str) -> PastOutput:
 
 
 def as_user(output: PastOutput) -> list[JSONObject]:
-    """Return what an output without a call has in it as parts of a user's message."""
+    """Return the content of an output without a call as parts of a user's message."""
     text = [{"type": "text", "text": output.text}] if output.text else []
     return [*text, *output.media]
 
@@ -107,13 +107,13 @@ def _split(call: str, parts: list[JSONObject]) -> PastOutput:
 
 
 def _part(part: JSONMapping, path: str) -> JSONObject:
-    """Return a part of a chat's content; what is none has its text told."""
+    """Return a part of a chat's content; anything else becomes a part with its text."""
     if part.get("type") in PARTS:
         return part_of(make(part, InputPart, path), path)
-    return {"type": "text", "text": _told(part)}
+    return {"type": "text", "text": _text_of(part)}
 
 
-def _told(part: JSONMapping) -> str:
+def _text_of(part: JSONMapping) -> str:
     """Return the text of what a shell has printed, or of anything else."""
     if isinstance(part.get("text"), str):
         return str(part["text"])
@@ -133,21 +133,21 @@ def _outcome(outcome: JSON) -> str:
 
 
 def _arguments(kind: CommandKind, call: InputCommandCall, path: str) -> JSONMapping:
-    """Return a command's arguments, as the model would have given them."""
+    """Return a command's arguments, as the model writes them."""
     name = "operation" if kind == "apply_patch" else "action"
-    given = call.operation if kind == "apply_patch" else call.action
-    if given is None:
+    action = call.operation if kind == "apply_patch" else call.action
+    if action is None:
         raise InvalidRequest(f"'{path}.{name}' is missing.", param=f"{path}.{name}")
     if kind == "apply_patch":
-        return {"operation": given}
-    return {k: v for k, v in given.items() if k != "type" and v is not None}
+        return {"operation": action}
+    return {k: v for k, v in action.items() if k != "type" and v is not None}
 
 
 def _id(call_id: str | None, item_id: str | None, path: str) -> str:
-    found = call_id or item_id
-    if not found:
+    name = call_id or item_id
+    if not name:
         raise InvalidRequest(f"'{path}.call_id' is missing.", param=f"{path}.call_id")
-    return found
+    return name
 
 
 def _written(value: JSONMapping) -> str:

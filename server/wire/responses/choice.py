@@ -15,8 +15,9 @@ from .tools import ShownTool, Toolbox
 @frozen
 class ChosenTools:
     """
-    A choice: in words or as a function's name, among the tools that it leaves; or the
-    type of a hosted tool that it forces.
+    A choice in a chat's words, and the *tools* that a model may choose from: all that
+    the request allows. *forced* is the type of the hosted tool that must be called, or
+    "" if none has to.
     """
 
     choice: str | JSONMapping | None
@@ -28,10 +29,10 @@ def chat_tools(
     toolbox: Toolbox, choice: str | JSONMapping | None
 ) -> tuple[JSONObject, HostedTools]:
     """
-    Return the fields of a chat for the tools and the *choice* among them, and what has
-    no place in them. Raises InvalidRequest.
+    Return the fields of a chat for the tools and the *choice* among them, and the
+    hosted tools, for which a chat has no fields. Raises InvalidRequest.
     """
-    chosen = _chosen(toolbox, choice)
+    chosen = _chosen_tools(toolbox, choice)
     hosted = hosted_tools(
         toolbox.hosted,
         len(toolbox.shown),
@@ -49,29 +50,29 @@ def chat_tools(
     return fields, hosted
 
 
-def _chosen(toolbox: Toolbox, choice: str | JSONMapping | None) -> ChosenTools:
+def _chosen_tools(toolbox: Toolbox, choice: str | JSONMapping | None) -> ChosenTools:
     if not isinstance(choice, Mapping):
         return ChosenTools(choice, toolbox.shown)
     kind = choice.get("type")
     if kind == "allowed_tools":
         # A chat has no such choice, but it may declare fewer tools.
         rows = choice.get("tools")
-        listed = rows if isinstance(rows, list) else []
-        allowed = [tool for row in listed for tool in _meant(toolbox, row)]
+        rows = rows if isinstance(rows, list) else []
+        allowed = [tool for row in rows for tool in _tools_named_by(toolbox, row)]
         names = {tool.shown_name for tool in allowed}
-        left = tuple(t for t in toolbox.shown if t.shown_name in names)
-        return ChosenTools(choice.get("mode") or "auto", left)
-    if kind == "namespace" and (meant := _meant(toolbox, choice)):
-        return ChosenTools("required", tuple(meant))
-    return _one(toolbox, choice)
+        fewer = tuple(t for t in toolbox.shown if t.shown_name in names)
+        return ChosenTools(choice.get("mode") or "auto", fewer)
+    if kind == "namespace" and (tools := _tools_named_by(toolbox, choice)):
+        return ChosenTools("required", tuple(tools))
+    return _single(toolbox, choice)
 
 
-def _one(toolbox: Toolbox, choice: JSONMapping) -> ChosenTools:
+def _single(toolbox: Toolbox, choice: JSONMapping) -> ChosenTools:
     """Return the choice of one tool, be it declared or not."""
     kind, name = choice.get("type"), choice.get("name")
-    meant = _meant(toolbox, choice)
-    if meant:
-        return ChosenTools(_function(meant[0].shown_name), toolbox.shown)
+    tools = _tools_named_by(toolbox, choice)
+    if tools:
+        return ChosenTools(_function(tools[0].shown_name), toolbox.shown)
     if kind in ("function", "custom") and isinstance(name, str):
         return ChosenTools(_function(name), toolbox.shown)
     if not isinstance(kind, str) or kind in ("", "function", "custom"):
@@ -88,7 +89,7 @@ def _function(name: str) -> JSONObject:
     return {"type": "function", "function": {"name": name}}
 
 
-def _meant(toolbox: Toolbox, row: JSON) -> list[ShownTool]:
+def _tools_named_by(toolbox: Toolbox, row: JSON) -> list[ShownTool]:
     """Return the tools that an object with a type, and maybe names, stands for."""
     if not isinstance(row, Mapping):
         return []
@@ -99,9 +100,9 @@ def _meant(toolbox: Toolbox, row: JSON) -> list[ShownTool]:
         return [tool for tool in toolbox.shown if tool.kind == kind]
     if kind not in ("function", "custom"):
         return []
-    named = [t for t in toolbox.shown if t.name == name and t.kind not in COMMANDS]
+    tools = [t for t in toolbox.shown if t.name == name and t.kind not in COMMANDS]
     space = row.get("namespace")
     if space is None:
-        plain = [tool for tool in named if not tool.namespace]
-        return plain or named or [t for t in toolbox.shown if t.shown_name == name]
-    return [tool for tool in named if tool.namespace == space]
+        plain = [tool for tool in tools if not tool.namespace]
+        return plain or tools or [t for t in toolbox.shown if t.shown_name == name]
+    return [tool for tool in tools if tool.namespace == space]

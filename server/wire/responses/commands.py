@@ -1,6 +1,6 @@
-"""What clients run on their machines: tools that have types and no schema, and calls.
+"""Commands: tools without a schema that clients run on their machines, and their calls.
 
-They are shown to a model as functions, each named as its type.
+A model is shown a function for each, which has the command's type as its name.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def is_hosted_shell(environment: JSON) -> bool:
 
 
 def command_in(kind: CommandKind, arguments: str) -> JSONObject | None:
-    """Return the fields of a call's item, made of its arguments; None: they're none."""
+    """Return the fields of a call's item; None if the arguments are no command."""
     try:
         parsed = orjson.loads(arguments)
     except orjson.JSONDecodeError:
@@ -96,39 +96,39 @@ def command_in(kind: CommandKind, arguments: str) -> JSONObject | None:
             return _patch(parsed.get("operation", parsed))
 
 
-def _local_shell(given: JSONMapping) -> JSONObject | None:
-    if not _are_texts(given.get("command")):
+def _local_shell(arguments: JSONMapping) -> JSONObject | None:
+    if not _are_texts(arguments.get("command")):
         return None
-    env = given.get("env") or {}
+    env = arguments.get("env") or {}
     if not isinstance(env, dict) or not _are_texts([*env.values()]):
         return None
-    action: JSONObject = {"type": "exec", "command": given["command"], "env": env}
-    if isinstance(given.get("working_directory"), str):
-        action["working_directory"] = given["working_directory"]
-    return {"action": action | _numbers(given, "timeout_ms")}
+    action: JSONObject = {"type": "exec", "command": arguments["command"], "env": env}
+    if isinstance(arguments.get("working_directory"), str):
+        action["working_directory"] = arguments["working_directory"]
+    return {"action": action | _numbers(arguments, "timeout_ms")}
 
 
-def _shell(given: JSONMapping) -> JSONObject | None:
-    if not _are_texts(given.get("commands")):
+def _shell(arguments: JSONMapping) -> JSONObject | None:
+    if not _are_texts(arguments.get("commands")):
         return None
     nothing: JSONObject = {"timeout_ms": None, "max_output_length": None}
-    told = _numbers(given, *nothing)
-    action = {"commands": given["commands"], **nothing, **told}
+    numbers = _numbers(arguments, *nothing)
+    action = {"commands": arguments["commands"], **nothing, **numbers}
     return {"action": action}
 
 
-def _patch(given: JSON) -> JSONObject | None:
-    if not isinstance(given, dict) or given.get("type") not in OPERATIONS:
+def _patch(arguments: JSON) -> JSONObject | None:
+    if not isinstance(arguments, dict) or arguments.get("type") not in OPERATIONS:
         return None
-    names = ("path", "diff") if OPERATIONS[given["type"]] else ("path",)
-    if not _are_texts([given.get(name) for name in names]):
+    names = ("path", "diff") if OPERATIONS[arguments["type"]] else ("path",)
+    if not _are_texts([arguments.get(name) for name in names]):
         return None
-    operation = {"type": given["type"]} | {name: given[name] for name in names}
+    operation = {"type": arguments["type"]} | {name: arguments[name] for name in names}
     return {"operation": operation}
 
 
-def _numbers(given: JSONMapping, *names: str) -> JSONObject:
-    return {name: given[name] for name in names if type(given.get(name)) is int}
+def _numbers(arguments: JSONMapping, *names: str) -> JSONObject:
+    return {name: arguments[name] for name in names if type(arguments.get(name)) is int}
 
 
 def _are_texts(value: JSON) -> bool:

@@ -22,10 +22,11 @@ def messages_of(
     toolbox: Toolbox,
 ) -> tuple[list[JSONObject], str]:
     """
-    Return a conversation as a chat's messages; the *toolbox* knows what is called.
+    Return a conversation as a chat's messages; *toolbox* has the tools it may call.
 
-    If nothing but what no chat has is in it, return one empty message, and say what.
-    Raises InvalidRequest with the place in `input` to blame.
+    If all its items are of types that no chat has, return one empty message, and the
+    name of such a type; else "" for that. Raises InvalidRequest with the place in
+    `input` that is to blame.
     """
     conversation = Conversation(toolbox)
     if instructions:
@@ -59,7 +60,7 @@ class Conversation:
     messages: list[JSONObject] = field(factory=list)
     _turn: AssistantTurn = field(factory=AssistantTurn)
     _media: list[JSONObject] = field(factory=list)
-    # The calls by the ids that outputs may have for them; "" are those left out.
+    # The ids of calls, by the ids that outputs may have for them; "": it is left out.
     _calls: dict[str, str] = field(factory=dict)
     # Where the messages of the user stand.
     _starts: list[int] = field(factory=list)
@@ -98,7 +99,7 @@ class Conversation:
     def _add_message(self, message: InputMessage, path: str) -> None:
         self._end_turn()
         self._send_media()
-        # Not all vendors know the role 'developer', which is the system's by its rank.
+        # Not all vendors know the role 'developer', which ranks as the system's does.
         role = "user" if message.role == "user" else "system"
         if role == "user":
             self._starts.append(len(self.messages))
@@ -131,7 +132,7 @@ class Conversation:
         )
 
     def _leave_out(self, item: JSONMapping) -> None:
-        """Know a call that is left out, so that its output is, too."""
+        """Leave an item out; if it is a call, its output will be left out, too."""
         self.left_out = self.left_out or item["type"]
         call_id = item.get("call_id")
         if isinstance(call_id, str):
@@ -149,7 +150,7 @@ class Conversation:
         self._turn = AssistantTurn()
 
     def _send_media(self) -> None:
-        """Have the user send what tools have returned besides text."""
+        """Add a user's message with what tools have returned besides text."""
         if not self._media:
             return
         texts = [part["text"] for part in self._media if part["type"] == "text"]

@@ -52,7 +52,7 @@ class InputCustomCall:
 
 @frozen(kw_only=True)
 class InputCommandCall:
-    """A call of what has a type and no name; *call_id* or *id* names it."""
+    """A call of a command, which has no name; *call_id* or *id* is the call's own."""
 
     call_id: str | None = None
     id: str | None = None
@@ -83,7 +83,7 @@ class InputToolOutput:
 
 
 def reference_in(item: JSON) -> str | None:
-    """Return the id of the stored item that *item* refers to, if that is all it is."""
+    """Return the id in *item* if it is nothing but a reference to a stored item."""
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         return None
     only_an_id = item.get("type") is None and "role" not in item
@@ -99,7 +99,7 @@ def reasoning_in(item: JSON) -> str | None:
 
 
 def content_of(message: InputMessage, path: str) -> str | list[JSONObject]:
-    """Return a content as a string if it is text: not all vendors take parts."""
+    """Return a message's content, texts as one string: not all vendors take parts."""
     if isinstance(message.content, str):
         return message.content
     parts = [part_of(part, f"{path}.content") for part in message.content]

@@ -38,10 +38,10 @@ def new_id(prefix: str) -> str:
 @define(eq=False)
 class OutputPart:
     """
-    A part of an item, as it grows; a call's arguments are one, too.
+    A part of an item, as it grows; a call's arguments are a part, too.
 
-    The input of a custom tool's call may come as the arguments of a function that is
-    shown to the model in its place: *wrapped*.
+    *wrapped*: the input of a custom tool's call comes as the arguments of the function
+    that the model is shown in the tool's place.
     """
 
     kind: PartKind
@@ -55,7 +55,7 @@ class OutputPart:
         return input_in(text) if self.wrapped else text
 
     def payload(self) -> PartPayload:
-        """Return the part as it stands in its item; arguments do not stand so."""
+        """Return the part as it stands in a content; arguments never do."""
         match self.kind:
             case "refusal":
                 return {"type": "refusal", "refusal": self.text}
@@ -76,9 +76,9 @@ class OutputItem:
     """
     One item of the output; *name*, *call_id* and *tool* are a call's.
 
-    *name* is the one that the model was shown, *tool* what is declared under it, if
-    anything is. *blocks*, *beside* and *details* are what the upstream wants back with
-    its reasoning.
+    *name* is the one that the model was shown, *tool* the tool that was declared under
+    it, if any was. *blocks*, *beside* and *details* are what the upstream wants back
+    with its reasoning.
     """
 
     type: ItemType
@@ -97,7 +97,7 @@ class OutputItem:
         return f"{PREFIXES[self.type]}_{self.key}"
 
     @property
-    def named(self) -> bool:
+    def has_name(self) -> bool:
         if not self.is_call:
             return True
         return bool(self.name) and (self.type not in COMMAND_TYPES or self.whole)
@@ -115,19 +115,19 @@ class OutputItem:
         return self.type in TYPES_OF_CALLS
 
     def settle(self) -> None:
-        """Be a function's call, if its arguments are not those of a command."""
+        """Become a function's call, if the arguments are no command's."""
         if self.type in COMMAND_TYPES and self._command() is None:
             self.type, self.tool = "function_call", None
 
     def start(self) -> ItemPayload:
-        """Return it as it stands in a response before any of its parts has come."""
+        """Return the item as it is shown before any of its parts has come."""
         if self.type in COMMAND_TYPES:
             return self.payload("in_progress", opaque=False)
         parts = [OutputPart(self.parts[0].kind)] if self.is_call else []
         return evolve(self, parts=parts).payload("in_progress", opaque=False)
 
     def payload(self, status: ItemStatus, *, opaque: bool) -> ItemPayload:
-        """Return it as a response has it; *opaque*: with what is to be sent back."""
+        """Return the item as a response has it; *opaque*: with `encrypted_content`."""
         match self.type:
             case "reasoning":
                 return self._reasoning(status, opaque=opaque)
@@ -202,8 +202,8 @@ class OutputItem:
         }
         if content := self._of_kind("reasoning_text"):
             item["content"] = content
-        kept = [*self.blocks, *joined_details(self.details)]
-        if opaque and (text := sealed(kept, self.beside)):
+        blocks = [*self.blocks, *joined_details(self.details)]
+        if opaque and (text := sealed(blocks, self.beside)):
             item["encrypted_content"] = text
         return item
 

@@ -12,16 +12,16 @@ from server.wire.opaque import BLOCKS, unsealed
 
 from .request import OPAQUE, ResponseRequest
 
-# What points to responses that are stored here, and not at the upstream.
+# Fields about responses that are stored here, and not at the upstream.
 OURS = ("previous_response_id", "store")
 
 
 @frozen
 class RaceableRequest:
     """
-    A chat as both kinds of upstreams are asked for it.
+    A chat, with the request as upstreams of the same API are sent it.
 
-    *obstacle* says why it can't be translated for those of other APIs, if it can't.
+    *obstacle* says why it can't be translated for upstreams of other APIs, if it can't.
     """
 
     chat: ChatRequest
@@ -39,7 +39,7 @@ def raceable(
     request: ResponseRequest, earlier: Sequence[JSONMapping], items: Sequence[JSON]
 ) -> RaceableRequest:
     """
-    Return a request as a chat, with what its client said for upstreams of this API.
+    Return a request as a chat, with the client's own words for upstreams of this API.
 
     *earlier* are the items of the responses that it goes on from, *items* its own.
     """
@@ -69,22 +69,22 @@ def _body(
     body = {name: v for name, v in request.body.items() if name not in OURS}
     include = list(request.include or ())
     if request.kept and OPAQUE not in include:
-        # What the next response goes on from is stored here alone.
+        # The next response may go on from it, and then needs its sealed reasoning.
         body["include"] = [*include, OPAQUE]
     if earlier or not isinstance(request.input, str):
         own = request.items()
         body["input"] = [
-            *(_opened(_nameless(item)) for item in earlier),
+            *(_unsealed(_without_id(item)) for item in earlier),
             *(
-                _opened(item if item is sent else _nameless(item))
-                for item, sent in zip(items, own, strict=True)
+                _unsealed(item if item is original else _without_id(item))
+                for item, original in zip(items, own, strict=True)
             ),
         ]
     return body
 
 
-def _nameless(item: JSON) -> JSON:
-    """Return an item out of our store without its id, which is known nowhere else."""
+def _without_id(item: JSON) -> JSON:
+    """Return a stored item without its id, which only this server knows."""
     if not isinstance(item, dict):
         return item
     if "call_id" not in item and str(item.get("type")).endswith("_output"):
@@ -92,8 +92,8 @@ def _nameless(item: JSON) -> JSON:
     return {name: value for name, value in item.items() if name != "id"}
 
 
-def _opened(item: JSON) -> JSON:
-    """Return reasoning that was sealed here with what is in it, for who has made it."""
+def _unsealed(item: JSON) -> JSON:
+    """Return *item*; reasoning that was sealed here has its blocks unsealed."""
     if not isinstance(item, dict) or item.get("type") != "reasoning":
         return item
     blocks, beside = unsealed(item.get("encrypted_content"))

@@ -22,18 +22,18 @@ from .payloads import (
 )
 from .tools import NO_TOOLS, Toolbox
 
-# What a piece takes at least, even if it says nothing.
+# The bytes that a piece takes in memory at least, even without a text.
 PIECE_SIZE = 100
 
 
 @define(eq=False)
 class Output:
     """
-    The items of one answer, as its chunks come; *reasoning* is the kind of its parts,
-    and the *toolbox* knows what is called.
+    The items of one answer, as its chunks come. *reasoning* is the kind of the parts
+    that its reasoning has, *toolbox* has the tools that it may call.
 
-    A change of kind begins a new item, but a refusal, which is part of a message. Of
-    several choices, it knows the first; nothing follows its finish.
+    Where the kind of what comes changes, a new item begins; a refusal belongs to its
+    message. Of several choices, the first is shown, up to its finish.
     """
 
     reasoning: ReasoningKind
@@ -46,9 +46,9 @@ class Output:
 
     def take(self, chunk: Chunk) -> Iterator[OutputPiece]:
         """
-        Take in *chunk*; yield what it adds, each piece when it is in its place.
+        Take in *chunk*; yield what it adds, each piece once it is part of its item.
 
-        Raises ProviderProtocolError if there is no end to it.
+        Raises ProviderProtocolError beyond the bound of an answer.
         """
         self.usage = chunk.usage or self.usage
         for choice in chunk.choices:
@@ -56,7 +56,7 @@ class Output:
                 yield from self._choice(choice)
 
     def extend(self, part: OutputPart, texts: list[str]) -> None:
-        """Add texts to the part that grew last; raises likewise."""
+        """Add texts to the part that grew last; raises as `take` does."""
         part.pieces += texts
         self._size.grow(PIECE_SIZE * len(texts) + sum(map(len, texts)))
 
@@ -105,7 +105,7 @@ class Output:
         return self._grow(item, item.parts[-1], text, logprobs)
 
     def _keep(self, blocks: list[JSON], beside: JSONMapping) -> OutputPiece:
-        """Keep what goes back to the upstream, in the reasoning that it belongs to."""
+        """Keep what the upstream wants back, in the item of the reasoning."""
         item = self._last_or_new("reasoning")
         item.blocks += blocks
         item.beside |= beside
@@ -131,7 +131,7 @@ class Output:
         )
 
     def _name(self, item: OutputItem, name: str, *, wrapped: bool) -> None:
-        """Have *item* be of the type that the tool of this *name* was declared with."""
+        """Give *item* its name, and the type with which that tool was declared."""
         item.name, item.tool = name, self.toolbox.called(name)
         kind = item.tool.kind if item.tool is not None else "function"
         item.type = CALL_TYPES[kind if wrapped else "custom"]

@@ -1,7 +1,7 @@
 """Responses of an upstream that speaks the Responses API itself, passed on as they are.
 
-Only the response object is ours: its id, since it is stored here, and what the upstream
-must not know or can't: who has won, what it goes on from, that it is stored.
+In response objects, a few fields are ours: the id, since the response is stored here,
+the provider, `previous_response_id` and `store`.
 """
 
 import re
@@ -65,14 +65,14 @@ def passes(pieces: Sequence[ChatPiece]) -> bool:
 
 @define(eq=False)
 class PassedResponse:
-    """One response as its upstream tells it, with what is ours in it."""
+    """One response as its upstream sends it, with our own id, provider and the like."""
 
     request: ResponseRequest
     items: list[JSONMapping]
     provider: str
     model: str
     id: str = field(factory=lambda: new_id("resp"), init=False)
-    _told: JSONObject = field(factory=dict, init=False)
+    _current: JSONObject = field(factory=dict, init=False)
 
     def take(self, response: JSONMapping) -> JSONObject:
         """Return the upstream's response object as our client sees it."""
@@ -81,12 +81,19 @@ class PassedResponse:
             ours["store"] = self.request.kept
         if previous := self.request.previous_response_id:
             ours["previous_response_id"] = previous
-        self._told = {**response, **ours}
-        return self._told
+        self._current = {**response, **ours}
+        return self._current
+
+    def price(self, cost: float | None) -> JSONObject:
+        """Return the response object, whose usage says its *cost*, if it is known."""
+        usage = self._current.get("usage")
+        if cost is not None and isinstance(usage, dict):
+            self._current = {**self._current, "usage": {**usage, "cost": cost}}
+        return self._current
 
     def failed(self, error: ResponseError) -> JSONObject:
         """Return the response object of an answer that breaks off with *error*."""
-        begun: JSONObject = {
+        fields: JSONObject = {
             "id": self.id,
             "object": "response",
             "created_at": int(time.time()),
@@ -94,20 +101,22 @@ class PassedResponse:
             "output": [],
             "provider": self.provider,
         }
-        return {**begun, **self._told, "status": "failed", "error": error}
+        return {**fields, **self._current, "status": "failed", "error": error}
 
     def whole(self) -> JSONObject:
-        return self._told
+        return self._current
 
     def stored(self) -> StoredResponse:
         """Return what is to be stored of an answer that is whole."""
-        body = {name: value for name, value in self._told.items() if name != "output"}
+        body = {
+            name: value for name, value in self._current.items() if name != "output"
+        }
         return StoredResponse(
             id=self.id,
             previous=self.request.previous_response_id,
             body=body,
             input=input_to_store(self.items),
-            output=self._told.get("output") or [],
+            output=self._current.get("output") or [],
         )
 
 
@@ -123,7 +132,8 @@ class PassingStream:
 
     response: PassedResponse
     _number: int = field(default=0, init=False)
-    _last: bytes = field(default=b"", init=False)
+    # The last event, and its name.
+    _last: tuple[str, JSONObject] | None = field(default=None, init=False)
 
     def render(self, pieces: Iterable[ChatPiece]) -> bytes:
         """Return the events for what arrived together."""
@@ -135,19 +145,22 @@ class PassingStream:
                 frames += map(self._event, piece.native)
         return b"".join(frames)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last event of a stream that is whole."""
-        return self._last
+        if self._last is None:
+            return b""
+        name, payload = self._last
+        return self._own_event(name, {**payload, "response": self.response.price(cost)})
 
     def fail(self, code: str, error: ErrorPayload) -> bytes:
         """Return the last events of a stream that breaks off; see ResponseStream."""
         reason: ResponseError = {"code": code, "message": error["message"]}
         failed = {"response": self.response.failed(reason)}
-        frame = self._made("response.failed", failed)
+        frame = self._own_event("response.failed", failed)
         return frame + EventWriter(self._number).error(error)
 
     def _run(self, events: Sequence[bytes]) -> bytes:
-        """Show most of what there is to show: texts, whose events differ in no more."""
+        """Pass on events that differ in their texts and numbers alone."""
         first, last = self._number, self._number + len(events) - 1
         if _number(events[0]) != first or _number(events[-1]) != last:
             events = [self._numbered(data) for data in events]
@@ -161,14 +174,13 @@ class PassingStream:
         if event.name in BEGINNINGS or event.name in ENDINGS:
             payload = orjson.loads(event.data)
             response = self.response.take(payload.get("response") or {})
-            shown = self._made(event.name, {**payload, "response": response})
             if event.name in BEGINNINGS:
-                return shown
-            self._last = shown
+                return self._own_event(event.name, {**payload, "response": response})
+            self._last = event.name, payload
             return b""
         return _frame(event.name, self._numbered(event.data))
 
-    def _made(self, name: str, payload: JSONMapping) -> bytes:
+    def _own_event(self, name: str, payload: JSONMapping) -> bytes:
         """Return the frame of an event of our own making."""
         numbered = {"type": name, **payload, "sequence_number": self._number}
         self._number += 1
@@ -178,18 +190,18 @@ class PassingStream:
         """Return an event with the number that it has here."""
         number = self._number
         self._number += 1
-        found = NUMBER.search(data)
-        if found is None:
+        match = NUMBER.search(data)
+        if match is None:
             rest = data.lstrip()[1:]
             return b'{"sequence_number":%d,%b' % (number, rest)
-        if int(found[1]) == number:
+        if int(match[1]) == number:
             return data
-        return b"%b%d%b" % (data[: found.start(1)], number, data[found.end(1) :])
+        return b"%b%d%b" % (data[: match.start(1)], number, data[match.end(1) :])
 
 
 @define(eq=False)
 class PassingAnswer:
-    """A whole response, out of its last event."""
+    """A whole response, taken from the last event of its stream."""
 
     response: PassedResponse
     _ended: bool = field(default=False, init=False)
@@ -202,16 +214,16 @@ class PassingAnswer:
                     self.response.take(payload.get("response") or {})
                     self._ended = True
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         """Return the response; raises ProviderProtocolError if its end is missing."""
         if not self._ended:
             raise ProviderProtocolError("the response came without its last event")
-        return orjson.dumps(self.response.whole())
+        return orjson.dumps(self.response.price(cost))
 
 
 def _number(data: bytes) -> int | None:
-    found = NUMBER.search(data)
-    return None if found is None else int(found[1])
+    match = NUMBER.search(data)
+    return None if match is None else int(match[1])
 
 
 def _frame(name: str, data: bytes) -> bytes:

@@ -32,7 +32,8 @@ class ResponseAnswer:
         for chunk in map(as_chunk, pieces):
             deque(self.response.take(chunk), maxlen=0)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
+        self.response.cost = cost
         return orjson.dumps(self.response.whole())
 
 
@@ -41,9 +42,8 @@ class ResponseRendering:
     """
     How one request is answered; *items* are its own input.
 
-    The events of an upstream of the same API are passed on as they are, which an
-    answer's first chunk tells. *stored* is what a response leaves behind, once it is
-    whole.
+    The events of an upstream of the same API are passed on as they are; by an answer's
+    first chunk it is known whether it is one. `stored` is there once it is whole.
     """
 
     request: ResponseRequest
@@ -63,10 +63,10 @@ class ResponseRendering:
     def stream_of(
         self, pieces: Sequence[ChatPiece], provider: str, model: str
     ) -> ResponseStream | PassingStream:
-        """Return what shows the answer that begins with *pieces*."""
+        """Return the renderer of the stream that begins with *pieces*."""
         if passes(pieces):
-            passed = PassedResponse(self.request, self.items, provider, model)
-            self._response, self._stream = passed, PassingStream(passed)
+            native = PassedResponse(self.request, self.items, provider, model)
+            self._response, self._stream = native, PassingStream(native)
             return self._stream
         self._response = response = self._new_response(provider, model)
         self._stream = ResponseStream(response)
@@ -75,11 +75,11 @@ class ResponseRendering:
     def answer_of(
         self, pieces: Sequence[ChatPiece], provider: str, model: str
     ) -> ResponseAnswer | PassingAnswer:
-        """Return what puts the answer together that begins with *pieces*."""
+        """Return the renderer of the whole answer that begins with *pieces*."""
         if passes(pieces):
-            passed = PassedResponse(self.request, self.items, provider, model)
-            self._response = passed
-            return PassingAnswer(passed)
+            native = PassedResponse(self.request, self.items, provider, model)
+            self._response = native
+            return PassingAnswer(native)
         self._response = response = self._new_response(provider, model)
         return ResponseAnswer(response)
 
@@ -101,25 +101,25 @@ class ResponseRendering:
 
 @define(eq=False)
 class EitherStream:
-    """A streamed response, shown by what its first pieces need; see StreamRenderer."""
+    """A StreamRenderer that is chosen by the first pieces of the answer."""
 
     _begin: Callable[[Sequence[ChatPiece]], ResponseStream | PassingStream]
-    _shown: ResponseStream | PassingStream | None = field(default=None, init=False)
+    _renderer: ResponseStream | PassingStream | None = field(default=None, init=False)
 
     def render(self, pieces: Sequence[ChatPiece]) -> bytes:
-        shown = self._shown
-        if shown is None:
-            shown = self._shown = self._begin(pieces)
-        return shown.render(pieces)
+        renderer = self._renderer
+        if renderer is None:
+            renderer = self._renderer = self._begin(pieces)
+        return renderer.render(pieces)
 
-    def end(self) -> bytes:
-        shown = self._shown if self._shown is not None else self._begin(())
-        return shown.end()
+    def end(self, cost: float | None = None) -> bytes:
+        renderer = self._renderer if self._renderer is not None else self._begin(())
+        return renderer.end(cost)
 
 
 @define(eq=False)
 class EitherAnswer:
-    """A whole response, likewise; see AnswerRenderer."""
+    """An AnswerRenderer that is chosen by the first pieces of the answer."""
 
     _begin: Callable[[Sequence[ChatPiece]], ResponseAnswer | PassingAnswer]
     _answer: ResponseAnswer | PassingAnswer | None = field(default=None, init=False)
@@ -130,13 +130,13 @@ class EitherAnswer:
             self._answer = self._begin(arrived)
         self._answer.add(arrived)
 
-    def body(self) -> bytes:
+    def body(self, cost: float | None = None) -> bytes:
         answer = self._answer if self._answer is not None else self._begin(())
-        return answer.body()
+        return answer.body(cost)
 
 
 def _code(error: GatewayError) -> str:
-    """Return the API's word for an error: it has few."""
+    """Return the API's code for an error: there are only a few."""
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return "rate_limit_exceeded"
     refused = error.status < HTTPStatus.INTERNAL_SERVER_ERROR

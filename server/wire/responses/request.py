@@ -9,24 +9,26 @@ from providers import ChatRequest
 from server.errors import InvalidRequest
 from server.json_types import JSON, JSONMapping, JSONObject
 from server.racing.lineup import Selection
-from server.wire.reading import fields_with_values, make, read_object, take_selection
+from server.wire.reading import make, read_object, take_selection
 
 from .choice import chat_tools
 from .history import messages_of
 from .input import reasoning_in, reference_in
+from .settings import NO_REASONING, NO_TEXT, Reasoning, TextSettings
 from .tools import NO_TOOLS, Toolbox, toolbox_of
 
 LOGPROBS = "message.output_text.logprobs"
 OPAQUE = "reasoning.encrypted_content"
-# Items of a conversation, its earlier responses' among them: to read them holds up all.
-MOST_ITEMS = 10_000
-# What is refused, and why.
+# Items of a conversation, with those of its earlier responses: reading them holds up
+# the event loop.
+MOST_ITEMS = 100_000
+# Fields that are refused, and why.
 NOT_HERE = {
     "background": "an answer lasts as long as its connection here",
     "conversation": "conversations are not kept here; send 'previous_response_id'",
     "prompt": "prompt templates are kept at OpenAI; send 'instructions' and 'input'",
 }
-# The fields that a chat has elsewhere or not at all; all others go along.
+# The fields that a chat has elsewhere or not at all; it gets all others as they are.
 NO_CHAT_FIELDS = frozenset(
     (
         "background_options",
@@ -54,37 +56,8 @@ NO_CHAT_FIELDS = frozenset(
         *NOT_HERE,
     )
 )
-# What means nothing without tools, and is refused by some vendors then.
+# Fields that mean nothing without tools: some vendors refuse them then.
 WITH_TOOLS = ("parallel_tool_calls",)
-
-
-@frozen(kw_only=True)
-class TextFormat:
-    """The shape that the answer's text must have."""
-
-    type: str = field(validator=in_(("text", "json_object", "json_schema")))
-    name: str | None = None
-    description: str | None = None
-    schema: JSONMapping | None = None
-    strict: bool | None = None
-
-
-@frozen(kw_only=True)
-class TextSettings:
-    format: TextFormat | None = None
-    verbosity: str | None = None
-
-
-@frozen(kw_only=True)
-class Reasoning:
-    effort: str | None = None
-    summary: str | None = field(
-        default=None, validator=optional(in_(("auto", "concise", "detailed")))
-    )
-
-
-NO_TEXT = TextSettings()
-NO_REASONING = Reasoning()
 
 
 @frozen(kw_only=True)
@@ -133,7 +106,7 @@ class ResponseRequest:
 
     @property
     def shows_opaque(self) -> bool:
-        """Whether the client wants what it can only send back with its reasoning."""
+        """Whether the client wants reasoning with its `encrypted_content`."""
         return OPAQUE in (self.include or ())
 
     def items(self) -> list[JSON]:
@@ -149,7 +122,7 @@ class ResponseRequest:
         return [name for name in ids if name is not None]
 
     def stored_ids(self) -> list[str]:
-        """Return these, and of reasoning items that may be stored with more in them."""
+        """Return the ids of all items that may be stored here, reasoning too."""
         ids = (reference_in(item) or reasoning_in(item) for item in self.items())
         return [name for name in ids if name is not None]
 
@@ -157,10 +130,10 @@ class ResponseRequest:
         self, earlier: Sequence[JSONMapping], items: Sequence[JSON]
     ) -> ChatRequest:
         """
-        Return the chat that this is.
+        Return the request as a chat; raises InvalidRequest.
 
         *earlier* are the items of the responses that it goes on from, *items* its own,
-        with what they refer to in the references' places. Raises InvalidRequest.
+        with what they refer to in the references' places.
         """
         body = {
             name: value
@@ -175,32 +148,13 @@ class ResponseRequest:
             hosted = evolve(hosted, needed=only)
         body["messages"] = messages
         body |= tools
-        body |= self._text() | self._sampling()
+        body |= (self.text or NO_TEXT).chat_fields() | self._sampling()
         if "tools" not in body:
             body = {n: value for n, value in body.items() if n not in WITH_TOOLS}
         if self.stream is not None:
             body["stream"] = self.stream
         chat = make({**body, "body": body}, ChatRequest)
         return evolve(chat, hosted=hosted) if hosted != chat.hosted else chat
-
-    def _text(self) -> JSONObject:
-        text = self.text or NO_TEXT
-        body: JSONObject = {}
-        if text.verbosity is not None:
-            body["verbosity"] = text.verbosity
-        wanted = text.format
-        if wanted is not None and wanted.type == "json_schema":
-            if not wanted.name or wanted.schema is None:
-                raise InvalidRequest(
-                    "'text.format': the type 'json_schema' needs 'name' and 'schema'.",
-                    param="text.format",
-                )
-            names = ("name", "description", "schema", "strict")
-            schema = fields_with_values(wanted, *names)
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        elif wanted is not None and wanted.type == "json_object":
-            body["response_format"] = {"type": "json_object"}
-        return body
 
     def _sampling(self) -> JSONObject:
         body: JSONObject = {}
@@ -217,7 +171,7 @@ class ResponseRequest:
 def parse_count(
     body: bytes, path_providers: tuple[str, ...] | None = None
 ) -> tuple[ResponseRequest, Selection]:
-    """Return the response whose input's tokens are to be counted, and by whom."""
+    """Return the request whose input's tokens are to be counted, and by whom."""
     payload = read_object(body)
     selection = take_selection(payload, path_providers)
     return _request(payload), selection
@@ -226,14 +180,14 @@ def parse_count(
 def parse(
     body: bytes, path_providers: tuple[str, ...] | None = None
 ) -> tuple[ResponseRequest, Selection]:
-    """Return the response that *body* asks for, and of whom; raises InvalidRequest."""
+    """Return the request in *body*, and whom it asks; raises InvalidRequest."""
     payload = read_object(body)
     selection = take_selection(payload, path_providers)
     for name, why in NOT_HERE.items():
         if payload.get(name):
             raise InvalidRequest(f"{name!r} can't be done: {why}.", param=name)
-    if isinstance(given := payload.get("input"), list):
-        check_items(len(given))
+    if isinstance(items := payload.get("input"), list):
+        check_items(len(items))
     request = _request(payload)
     if request.input is None and request.previous_response_id is None:
         raise InvalidRequest("'input' is missing.", param="input")

@@ -1,4 +1,4 @@
-"""The response object: what was asked for, how far the answer is, and its output."""
+"""The response object: the request's settings, the answer's status, and its output."""
 
 import time
 from collections.abc import Iterator
@@ -7,12 +7,20 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from attrs import define, field
 
 from providers import Chunk, Usage
-from server.json_types import Count, JSONMapping, JSONObject, Keywords, UpstreamModel
+from server.json_types import (
+    Cost,
+    Count,
+    JSONMapping,
+    JSONObject,
+    Keywords,
+    UpstreamModel,
+)
 
 from .items import OutputPiece, new_id
 from .output import Output
 from .payloads import ItemPayload
-from .request import NO_REASONING, NO_TEXT, ResponseRequest
+from .request import ResponseRequest
+from .settings import NO_REASONING, NO_TEXT
 from .stored import StoredResponse, input_to_store
 
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -55,6 +63,7 @@ class ResponseUsage(TypedDict):
     output_tokens: Count
     output_tokens_details: OutputTokensDetails
     total_tokens: Count
+    cost: NotRequired[Cost]
 
 
 class ResponseHead(TypedDict):
@@ -113,6 +122,8 @@ class GrowingResponse:
     created: int = field(factory=lambda: int(time.time()), init=False)
     _model_known: bool = field(default=False, init=False)
     _completed: int | None = field(default=None, init=False)
+    # In dollars, once it is known.
+    cost: float | None = field(default=None, init=False)
 
     @output.default
     def _new_output(self) -> Output:
@@ -126,7 +137,7 @@ class GrowingResponse:
         return self.output.take(chunk)
 
     def finish(self) -> FinalStatus:
-        """Note when the answer has ended, and return what has become of it."""
+        """Note when the answer has ended, and return its final status."""
         self._completed = self._completed or int(time.time())
         cut_off = self.output.finish_reason in INCOMPLETE
         return "incomplete" if cut_off else "completed"
@@ -185,7 +196,7 @@ class GrowingResponse:
             "top_logprobs": request.top_logprobs or 0,
             "top_p": request.top_p,
             "truncation": request.truncation or "disabled",
-            "usage": _usage(usage) if usage else None,
+            "usage": _usage(usage, self.cost) if usage else None,
             "user": request.body.get("user"),
             "metadata": request.metadata or {},
             "provider": self.provider,
@@ -206,7 +217,7 @@ def _text(request: ResponseRequest) -> TextPayload:
 
 
 def _tools(request: ResponseRequest) -> list[JSONObject]:
-    """Return the tools as they were declared; a function's have these two fields."""
+    """Return the tools as they were declared; functions have two fields in any case."""
     defaults: JSONObject = {"parameters": None, "strict": None}
     return [
         defaults | tool if tool.get("type") == "function" else tool
@@ -214,10 +225,10 @@ def _tools(request: ResponseRequest) -> list[JSONObject]:
     ]
 
 
-def _usage(usage: Usage) -> ResponseUsage:
+def _usage(usage: Usage, cost: float | None) -> ResponseUsage:
     prompt = usage.extra.get("prompt_tokens_details") or {}
     answer = usage.extra.get("completion_tokens_details") or {}
-    return {
+    payload: ResponseUsage = {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {
             "cached_tokens": prompt.get("cached_tokens") or 0,
@@ -229,3 +240,6 @@ def _usage(usage: Usage) -> ResponseUsage:
         },
         "total_tokens": usage.total_tokens,
     }
+    if cost is not None:
+        payload["cost"] = cost
+    return payload

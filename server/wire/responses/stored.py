@@ -26,10 +26,11 @@ WHOLE = re.compile(r"\d{1,9}")  # Python refuses numbers of thousands of digits
 @frozen(kw_only=True)
 class StoredResponse:
     """
-    A response to be stored: *body* is the response object less its *output*.
+    A response to be stored: *body* is the response object without its *output*.
 
-    *input* has the items that it answers, less those of *previous*; both are whole,
-    with what an upstream wants back.
+    *input* has the items that it answers, without those of *previous*, the id of the
+    response that it goes on from. Reasoning in either is there with
+    `encrypted_content`.
     """
 
     id: str
@@ -71,11 +72,11 @@ def not_kept(end: bytes) -> bytes:
     Return a whole response, or the last events of a stream of one, saying that it could
     not be kept.
     """
-    before, found, data = end.rpartition(b"\ndata: ")
-    payload = orjson.loads(data if found else end)
+    before, separator, data = end.rpartition(b"\ndata: ")
+    payload = orjson.loads(data if separator else end)
     payload.get("response", payload)["store"] = False
-    frame_end = b"\n\n" if found else b""
-    return before + found + orjson.dumps(payload) + frame_end
+    frame_end = b"\n\n" if separator else b""
+    return before + separator + orjson.dumps(payload) + frame_end
 
 
 def input_to_store(items: Sequence[JSONMapping]) -> list[JSONObject]:
@@ -122,15 +123,15 @@ def input_items(
 
 def _normal(item: JSONMapping) -> JSONObject:
     kind = item.get("type") or "message"
-    made = {**item, "type": kind, "id": item.get("id") or _id(kind)}
+    normal = {**item, "type": kind, "id": item.get("id") or _id(kind)}
     if kind != "reasoning":
-        made.setdefault("status", "completed")
+        normal.setdefault("status", "completed")
     content = item.get("content")
     if kind == "message" and isinstance(content, str):
-        spoken = item.get("role") == "assistant"
-        text = {"type": "output_text" if spoken else "input_text", "text": content}
-        made["content"] = [text | ({"annotations": []} if spoken else {})]
-    return made
+        by_model = item.get("role") == "assistant"
+        text = {"type": "output_text" if by_model else "input_text", "text": content}
+        normal["content"] = [text | ({"annotations": []} if by_model else {})]
+    return normal
 
 
 def _id(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""A response as a stream: typed events, each item and each part begun and ended."""
+"""A response as a stream of typed events, which begin and end items and parts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,7 +14,7 @@ from .items import OutputItem, OutputPart, OutputPiece
 from .payloads import COMMAND_TYPES, OF_CALLS, ItemStatus
 from .response import GrowingResponse, ResponseError
 
-# A chunk that adds text to the first choice, and does nothing else, less its text.
+# The choice of a chunk that adds text to the first choice and nothing else: empty.
 PLAIN = Choice(delta=Delta(content=""))
 
 
@@ -33,15 +33,15 @@ class ResponseStream:
     """
     Chunks to typed events, numbered.
 
-    Items are shown one after another, as OpenAI shows them. Where an upstream goes on
-    with another item while a call's arguments still come, the other one waits.
+    Items are shown one after another, as OpenAI shows them. Where an upstream begins
+    another item while a call's arguments still come, that one waits.
     """
 
     response: GrowingResponse
     _events: EventWriter = field(factory=EventWriter, init=False)
     _order: Ordering[OutputItem, OutputPiece] = field(factory=Ordering, init=False)
     # The parts of the item being shown that have begun: the last one has not ended.
-    _begun: list[OutputPart] | None = field(default=None, init=False)
+    _open_parts: list[OutputPart] | None = field(default=None, init=False)
     _text_frame: TextFrame | None = field(default=None, init=False)
 
     def render(self, pieces: Iterable[ChatPiece]) -> bytes:
@@ -55,8 +55,9 @@ class ResponseStream:
                     frames += self._chunk(chunk)
         return b"".join(frames)
 
-    def end(self) -> bytes:
+    def end(self, cost: float | None = None) -> bytes:
         """Return the last events of a stream that is whole."""
+        self.response.cost = cost
         frames = [*self._start()]
         status = self.response.finish()
         frames += self._advance(status, ended=True)
@@ -76,18 +77,18 @@ class ResponseStream:
         return b"".join(frames)
 
     def _continues_text(self, like: Chunk) -> bool:
-        """Say whether chunks like this add to the text that is being shown, no more."""
+        """Say whether chunks like this one add to the text being shown, only."""
         output = self.response.output
         return (
             like.choices == (PLAIN,)
             and like.usage is None
             and output.finish_reason is None
-            and bool(self._begun)
+            and bool(self._open_parts)
             and self._part.kind == "output_text"
         )
 
     def _run(self, run: TextRun) -> Iterator[bytes]:
-        """Show most of what there is to show: texts, each in a frame like the last."""
+        """Show texts, each in a frame like the last: most of an answer is such runs."""
         part, events = self._part, self._events
         frame = self._text_frame
         if frame is None or frame.part is not part:
@@ -128,9 +129,9 @@ class ResponseStream:
     ) -> Iterator[bytes]:
         """Show what can be shown; *last* is what becomes of the last item."""
         for item, pieces, over in self._order.advance(ended=ended):
-            if self._begun is None:
+            if self._open_parts is None:
                 item.settle()
-                self._begun = []
+                self._open_parts = []
                 yield self._events.item("added", item.index, item.start())
             for piece in pieces:
                 yield from self._piece(item, piece)
@@ -140,10 +141,10 @@ class ResponseStream:
 
     def _piece(self, item: OutputItem, piece: OutputPiece) -> Iterator[bytes]:
         if piece.part not in item.parts or item.type in COMMAND_TYPES:
-            return  # it carries what is no text, and is shown with its item
-        if piece.part not in self._begun_parts:
+            return  # it has no text of its own: it is shown with its item
+        if piece.part not in self._parts:
             yield from self._end_part(item)
-            self._begun_parts.append(piece.part)
+            self._parts.append(piece.part)
             if piece.part.kind not in OF_CALLS:
                 empty = OutputPart(piece.part.kind)
                 yield self._events.part("added", empty, self._place(item))
@@ -154,35 +155,35 @@ class ResponseStream:
         yield from self._end_part(item)
         payload = item.payload(status, opaque=self.response.request.shows_opaque)
         yield self._events.item("done", item.index, payload)
-        self._begun = None
+        self._open_parts = None
 
     def _end_part(self, item: OutputItem) -> Iterator[bytes]:
-        if not self._begun:
+        if not self._open_parts:
             return
         part, place = self._part, self._place(item)
         if part.kind == "input" and (text := part.text):
-            # In one piece: whether it is wrapped in JSON shows at its end only.
+            # In one piece, since only its end tells whether it is wrapped in JSON.
             yield self._events.delta(OutputPiece(item, part, text), place)
         yield self._events.whole_text(part, place)
         if part.kind not in OF_CALLS:
             yield self._events.part("done", part, place)
 
     @property
-    def _begun_parts(self) -> list[OutputPart]:
-        if self._begun is None:
+    def _parts(self) -> list[OutputPart]:
+        if self._open_parts is None:
             raise AssertionError("no item has begun")
-        return self._begun
+        return self._open_parts
 
     @property
     def _part(self) -> OutputPart:
         """The part that has begun and not ended."""
-        return self._begun_parts[-1]
+        return self._parts[-1]
 
     def _place(self, item: OutputItem) -> PartPlace:
         """Return where the part that has begun stands: its index among its like."""
         place: PartPlace = {"output_index": item.index, "item_id": item.id}
         if self._part.kind == "summary_text":
-            place["summary_index"] = len(self._begun_parts) - 1
+            place["summary_index"] = len(self._parts) - 1
         elif self._part.kind not in OF_CALLS:
-            place["content_index"] = len(self._begun_parts) - 1
+            place["content_index"] = len(self._parts) - 1
         return place

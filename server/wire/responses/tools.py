@@ -94,9 +94,9 @@ class Toolbox:
         return self._by_name.get(shown_name)
 
     def name_of(self, name: str, namespace: str = "") -> str:
-        """Return the name that a model is shown, also of what is not declared."""
-        known = self._names.get((namespace, name))
-        return known or (flat_name(namespace, name) if namespace else name)
+        """Return the name that a model is shown for a tool, declared or not."""
+        shown = self._names.get((namespace, name))
+        return shown or (flat_name(namespace, name) if namespace else name)
 
     def command_name(self, kind: CommandKind) -> str:
         return self._names.get(("", f" {kind}"), kind)
@@ -106,20 +106,20 @@ NO_TOOLS = Toolbox()
 
 
 def _key(tool: ShownTool) -> tuple[str, str]:
-    """Return what tells a tool from others; a blank is in no function's name."""
+    """Return what tells a tool from others; no function's name has a blank in it."""
     return tool.namespace, f" {tool.kind}" if tool.kind in COMMANDS else tool.name
 
 
 def toolbox_of(tools: Sequence[JSONMapping]) -> Toolbox:
-    """Return what is declared; raises InvalidRequest with the place of a bad one."""
+    """Return the declared tools; raises InvalidRequest with the path of a wrong one."""
     reader = _Reader()
     for i, tool in enumerate(tools):
         reader.read(tool, f"tools[{i}]")
-    return Toolbox(tuple(_named(reader.shown)), tuple(reader.hosted))
+    return Toolbox(tuple(_with_unique_names(reader.shown)), tuple(reader.hosted))
 
 
 def flat_name(namespace: str, name: str) -> str:
-    """Return the name of a namespace's function: a hash is in it if it has to be."""
+    """Return a name for a namespace's function, with a hash if vendors need one."""
     whole = f"{namespace}__{name}"
     fits = len(whole) <= LONGEST and not NOT_IN_NAMES.search(whole)
     return whole if fits else _hashed(whole, f"{namespace}\n{name}")
@@ -130,24 +130,24 @@ def _hashed(name: str, key: str) -> str:
     return f"{NOT_IN_NAMES.sub('_', name)[: LONGEST - len(digest) - 1]}_{digest}"
 
 
-def _named(tools: Sequence[ShownTool]) -> list[ShownTool]:
-    """Return *tools* with names of their own, those without a namespace first."""
-    taken = {tool.shown_name for tool in tools if _is_plain(tool)}
-    seen: set[tuple[str, str]] = set()
-    named: list[ShownTool] = []
+def _with_unique_names(tools: Sequence[ShownTool]) -> list[ShownTool]:
+    """Return *tools* with a unique name each; those without a namespace keep theirs."""
+    names = {tool.shown_name for tool in tools if _is_plain(tool)}
+    keys: set[tuple[str, str]] = set()
+    unique: list[ShownTool] = []
     for tool in tools:
         if _is_plain(tool):
-            named.append(tool)
+            unique.append(tool)
             continue
-        if _key(tool) in seen:
+        if _key(tool) in keys:
             continue  # declared twice
-        seen.add(_key(tool))
+        keys.add(_key(tool))
         name = tool.shown_name
-        if name in taken:
+        if name in names:
             name = _hashed(name, f"{tool.namespace}\n{tool.kind}\n{tool.name}")
-        taken.add(name)
-        named.append(evolve(tool, function={**tool.function, "name": name}))
-    return named
+        names.add(name)
+        unique.append(evolve(tool, function={**tool.function, "name": name}))
+    return unique
 
 
 def _is_plain(tool: ShownTool) -> bool:
@@ -210,8 +210,8 @@ class _Reader:
             self.shown.append(ShownTool(kind, name, function))
             return
         texts = [space.description, function.get("description")]
-        if described := "\n\n".join(filter(None, texts)):
-            function["description"] = described
+        if description := "\n\n".join(filter(None, texts)):
+            function["description"] = description
         function["name"] = flat_name(space.name, name)
         self.shown.append(ShownTool(kind, name, function, space.name))
 

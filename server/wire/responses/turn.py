@@ -1,4 +1,4 @@
-"""An assistant's turn: one message in a chat, and several items here."""
+"""An assistant's turn: one message in a chat, several items in the Responses API."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ from .input import TEXTS, InputMessage, InputReasoning, joined_lines
 @define(eq=False)
 class AssistantTurn:
     """
-    What an assistant has thought, said and called, as items are added.
+    The reasoning, texts and calls of an assistant's turn, as items are added.
 
-    *open*: there is more than reasoning, which begins the turn that follows it.
+    *open*: it has a text or a call, so that reasoning would begin another turn.
     """
 
     open: bool = False
@@ -30,7 +30,7 @@ class AssistantTurn:
 
     @property
     def over(self) -> bool:
-        """Whether it can't go on with a text or with reasoning: it has no calls."""
+        """Whether a text or reasoning begins another turn: this one has no calls."""
         return self.open and not self.calls
 
     def say(self, message: InputMessage) -> None:
@@ -58,7 +58,7 @@ class AssistantTurn:
         self._reasoning += [part.text for part in parts if part.text]
 
     def message(self) -> JSONObject | None:
-        """Return the message; None of a turn that was cut off during its reasoning."""
+        """Return the message; None for a turn that was cut off during its reasoning."""
         text = joined_lines(self._texts)
         if not (text or self.calls or self._refusal):
             return None
@@ -69,14 +69,14 @@ class AssistantTurn:
             message["refusal"] = self._refusal
         message |= _by_field(self._blocks)
         if self._reasoning:
-            # Those that refuse it list `messages.reasoning_content` as unsupported.
+            # Vendors that refuse it have it among their `unsupported_fields`.
             message[THOUGHT] = "\n".join(self._reasoning)
         return message
 
 
 def _by_field(blocks: Sequence[JSON]) -> JSONMapping:
-    """Return what was sealed under the fields in which its upstreams have it."""
+    """Return unsealed *blocks* under the fields in which their upstreams want them."""
     details = [block for block in blocks if is_detail(block)]
     signed = [block for block in blocks if not is_detail(block)]
     fields = {BLOCKS: signed, DETAILS: details}
-    return {name: kept for name, kept in fields.items() if kept}
+    return {name: value for name, value in fields.items() if value}

@@ -1,12 +1,13 @@
 """How oddities are written down: what an upstream sends, what a client is told."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from tests.rig.upstream import DONE, END, HEAD, Step, answers, chunked, delta, event
+from tests.rig.validators import VALIDATORS
 
 PAUSE = 0.03
 A, B = '{"w":1}', '{"c":2}'
@@ -14,6 +15,10 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 NONE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 DEEP = "[" * 300 + "]" * 300
 EMOJI = "\U0001f600"
+
+
+def _nothing(_: Any) -> str:
+    return ""
 
 
 @frozen(kw_only=True)
@@ -24,6 +29,10 @@ class Oddity:
     A client is told *text*, *thought*, *calls* (name and arguments, in order) and
     *finish*, or an error with the word *error* in it, and *status* if that is known.
     *tokens* are the completion's, *note* is what the race's story says of it.
+
+    What lies in the request: *bodies* are what clients send, by surface, to *vendor*, a
+    built-in row with other *keys*; it answers 400 to what *judge*, a validator, or
+    *wants* object to. *again*: the client asks once more on the same connection.
     """
 
     section: int
@@ -38,6 +47,21 @@ class Oddity:
     status: int | None = None
     tokens: int | None = None
     note: str = ""
+    vendor: str = ""
+    bodies: Mapping[str, dict[str, Any]] = Factory(dict)
+    judge: str = ""
+    wants: Callable[[Any], str] = _nothing
+    keys: Mapping[str, Any] = Factory(dict)
+    again: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is an answer in one piece, of a kind that can be asked for it."""
+        return self.kind in ("openai", "responses") and len(self.steps) == 1
+
+    def refusal(self, body: Any) -> str:
+        """Return why the vendor would not take what it is sent; "" if it does."""
+        return VALIDATORS[self.judge](body) or self.wants(body)
 
 
 def sse(*payloads: Any) -> Sequence[Step]:

@@ -155,6 +155,6 @@ def test_a_call_without_a_result_takes_nobody_elses() -> None:
     request, _ = parse(json.dumps({"model": "m", "messages": messages}).encode())
     made = json.loads(DIALECTS["anthropic"](settings).encode(request, "m").body)
 
-    (first, second), (result,) = pairs(made["messages"])
+    (first, second), (none, result) = pairs(made["messages"])
 
-    assert first == "c" != second == result
+    assert first == none == "c" != second == result

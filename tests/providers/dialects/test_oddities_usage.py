@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from providers import ProviderBusy, ProviderError, Usage
-from providers.dialects.base import read_error
+from providers.dialects.upstream_errors import read_error
 from providers.errors import ProviderRefusedRequest
 from tests.rig.odd_answers import DONE, SIZES, answer, d, event, whole
 

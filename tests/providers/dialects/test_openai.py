@@ -9,10 +9,7 @@ import pytest
 from attrs import evolve
 
 from providers import (
-    Choice,
     Chunk,
-    Delta,
-    FinishReason,
     ProviderBusy,
     ProviderProtocolError,
     ProviderRefusedRequest,
@@ -24,7 +21,7 @@ from providers.dialects import UNREADABLE
 from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.dialects.openai.dialect import OpenAI
 from providers.errors import ProviderDenied, ProviderFailed
-from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered
+from tests.rig.samples import ALL_AT_ONCE, WIRE, call, chunk, delivered
 
 SAMPLES = WIRE / "openai"
 SETTINGS = ProviderSettings(id="Test", kind="openai", api_key="sk-test-1234")
@@ -35,25 +32,6 @@ WHOLE: dict[str, Any] = {
     "model": "m",
     "usage": COUNTED,
 }
-
-
-def chunk(
-    content: str | None = None,
-    *,
-    index: int = 0,
-    finish: FinishReason | None = None,
-    **delta: Any,
-) -> Chunk:
-    choice = Choice(
-        index=index, delta=Delta(content=content, **delta), finish_reason=finish
-    )
-    return Chunk(choices=(choice,))
-
-
-def call(index: int, arguments: str | None = None, **more: Any) -> ToolCallDelta:
-    if "name" in more:
-        more = {"type": "function", **more}
-    return ToolCallDelta(index=index, arguments=arguments, **more)
 
 
 def calls(*calls: ToolCallDelta) -> Chunk:

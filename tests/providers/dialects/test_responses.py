@@ -1,6 +1,5 @@
 """OpenAI's Responses API: what is made of the answers."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +26,8 @@ from providers.dialects.framing import MAX_EVENT_BYTES
 from providers.dialects.responses import Responses
 from providers.dialects.responses.ending import STATUS
 from providers.errors import ProviderDenied, ProviderFailed, error_class
-from tests.rig.samples import WIRE
+from tests.rig import samples
+from tests.rig.samples import ALL_AT_ONCE, WIRE, delivered, events
 
 SAMPLES = WIRE / "responses"
 SETTINGS = ProviderSettings(
@@ -50,10 +50,10 @@ COUNTED = Usage(
 def chunk(
     content: str | None = None, finish: FinishReason | None = None, **delta: Any
 ) -> Chunk:
-    choice = Choice(delta=Delta(content=content, **delta), finish_reason=finish)
     usage = COUNTED if finish else None
-    return Chunk(
-        id="resp_1", created=1790000000, model="gpt-x", choices=(choice,), usage=usage
+    begun = {"id": "resp_1", "created": 1790000000, "model": "gpt-x"}
+    return samples.chunk(
+        content, finish=finish, whole={**begun, "usage": usage}, **delta
     )
 
 
@@ -306,19 +306,8 @@ FAILURES: dict[str, Failure] = {
 }
 
 
-def read(body: bytes, size: int = 1 << 20) -> Iterator[Chunk]:
-    """Read an answer as the transport does, in pieces of *size* bytes."""
-    dialect = Responses(SETTINGS)
-    for start in range(0, len(body), size):
-        yield from chunks_of(dialect.receive(body[start : start + size]))
-        if dialect.done:
-            return
-    yield from chunks_of(dialect.end())
-    assert dialect.done
-
-
-def events(*payloads: dict[str, Any]) -> bytes:
-    return b"".join(b"data: " + json.dumps(p).encode() + b"\n\n" for p in payloads)
+def read(body: bytes, size: int = ALL_AT_ONCE) -> Iterator[Chunk]:
+    return delivered(Responses(SETTINGS), body, size)
 
 
 def test_every_sample_is_used() -> None:

@@ -157,7 +157,7 @@ def test_signatures_of_google(vendor: str) -> None:
     signed = {**CALLS, "tool_calls": [{**CALL, **BESIDE}]}
 
     assert "extra_content" not in turns(row(vendor), HI, signed)[1]["tool_calls"][0]
-    assert turns(GENERIC, HI, signed) == [HI, signed]
+    assert turns(GENERIC, HI, signed, RESULT) == [HI, signed, RESULT]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,8 @@ def test_a_signature_stays_as_it_came() -> None:
     """Where a call is signed, nothing takes the place of that."""
     signed = {**CALLS, "tool_calls": [{**CALL, **BESIDE}]}
 
-    assert turns(GENERIC, HI, signed, model="gemini-3-pro") == [HI, signed]
+    history = (HI, signed, RESULT)
+    assert turns(GENERIC, *history, model="gemini-3-pro") == list(history)
 
 
 @pytest.mark.parametrize("vendor", ["Mistral", "DeepSeek", "Groq", "Cerebras"])

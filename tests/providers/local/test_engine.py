@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,36 @@ asyncio.run(main())
 """
 
 
+# The token with which SmolLM2 ends, more likely than any other: no word comes before.
+AT_ONCE = {"logit_bias": {"2": 100}}
+NOTHING: Mapping[str, Any] = {}
+# What stands in for llama.cpp's server, and says as little as that can.
+WORDLESS = """
+import json, os, socket, sys
+
+options = json.loads(sys.stdin.readline())
+listening = socket.create_server(("127.0.0.1", options["port"]))
+print(json.dumps({"address": "here"}), flush=True)
+events = [
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": None},
+                  "finish_reason": None}]},
+    {"choices": [{"index": 0, "delta": {}, "finish_reason": sys.argv[1]}],
+     "timings": {"predicted_n": 1}},
+    {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 1,
+                              "total_tokens": 8}},
+]
+body = "".join("data: " + json.dumps(each) + "\\n\\n" for each in events)
+if sys.argv[2]:
+    body += "data: [DONE]\\n\\n"
+head = "HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\nConnection: close"
+while True:
+    taken, _ = listening.accept()
+    taken.recv(65536)
+    taken.sendall((head + "\\r\\n\\r\\n" + body).encode())
+    taken.close()
+"""
+
+
 class Log:
     """What engines log, as it comes."""
 
@@ -100,9 +130,15 @@ async def engines(log: Log) -> AsyncIterator[Engines]:
 def chat(session: aiohttp.ClientSession) -> Chat:
     """Ask an engine for a few tokens, through a provider like any other."""
 
-    async def ask(engine: Engine, say: str = "Say hi.", **other: Any) -> str:
+    async def ask(
+        engine: Engine,
+        say: str = "Say hi.",
+        more: Mapping[str, Any] = NOTHING,
+        **other: Any,
+    ) -> str:
         message = Message(role="user", content=say)
         body = {"messages": [{"role": "user", "content": say}], "max_tokens": 4}
+        body |= more
         request = ChatRequest(model="m", messages=(message,), body=body)
         upstream = evolve(engine.upstream(SETTINGS), **other)
         provider = Provider(upstream, Limits(), session, lambda: engine.problem)
@@ -140,6 +176,34 @@ def killed(pid: int) -> Iterator[int]:
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+async def test_engine_without_a_word(engines: Engines, chat: Chat) -> None:
+    """An engine whose model ends at once gives a sound answer with no word in it."""
+    engine = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
+
+    assert await chat(engine, more=AT_ONCE) == ""
+    assert await chat(engine)
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+@pytest.mark.parametrize("done", ["", "[DONE]"])
+async def test_engine_scripted_without_a_word(
+    engines: Engines,
+    chat: Chat,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+    done: str,
+) -> None:
+    """The same for each way in which llama.cpp can end so, with and without [DONE]."""
+    child = tmp_path / "child.py"
+    child.write_text(f"import sys\nsys.argv[1:] = {[reason, done]}\n{WORDLESS}")
+    monkeypatch.setattr("providers.local.engine.CHILD", child)
+    engine = (await engines.adopt([SETTINGS], 0))["SmolLM2"]
+
+    assert engine.problem == ""
+    assert await chat(engine) == ""
 
 
 async def test_chat(engines: Engines, chat: Chat) -> None:

@@ -254,7 +254,7 @@ def test_hurried_time_outs_count_for_nothing() -> None:
 
     assert counts(health.of("A")) == (0, 0, 0, 0)
     assert health.of("A").rest.available(NOW)
-    assert not health.of("A").known
+    assert not health.of("A").has_enough
 
 
 def test_a_hurried_racers_other_failures_count() -> None:
@@ -334,7 +334,7 @@ def test_failures_that_say_nothing_of_speed() -> None:
     record = Record()
     for _ in range(ENOUGH):
         record.add(lane("A", error=ProviderBusy("no")), NOW)
-    assert not record.known
+    assert not record.has_enough
 
     for _ in range(ENOUGH):
         late = lane("A", error=NO)

@@ -9,6 +9,7 @@ from server.racing.lanes import Lane
 from server.racing.race import Race
 from server.racing.strategies import Parallel, Policy
 from server.record.story import Ending, Story
+from server.record.usage import charges
 from tests.rig.fakes import HELLO, ScriptedRacer, says
 
 
@@ -45,6 +46,7 @@ def story(lane: Lane) -> Story:
         skipped=(),
         waiting=(),
         ending=Ending(),
+        charges=charges([lane], None, lambda *_: None, chat=True),
     )
 
 

@@ -14,7 +14,7 @@ class Part:
     """A part that is named and whole as a test wants it."""
 
     index: int
-    named: bool = True
+    has_name: bool = True
     whole: bool = True
 
 
@@ -54,7 +54,7 @@ def test_a_later_part_waits_for_a_call_that_is_not_whole() -> None:
 
 def test_a_part_without_its_name_is_not_shown() -> None:
     """Neither it nor what is behind it, unless nothing more comes."""
-    shown, call, text = Shown(), Part(0, named=False, whole=False), Part(1)
+    shown, call, text = Shown(), Part(0, has_name=False, whole=False), Part(1)
 
     assert shown.after((call, "{}"), (text, "x")) == []
     assert shown.after(ended=True) == [(0, "{}", True), (1, "x", True)]

@@ -1,0 +1,1 @@
+"""What a key may use: reserved before racers start, settled by what they took."""

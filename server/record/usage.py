@@ -1,0 +1,212 @@
+"""What requests have used, added up by key, provider, model and day."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import orjson
+from attrs import define, field, frozen
+
+from providers import Attempt
+
+from .channel import USAGE, Channel
+from .costs import Tariff, Tokens, nanos_of, tokens_of
+
+DIMENSIONS = ("key", "provider", "model", "day")
+COUNTS = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "wasted_tokens_at_least",
+    "nanodollars",
+    "nanodollars_wasted",
+    "unpriced_requests",
+)
+# The values of DIMENSIONS, "" for a request without a key; and those of COUNTS.
+Place = tuple[str, str, str, str]
+Counts = tuple[int, ...]
+Sums = dict[Place, Counts]
+# What the keeper is asked beside a Question, and what it answers to that if it can't.
+TROUBLE = b"null"
+NO_SUMS = b"null"
+Priced = Callable[[str, str], Tariff | None]
+
+
+class Called(Protocol):
+    """A lane, as far as it tells what a call has used."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def attempt(self) -> Attempt: ...
+
+
+@define
+class Charge:
+    """
+    What one call of a race has used. *answered*: it was the request's answer, or else
+    its tokens were wasted, "at least". *nanos* is its price, None if nobody knows it.
+    """
+
+    provider: str
+    model: str
+    answered: bool
+    tokens: Tokens
+    nanos: int | None
+
+    @property
+    def wasted(self) -> int:
+        return 0 if self.answered else self.tokens.input + self.tokens.output
+
+    def counts(self) -> Counts:
+        """Return what it adds to COUNTS."""
+        tokens, nanos = self.tokens, self.nanos or 0
+        if not self.answered:
+            return (0, 0, 0, 0, 0, self.wasted, 0, nanos, 0)
+        return (
+            1,
+            tokens.input,
+            tokens.output,
+            tokens.cached,
+            tokens.reasoning,
+            0,
+            nanos,
+            0,
+            int(self.nanos is None),
+        )
+
+
+def charges(
+    lanes: Iterable[Called], winner: Called | None, priced: Priced, *, chat: bool
+) -> list[Charge]:
+    """
+    Return what the calls of a race have used; *priced* gives a provider's and a model's
+    tariff. Where an upstream has not counted, the tokens of a *chat* count that came.
+    """
+    return [_charge(lane, priced, lane is winner, chat) for lane in lanes]
+
+
+def _charge(lane: Called, priced: Priced, answered: bool, chat: bool) -> Charge:  # noqa: FBT001 - named above
+    attempt, price = lane.attempt, priced(lane.id, lane.model)
+    if attempt.usage is not None:
+        tokens, nanos = tokens_of(attempt.usage), nanos_of(attempt.usage, price)
+    else:
+        tokens = Tokens(output=attempt.tokens if chat else 0)
+        # A price by the token says nothing of an image.
+        nanos = price.nanos(tokens) if price is not None and chat else None
+    return Charge(lane.id, lane.model, answered, tokens, nanos)
+
+
+@define(eq=False)
+class Ledger:
+    """What has been used and is not stored yet."""
+
+    _sums: Sums = field(factory=dict, init=False)
+
+    def add(self, place: Place, counts: Sequence[int]) -> None:
+        known = self._sums.get(place)
+        self._sums[place] = (
+            tuple(counts)
+            if known is None
+            else tuple([a + b for a, b in zip(known, counts, strict=True)])
+        )
+
+    def sums(self) -> Sums:
+        return dict(self._sums)
+
+    def take(self) -> Sums:
+        """Return all, and begin anew."""
+        taken, self._sums = self._sums, {}
+        return taken
+
+    def put_back(self, sums: Sums) -> None:
+        """Add what was taken and could not be stored."""
+        for place, counts in sums.items():
+            self.add(place, counts)
+
+
+@frozen(kw_only=True)
+class Question:
+    """
+    Which sums are wanted: those of one *key*, None: of all; by some of DIMENSIONS; of
+    the days from *since* to *until*, as "2026-11-28", "" where there is no bound.
+    """
+
+    key: str | None = None
+    by: tuple[str, ...] = DIMENSIONS
+    since: str = ""
+    until: str = ""
+
+    def place(self, place: Place) -> Place | None:
+        """Return where the sums of *place* belong; None: they are not wanted."""
+        day = place[-1]
+        if self.key is not None and place[0] != self.key:
+            return None
+        if day < self.since or (self.until and day > self.until):
+            return None
+        key, provider, model, day = (
+            value if name in self.by else ""
+            for name, value in zip(DIMENSIONS, place, strict=True)
+        )
+        return key, provider, model, day
+
+    def json(self) -> bytes:
+        return orjson.dumps((self.key, self.by, self.since, self.until))
+
+
+def question_of(data: bytes) -> Question:
+    key, by, since, until = orjson.loads(data)
+    return Question(key=key, by=tuple(by), since=since, until=until)
+
+
+def written(sums: Sums) -> bytes:
+    return orjson.dumps(list(sums.items()))
+
+
+def read(data: bytes) -> Sums:
+    return {tuple(place): tuple(counts) for place, counts in orjson.loads(data)}
+
+
+class SharedUsage:
+    """
+    What `/v1/usage` shows, in whichever process: what the keeper has. *ledger* is the
+    keeper's own where that is this process.
+    """
+
+    def __init__(self, channel: Channel, ledger: Ledger | None = None) -> None:
+        self._channel = channel
+        self._ledger = ledger
+
+    def add(self, key: str | None, used: Iterable[Charge]) -> None:
+        """Add what a request with this *key* has used, so that none of it is lost."""
+        today = day_of_now()
+        for charge in used:
+            if not (charge.answered or charge.wasted or charge.nanos):
+                continue
+            place = (key or "", charge.provider, charge.model, today)
+            if self._ledger is not None:
+                self._ledger.add(place, charge.counts())
+            elif self._channel.wanted(USAGE):
+                line = orjson.dumps((place, charge.counts()))
+                self._channel.publish(USAGE, line)
+
+    async def sums(self, question: Question) -> Sums | None:
+        """Return what the keeper answers; None: it can't, or not in time."""
+        answer = await self._channel.ask(USAGE, question.json())
+        return None if answer in (None, NO_SUMS) else read(answer)
+
+    async def trouble(self) -> str:
+        """Return why what was used can't be stored now; "": it can."""
+        answer = await self._channel.ask(USAGE, TROUBLE)
+        return "" if answer is None else str(orjson.loads(answer))
+
+
+def day_of_now() -> str:
+    """Return today's date in UTC, as 2026-11-28."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
