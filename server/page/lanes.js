@@ -17,6 +17,8 @@ const SHAPES = [
   "M5 2h6l3.500 6L11 14H5L1.500 8z",
 ];
 const ROLES = new Map();
+// Milliseconds after which a race whose end was not told is drawn no further.
+const LONGEST = 660000;
 // While the reader wants no motion, lanes are drawn when something happens, only.
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -71,7 +73,7 @@ export class Lanes {
     const length = lasted(race, performance.now());
     this.#scale(axisEnd(this.#span(race, length)));
     for (const lane of race.lanes) this.#row(lane).draw(race, lane, length, this.#end);
-    const runs = !race.story && this.element.isConnected;
+    const runs = !race.story && length < LONGEST && this.element.isConnected;
     if (runs && !document.hidden && !still.matches) this.#frame = requestAnimationFrame(this.#draw);
   };
 
