@@ -1,9 +1,11 @@
 """A provider's live list of models, kept fresh in the background."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
+from .dialects.listed import ListedLimits
 from .errors import ProviderError
 from .provider import Provider
 
@@ -16,7 +18,8 @@ PROBE_EVERY = 30.0
 
 class ModelList:
     """
-    The models that *provider*'s upstream lists; empty until it has answered.
+    The models that *provider*'s upstream lists, and what it says of their *limits*;
+    empty until it has answered.
 
     *trouble* says why it did not, the last time that it was asked.
     """
@@ -24,18 +27,20 @@ class ModelList:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.models: tuple[str, ...] = ()
+        self.limits: Mapping[str, ListedLimits] = {}
         self.trouble = "it has not been asked yet"
 
     async def refresh(self) -> bool:
         """Ask the upstream; keep the old list if it does not answer."""
         try:
-            self.models = await self.provider.list_models()
+            listing = await self.provider.list_models()
         except ProviderError as exc:
             self.trouble = exc.message
             # One that is merely looked for is missing more often than not.
             tell = log.debug if self.provider.settings.probe else log.info
             tell("no model list", provider=self.provider.id, reason=exc.message)
             return False
+        self.models, self.limits = listing.names, listing.limits
         self.trouble = ""
         known = len(self.models)
         log.debug("models listed", provider=self.provider.id, models=known)

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from .calls.call import OpenCall
 from .calls.chat import ChatCall
-from .calls.listing import list_models
+from .calls.listing import Listing, list_models
 from .calls.rerouted import ReroutedCall, ReroutedChat
 from .calls.task import TaskCall
 from .calls.ways import Route, Ways
@@ -166,15 +166,15 @@ class Provider:
     def _counter(self) -> str:
         return RESPONSES if self.speaks_responses else self.settings.kind
 
-    async def list_models(self) -> tuple[str, ...]:
+    async def list_models(self) -> Listing:
         """
-        Return the ids of the models that the upstream has.
+        Return the models that the upstream has.
 
         A provider that does not chat has no list: none is requested. Raises
         ProviderError.
         """
         if self.settings.kind not in DIALECTS:
-            return ()
+            return Listing()
         return await list_models(self.upstream, self.dialect(), self.limits)
 
 

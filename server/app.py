@@ -23,7 +23,7 @@ def create_app(gateway: Gateway, responses: ResponseStore) -> web.Application:
     app[RESPONSES] = responses
     app.on_response_prepare.append(on_prepare(gateway))
     app.add_routes([*routes.page, *routes.bases, *routes.probes])
-    app.add_routes([*routes.media, *routes.docs])
+    app.add_routes([*routes.media, *routes.docs, *routes.metrics])
     chats = [*routes.chat, *routes.responses, *routes.completions]
     races = [*chats, *routes.messages, *routes.images, *routes.tasks]
     app.add_routes(below("/v1", [*races, *routes.models, *routes.providers]))

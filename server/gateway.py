@@ -20,10 +20,14 @@ from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.costs import Tariff
+from .record.counters import Counters
 from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
-from .record.log import Entry, RaceLog
+from .record.log import RaceLog
+from .record.metrics import Metrics
 from .record.shared_races import SharedRaces
+from .record.shared_rests import share_rests
+from .record.story import Story
 from .record.usage import Ledger, SharedUsage
 from .stores.media import MediaStore
 from .web.draining import Drain
@@ -51,11 +55,12 @@ class RunningEngine(Protocol):
 class Shared:
     """
     What a process shares with the others of its server: the *channel* to them, the
-    limits of keys, and what is used (*ledger*, where it writes that itself). *worker*
-    is its number, if there are several.
+    *counters* of all, the limits of keys, and what is used (*ledger*, where it writes
+    that itself). *worker* is its number, if there are several.
     """
 
     channel: Channel = field(factory=OnlyProcess)
+    counters: Counters = field(factory=Counters)
     limiter: Limiter = field(factory=Limiter)
     ledger: Ledger | None = None
     worker: int | None = None
@@ -85,8 +90,10 @@ class Gateway:
     ) -> None:
         shared = shared or Shared()
         self.channel = shared.channel
+        self.metrics = Metrics(shared.counters)
         self.limiter = shared.limiter
         self.health = Health()
+        share_rests(self.health, self.channel)
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.live = LiveRaces(self.channel)
@@ -159,8 +166,15 @@ class Gateway:
         settings = self.config.providers.get(provider)
         return None if settings is None else self.prices.tariff(settings, model)
 
-    def finished(self, entry: Entry) -> None:
-        """Log a race that has ended."""
+    @property
+    def races_trouble(self) -> str:
+        """Why races are not written to their file; "" if they are, or have none."""
+        return "" if self._races_file is None else self._races_file.trouble
+
+    def finished(self, story: Story) -> None:
+        """Count and log a race that has ended."""
+        self.metrics.count_race(story)
+        entry = story.entry()
         self.all_races.add(entry)
         if self.live.followed:
             self.live.tell(LiveEvent(ENDED, entry.owner, entry.json()))
@@ -174,12 +188,9 @@ class Gateway:
         self._races_file = None
         path = settings.races_path(self._worker)
         if path is not None:
-            try:
-                self._races_file = RaceFile(
-                    path, settings.races_max_bytes, settings.races_backups
-                )
-            except OSError as exc:
-                log.warning("races are not written", file=str(path), why=exc.strerror)
+            self._races_file = RaceFile(
+                path, settings.races_max_bytes, settings.races_backups
+            )
 
     async def aclose(self) -> None:
         if self._races_file is not None:

@@ -1,10 +1,13 @@
 """The call for an upstream's list of models."""
 
 import asyncio
+from collections.abc import Mapping
 
 import aiohttp
+from attrs import field, frozen
 
 from providers.dialects import UNREADABLE, Dialect
+from providers.dialects.listed import ListedLimits, limits_in
 from providers.errors import SUCCESSFUL, ProviderError, ProviderProtocolError
 from providers.http.attempt import Attempt
 from providers.http.reading import error_of, read_body
@@ -16,10 +19,16 @@ from .call import mapped
 MAX_LIST_BYTES = 16 * 1024 * 1024
 
 
-async def list_models(
-    upstream: Upstream, dialect: Dialect, limits: Limits
-) -> tuple[str, ...]:
-    """Return the ids of the models that *upstream* has. Raises ProviderError."""
+@frozen
+class Listing:
+    """The ids of an upstream's models, and what it says of the limits of some."""
+
+    names: tuple[str, ...] = ()
+    limits: Mapping[str, ListedLimits] = field(factory=dict)
+
+
+async def list_models(upstream: Upstream, dialect: Dialect, limits: Limits) -> Listing:
+    """Return the models that *upstream* has. Raises ProviderError."""
     try:
         async with asyncio.timeout(upstream.waits.models):
             call = dialect.list_models()
@@ -27,7 +36,8 @@ async def list_models(
             async with response:
                 if response.status not in SUCCESSFUL:
                     raise await error_of(response, upstream.waits.error_body)
-                return dialect.read_models(await read_body(response, MAX_LIST_BYTES))
+                body = await read_body(response, MAX_LIST_BYTES)
+                return Listing(dialect.read_models(body), limits_in(body))
     except ProviderError as exc:
         raise upstream.cleaned(exc) from None
     except (aiohttp.ClientError, OSError) as exc:

@@ -127,7 +127,7 @@ class Choice:
         return self.delta is NO_DELTA or self.delta.is_empty
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Usage:
     """Tokens counted by the upstream; *extra* holds its details, OpenAI's names."""
 

@@ -212,6 +212,13 @@ class ResponseSettings:
 
 
 @frozen(kw_only=True)
+class MetricsSettings:
+    """Whether /metrics needs no key, also where other machines can reach it."""
+
+    public: bool = False
+
+
+@frozen(kw_only=True)
 class StateSettings:
     """
     The Redis or Valkey that several machines share (*url*), and who is let in while it
@@ -251,6 +258,7 @@ class Sections:
     race: RaceSettings = RaceSettings()
     media: MediaSettings = MediaSettings()
     responses: ResponseSettings = ResponseSettings()
+    metrics: MetricsSettings = MetricsSettings()
     state: StateSettings = StateSettings()
     usage: UsageSettings = UsageSettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
@@ -274,6 +282,7 @@ class Config:
     race: RaceSettings
     media: MediaSettings
     responses: ResponseSettings
+    metrics: MetricsSettings
     state: StateSettings
     usage: UsageSettings
     models: Mapping[str, ModelSettings]

@@ -63,6 +63,7 @@ class TableReader:
             responses=sections.responses,
             state=self._state(sections.state),
             usage=sections.usage,
+            metrics=sections.metrics,
             models=sections.models,
             providers=providers,
             off=self.off,

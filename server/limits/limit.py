@@ -51,6 +51,7 @@ class Limit:
         return f"{self.unit}_per_{self.span}"
 
 
+@lru_cache(maxsize=1000)  # asked of each request
 def limits_of(key: KeySettings) -> tuple[Limit, ...]:
     """Return the limits that *key* has, those first that are soonest over."""
     settings = [

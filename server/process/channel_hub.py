@@ -50,6 +50,10 @@ class Hub:
             self._tell_wanted(topic, link)
         return theirs
 
+    def members(self) -> int:
+        """Return how many workers are connected."""
+        return len(self._links)
+
     def close(self) -> None:
         """End all links, once what their workers have said is read."""
         for link in list(self._links):

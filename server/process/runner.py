@@ -1,6 +1,7 @@
 """The server of clients' connections, and the runner of an application on it."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,7 @@ class ClientServer(web.Server):
         """Look for slow clients now and then: a timer for each would cost more."""
         settings = self._gateway.config.server
         timeouts = settings.header_timeout, settings.body_timeout
+        self._look_at_descriptors()
         now, refusals = self._loop.time(), 0
         for connection in self.connections:
             if isinstance(connection, ClientConnection):
@@ -68,6 +70,16 @@ class ClientServer(web.Server):
         wait = min(LOOK, *(timeout / SHARE for timeout in timeouts))
         wait = SOON if refusals == REFUSED else wait
         self._next_look = self._loop.call_later(wait, self._look)
+
+    def _look_at_descriptors(self) -> None:
+        """
+        Tell if there are none left: then the event loop closes what it accepts, and
+        says so to nobody.
+        """
+        try:
+            os.close(os.dup(2))
+        except OSError:
+            self._doors.tell("There are no file descriptors left: raise `ulimit -n`.")
 
     def _make(
         self,

@@ -8,20 +8,22 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 
 from providers import Engines, open_session
 from server.app import create_app
 from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine, Shared
 from server.limits.opening import open_limiter
-from server.record.channel import Channel, Keeper, OnlyProcess
+from server.record.channel import Channel, Keeper, OnlyProcess, keep_states
+from server.record.counters import Counters
 from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
 from server.stores.usage import keep_usage
 
 from .listening import Site, url_of
+from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
 
@@ -39,11 +41,13 @@ Adopt = Callable[[Config, Mapping[str, RunningEngine]], None]
 @frozen
 class Worker:
     """
-    What a serving process is among the others: its *channel* to them and, if there are
-    any, its number and the file that all keep; or else the *ledger* of what is used.
+    What a serving process is among the others: its *channel* to them, its *counters*
+    and, if there are any, its number and the file that all keep; or else the *ledger*
+    of what is used.
     """
 
     channel: Channel
+    counters: Counters = field(factory=Counters)
     number: int | None = None
     responses: str | None = None
     ledger: Ledger | None = None
@@ -68,6 +72,7 @@ async def serve_alone(config: Config, load: Load, sock: socket.socket) -> None:
     try:
         running = await engines.adopt(config.engines(), 0.0)
         keeper = Keeper()
+        keep_states(keeper, 1, lambda: 1)
         async with keep_usage(keeper, config.usage.path) as usage:
             me = Worker(OnlyProcess(keeper), ledger=usage.ledger)
             await serve(config, running, sock, changes(), me)
@@ -105,37 +110,53 @@ async def serve(
             public_session,
             Shared(
                 channel=worker.channel,
+                counters=worker.counters,
                 limiter=limiter,
                 ledger=worker.ledger,
                 worker=worker.number,
             ),
         )
         gateway.adopt(config, engines)
-        stop = _on_stop_signals(gateway)
-        runner = ClientRunner(
-            create_app(gateway, responses),
-            gateway,
-            keepalive=KEEP_ALIVE,
-            shutdown_timeout=LAST_WORDS,
-        )
-        await runner.setup()
-        site = Site(runner, sock, config)
-        adopt = _adopting(gateway, responses, site)
-        following = asyncio.create_task(_follow(changes, gateway, adopt, stop))
+        pulse = Pulse(gateway, (session, public_session))
         try:
-            await site.start()
-            _collect_less_garbage()
-            log.info("serving", url=url_of(sock, config), pid=os.getpid())
-            await stop.wait()
-            await site.stop()
-            if worker.number is None:
-                site.remove_file()
-            await _drain(gateway)
+            await _listen(gateway, responses, sock, changes, worker)
         finally:
-            following.cancel()
-            await runner.cleanup()
+            pulse.stop()
             await gateway.aclose()
     log.info("stopped")
+
+
+async def _listen(
+    gateway: Gateway,
+    responses: ResponseStore,
+    sock: socket.socket,
+    changes: AsyncIterator[Change],
+    worker: Worker,
+) -> None:
+    """Serve *gateway* on *sock*, and follow *changes*, until a signal says stop."""
+    stop = _on_stop_signals(gateway)
+    runner = ClientRunner(
+        create_app(gateway, responses),
+        gateway,
+        keepalive=KEEP_ALIVE,
+        shutdown_timeout=LAST_WORDS,
+    )
+    await runner.setup()
+    site = Site(runner, sock, gateway.config)
+    adopt = _adopting(gateway, responses, site)
+    following = asyncio.create_task(_follow(changes, gateway, adopt, stop))
+    try:
+        await site.start()
+        _collect_less_garbage()
+        log.info("serving", url=url_of(sock, gateway.config), pid=os.getpid())
+        await stop.wait()
+        await site.stop()
+        if worker.number is None:
+            site.remove_file()
+        await _drain(gateway)
+    finally:
+        following.cancel()
+        await runner.cleanup()
 
 
 async def _drain(gateway: Gateway) -> None:

@@ -12,6 +12,7 @@ import socket
 import sys
 from asyncio import StreamReader
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import cast
 
 import orjson
@@ -20,6 +21,7 @@ from attrs import asdict, frozen
 from providers import EngineAddress, load_packages
 from server import logs
 from server.config.settings import Config
+from server.record.counters import counters_of_worker
 
 from .channel_member import Member
 from .listening import SocketFile
@@ -81,7 +83,8 @@ async def work(place: Place) -> None:
     sock = socket.socket(fileno=place.listening)
     file = SocketFile.of(sock)
     channel = Member(socket.socket(fileno=place.link))
-    worker = Worker(channel, place.number, place.responses)
+    counters = counters_of_worker(Path(place.folder), place.number)
+    worker = Worker(channel, counters, place.number, place.responses)
     try:
         await serve(first.config, first.engines, sock, _changes(orders), worker)
     finally:

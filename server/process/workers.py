@@ -17,7 +17,7 @@ import server
 from providers import Engine, Engines
 from server.config.settings import Config
 from server.limits.channel_store import keep_limits
-from server.record.channel import Keeper
+from server.record.channel import Keeper, keep_states
 from server.record.shared_races import keep_races
 from server.stores.response_file import open_store
 from server.stores.usage import keep_usage
@@ -57,6 +57,7 @@ async def supervise(config: Config, load: Load, sockets: Sequence[socket]) -> No
             keep_limits(keeper)
             async with keep_usage(keeper, config.usage.path):
                 with closing(Hub(keeper)) as hub:
+                    keep_states(keeper, len(sockets), hub.members)
                     crew = _Crew(sockets, path, folder, patience, hub, file)
                     await _supervise(config, load, crew)
     log.info("stopped")

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from time import perf_counter
 from typing import Protocol, TypedDict, TypeVar
@@ -173,6 +173,11 @@ class Record:
             )
 
     @property
+    def resting(self) -> bool:
+        """Whether races skip it for now."""
+        return self.rest.until > perf_counter()
+
+    @property
     def has_enough(self) -> bool:
         """Whether it is long enough to prefer one provider to another by it."""
         return self._times.enough
@@ -204,6 +209,10 @@ class Record:
         return round(failed, 1), self._times.quantile(50) if self.wins else inf
 
 
+def _ignore(_: str, __: Rest) -> None:
+    pass
+
+
 class Health:
     """
     The records of all providers, by id; they outlive a reload. *chance* is what says
@@ -212,12 +221,15 @@ class Health:
 
     def __init__(self, chance: random.Random | None = None) -> None:
         self._records: dict[str, Record] = {}
+        # Called with a provider whose rest other processes have to know of.
+        self.on_rest: Callable[[str, Rest], None] = _ignore
         self._chance = chance or random.Random()
 
     def of(self, provider: str) -> Record:
         record = self._records.get(provider)
         if record is None:
-            record = self._records[provider] = Record()
+            rest = Rest(changed=lambda rest: self.on_rest(provider, rest))
+            record = self._records[provider] = Record(rest=rest)
         return record
 
     def delay(self, racer: Candidate, percent: float) -> float:

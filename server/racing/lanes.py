@@ -153,6 +153,15 @@ class Course:
     winning_lane: Lane | None = field(default=None, init=False)
     tell: Tell | None = field(default=None, init=False)
 
+    @property
+    def waited(self) -> float | None:
+        """Seconds from the first start to the answer's end; None: there is none."""
+        lane = self.winning_lane
+        if lane is None:
+            return None
+        ended = lane.attempt.ended or lane.ended
+        return None if ended is None else ended - self.lanes[0].started
+
 
 def _drop_tracebacks(error: BaseException) -> None:
     """

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import orjson
 from attrs import define, field, frozen
 
 
-@frozen
+@frozen(cache_hash=True)  # each request looks some up
 class Topic:
     """
     What a message is about; *name* has no spaces.
@@ -31,9 +32,11 @@ USAGE = Topic("usage")
 RESTS = Topic("rests", lasting=True)
 # What each provider's record says.
 STATS = Topic("stats")
+# How many workers are in which state.
+WORKERS = Topic("workers")
 # What requests take of the limits of their keys.
 LIMITS = Topic("limits")
-ALL_TOPICS = (RACES, LIVE, USAGE, RESTS, STATS, LIMITS)
+ALL_TOPICS = (RACES, LIVE, USAGE, RESTS, STATS, LIMITS, WORKERS)
 TOPICS = {topic.name: topic for topic in ALL_TOPICS}
 # Seconds that an answer may take.
 LIMIT = 0.5
@@ -138,3 +141,13 @@ class OnlyProcess:
 
 def _nothing() -> None:
     pass
+
+
+def keep_states(keeper: Keeper, wanted: int, running: Callable[[], int]) -> None:
+    """Have *keeper* say how many of the *wanted* workers run, and how many do not."""
+
+    async def reply(_: bytes) -> bytes:
+        there = running()
+        return orjson.dumps({"running": there, "missing": max(wanted - there, 0)})
+
+    keeper.answer(WORKERS, reply)

@@ -79,6 +79,10 @@ def tariff(
 
 def tokens_of(usage: Usage) -> Tokens:
     """Return what an upstream has counted, whatever it says besides."""
+    if not usage.extra:
+        taken, said = usage.prompt_tokens, usage.completion_tokens
+        if 0 <= taken <= MOST_TOKENS and 0 <= said <= MOST_TOKENS:
+            return Tokens(taken, said)
     prompt = usage.extra.get("prompt_tokens_details")
     made = usage.extra.get("completion_tokens_details")
     given = _bounded(usage.prompt_tokens)
@@ -99,7 +103,7 @@ def nanos_of(usage: Usage, price: Tariff | None) -> int | None:
     Return what a call cost; None: nobody knows. Where the configuration has no price,
     the upstream's own figure, as OpenRouter gives it, is better than a list of prices.
     """
-    if price is None or not price.own:
+    if usage.extra and (price is None or not price.own):
         told = usage.extra.get("cost")
         if isinstance(told, int | float) and 0 <= told <= MOST_DOLLARS:
             return round(told * NANO)
@@ -115,6 +119,6 @@ def _detail(details: JSONMapping | None, name: str) -> Any:
 
 
 def _bounded(count: Any) -> int:
-    if not isinstance(count, int | float) or not 0 < count <= MOST_TOKENS:
-        return 0
-    return int(count)
+    if type(count) is int or isinstance(count, float):
+        return int(count) if 0 < count <= MOST_TOKENS else 0
+    return 0

@@ -4,7 +4,7 @@ since who is killed can tell nobody. The only process of a server has them in me
 """
 
 import mmap
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterator, MutableSequence, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -39,21 +39,29 @@ class Counters:
             self.slots.extend([0.0] * missing)
         return series.start
 
+    def reset(self, names: Collection[str]) -> None:
+        """Set this process's numbers with these names to 0, its predecessors' too."""
+        for series in self.series():
+            if series.name in names and series.start + series.size <= len(self.slots):
+                for place in range(series.start, series.start + series.size):
+                    self.slots[place] = 0.0
+
     def series(self) -> Sequence[Series]:
         """Return what is counted by any process."""
         return self._register.all()
 
-    def numbers(self, series: Series) -> list[list[float]]:
-        """Return what each process has counted, also those that are no more."""
-        place = slice(series.start, series.start + series.size)
+    def numbers(self) -> Iterator[tuple[Series, list[Sequence[float]]]]:
+        """
+        Yield all that is counted: each series with its numbers in each process, those
+        that are no more included.
+        """
+        known = self.series()
+        end = known[-1].start + known[-1].size if known else 0
         shares = [self.slots] if self._all is None else self._all()
-        return [list(share[place]) for share in shares]
-
-    def sums(self) -> Iterator[tuple[Series, list[float]]]:
-        """Yield all that is counted, each number the sum of all processes'."""
-        for series in self.series():
-            numbers = self.numbers(series)
-            yield series, [sum(each) for each in zip(*numbers, strict=True)]
+        copies = [list(share[:end]) for share in shares]
+        for series in known:
+            place = slice(series.start, series.start + series.size)
+            yield series, [copy[place] for copy in copies]
 
 
 def counters_of_worker(folder: Path, number: int) -> Counters:

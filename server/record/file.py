@@ -21,16 +21,24 @@ class RaceFile:
     Appends lines to *path*, in a thread of its own: a slow disk holds up no answer.
 
     Past *max_bytes* the file becomes `path.1`, that one `path.2`, up to *backups*.
-    Raises OSError if it can't be opened.
+    One that can't be opened is reported, and tried again with each line.
     """
 
     def __init__(self, path: Path, max_bytes: int, backups: int) -> None:
-        file = _File(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
+        file = _File(
+            path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8", delay=True
+        )
+        file.open()
         self._queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
         self._file = file
         self._handler = QueueHandler(self._queue)
         self._listener = QueueListener(self._queue, file)
         self._listener.start()
+
+    @property
+    def trouble(self) -> str:
+        """Why the last line was not written; "" if it was."""
+        return self._file.trouble
 
     def write(self, line: bytes) -> None:
         """Append a line; one that can't be written is reported, and lost."""
@@ -52,6 +60,19 @@ class RaceFile:
 
 
 class _File(RotatingFileHandler):
+    trouble = ""
+
+    def open(self) -> None:
+        try:
+            self.stream = self._open()
+        except OSError as exc:
+            self.trouble = why = exc.strerror or str(exc)
+            log.warning("races are not written", file=self.baseFilename, why=why)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.trouble = ""
+        super().emit(record)
+
     def _open(self) -> TextIOWrapper:
         """Open it for its user only, like all else that is kept."""
         return open(
@@ -68,6 +89,7 @@ class _File(RotatingFileHandler):
         self.report(str(sys.exc_info()[1]))
 
     def report(self, why: str) -> None:
+        self.trouble = why
         log.error(
             "a race can't be written to its file", file=self.baseFilename, why=why
         )

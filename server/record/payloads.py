@@ -58,8 +58,11 @@ class RacerPayload(TypedDict):
     status: NotRequired[int | None]
     input_tokens: NotRequired[
         Annotated[
-            Count,
-            Keywords(description="These two: as its upstream has counted, if it has."),
+            int,
+            Keywords(
+                minimum=0,
+                description="These two: as its upstream has counted, if it has.",
+            ),
         ]
     ]
     output_tokens: NotRequired[Count]

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import orjson
@@ -63,38 +64,39 @@ class SharedRegister(Register):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._file = path.open("a+b", buffering=0)
+        self._path = path
         self._read = 0
 
     def add(self, name: str, labels: tuple[str, ...], size: int) -> Series:
         known = self._series.get((name, labels))
         if known is not None:
             return known
-        with self._up_to_date():
-            return super().add(name, labels, size)
+        with self._up_to_date() as file:
+            before = len(self._series)
+            added = super().add(name, labels, size)
+            if len(self._series) > before:
+                self._write(file, added)
+            return added
 
     def all(self) -> Sequence[Series]:
         with self._up_to_date():
             return super().all()
 
-    def _enter(self, name: str, labels: tuple[str, ...], size: int) -> Series:
-        line = orjson.dumps([name, labels, size]) + b"\n"
-        self._read += self._file.write(line)
-        return super()._enter(name, labels, size)
+    def _write(self, file: FileIO, series: Series) -> None:
+        line = orjson.dumps([series.name, series.labels, series.size]) + b"\n"
+        self._read += file.write(line)
 
     @contextmanager
-    def _up_to_date(self) -> Iterator[None]:
+    def _up_to_date(self) -> Iterator[FileIO]:
         """Know what others have added, and let them add nothing meanwhile."""
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # nobody has it for longer than this
-        try:
-            self._file.seek(self._read)
-            *lines, begun = self._file.read().split(b"\n")
+        with FileIO(self._path, "a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # nobody has it for longer than this
+            file.seek(self._read)
+            *lines, begun = file.readall().split(b"\n")
             for line in lines:
                 name, labels, size = orjson.loads(line)
-                super()._enter(name, tuple(labels), size)
+                self._enter(name, tuple(labels), size)
                 self._read += len(line) + 1
             if begun:  # whoever wrote it was killed
-                self._file.truncate(self._read)
-            yield
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+                file.truncate(self._read)
+            yield file

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from time import time
 from typing import Protocol
 
 import orjson
@@ -28,6 +29,7 @@ COUNTS = (
 Place = tuple[str, str, str, str]
 Counts = tuple[int, ...]
 Sums = dict[Place, Counts]
+SECONDS_A_DAY = 86_400
 # What the keeper is asked beside a Question, and what it answers to that if it can't.
 TROUBLE = b"null"
 NO_SUMS = b"null"
@@ -107,22 +109,24 @@ def _charge(lane: Called, priced: Priced, answered: bool, chat: bool) -> Charge:
 class Ledger:
     """What has been used and is not stored yet."""
 
-    _sums: Sums = field(factory=dict, init=False)
+    _sums: dict[Place, list[int]] = field(factory=dict, init=False)
 
     def add(self, place: Place, counts: Sequence[int]) -> None:
         known = self._sums.get(place)
-        self._sums[place] = (
-            tuple(counts)
-            if known is None
-            else tuple([a + b for a, b in zip(known, counts, strict=True)])
-        )
+        if known is None:
+            self._sums[place] = [*counts]
+            return
+        for i, count in enumerate(counts):
+            if count:  # most are 0
+                known[i] += count
 
     def sums(self) -> Sums:
-        return dict(self._sums)
+        return {place: tuple(counts) for place, counts in self._sums.items()}
 
     def take(self) -> Sums:
         """Return all, and begin anew."""
-        taken, self._sums = self._sums, {}
+        taken = self.sums()
+        self._sums.clear()
         return taken
 
     def put_back(self, sums: Sums) -> None:
@@ -180,12 +184,13 @@ class SharedUsage:
     """
 
     def __init__(self, channel: Channel, ledger: Ledger | None = None) -> None:
-        self._channel = channel
         self._ledger = ledger
+        self._channel = channel
+        self._today = Today()
 
     def add(self, key: str | None, used: Iterable[Charge]) -> None:
         """Add what a request with this *key* has used, so that none of it is lost."""
-        today = day_of_now()
+        today = self._today()
         for charge in used:
             if not (charge.answered or charge.wasted or charge.nanos):
                 continue
@@ -207,6 +212,16 @@ class SharedUsage:
         return "" if answer is None else str(orjson.loads(answer))
 
 
-def day_of_now() -> str:
-    """Return today's date in UTC, as 2026-11-28."""
-    return datetime.now(UTC).strftime("%Y-%m-%d")
+@define(eq=False)
+class Today:
+    """Tells the date in UTC, as 2026-11-28, which is written once a day."""
+
+    _begun: float = 0.0
+    _date: str = ""
+
+    def __call__(self) -> str:
+        now = time()
+        if not 0 <= now - self._begun < SECONDS_A_DAY:
+            self._begun = now - now % SECONDS_A_DAY
+            self._date = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+        return self._date

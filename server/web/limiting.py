@@ -6,7 +6,7 @@ from time import time
 from aiohttp import web
 
 from server.limits.headers import anthropic_headers, openai_headers
-from server.limits.limit import Unit
+from server.limits.limit import Unit, limits_of
 from server.limits.limiter import Price, Reservation, quote
 from server.racing.batch import Batch
 from server.racing.entrants import Entrant, R
@@ -30,7 +30,7 @@ async def reserve(visit: Visit, request: R, lineup: Lineup[R, P]) -> Reservation
     Raises LimitReached, and StateUnavailable.
     """
     key, limiter = visit.client, visit.gateway.limiter
-    if key is None or not limiter.client(key).limits:
+    if key is None or not limits_of(key):
         return None
     first = lineup.entrants[0]
     requests = first.chats if isinstance(first, Batch) else (request,)
@@ -75,10 +75,10 @@ def settle(visit: Visit, lanes: Sequence[Lane], charges: Sequence[Charge]) -> No
 def tell_limits(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Say in an answer's headers how far the limits of its key are used."""
     visit: Visit | None = request.get(VISIT)
-    if visit is None or visit.client is None:
+    if visit is None or visit.client is None or not limits_of(visit.client):
         return
     client = visit.gateway.limiter.client(visit.client)
-    for unit in TOLD if client.limits else ():
+    for unit in TOLD:
         standing = client.standing(unit)
         if standing is not None:
             response.headers.update(openai_headers(unit, standing))

@@ -77,7 +77,7 @@ class LoggedRace(Generic[R, P]):
         story = _story(self.request, self.race, self.lineup, self.ending)
         visit.gateway.usage.add(story.key, story.charges)
         settle(visit, story.lanes, story.charges)
-        visit.gateway.finished(story.entry())
+        visit.gateway.finished(story)
 
     def _follow(self, live: LiveRaces) -> None:
         """Tell whoever listens of this race's steps."""

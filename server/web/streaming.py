@@ -37,6 +37,8 @@ class Streaming:
         # In the loop's next turn, when the racers' requests have been sent: the loop is
         # idle then.
         asyncio.get_running_loop().call_soon(self._open)
+        streams = self.request[VISIT].gateway.metrics.streams
+        streams.add()
         try:
             await self._show()
         except Exception as exc:
@@ -50,6 +52,7 @@ class Streaming:
             self.logged.close()
             await response.finish(frame)
         finally:
+            streams.add(amount=-1.0)
             self._open().stop()
         return self._open()
 

@@ -55,13 +55,13 @@ def sealed_in(blocks: Sequence[JSONMapping]) -> tuple[list[JSON], JSONObject]:
     Return what was sealed here for other vendors, and what came beside calls, by their
     ids; nothing of Anthropic's own.
     """
-    sealed_blocks: list[JSON] = []
+    unsealed_blocks: list[JSON] = []
     calls: JSONObject = {}
     for block in blocks:
         match block:
             case {"type": "redacted_thinking", "data": str(data)}:
                 if data.startswith(SEALED_HERE):
                     seals, beside = unsealed(data.removeprefix(SEALED_HERE))
-                    sealed_blocks += seals
+                    unsealed_blocks += seals
                     calls |= beside
-    return sealed_blocks, calls
+    return unsealed_blocks, calls

@@ -1,23 +1,27 @@
 """What probes are told: whether the server lives, can serve, and is the one meant."""
 
-from typing import Literal, NotRequired, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from server.json_types import Keywords
 
 
 class StatusPayload(TypedDict):
     status: str
 
 
-class NotKept(TypedDict):
-    """Why responses or images can't be kept, or what was used can't be stored yet."""
-
-    responses: NotRequired[str]
-    images: NotRequired[str]
-    usage: NotRequired[str]
+Reasons = Annotated[
+    dict[str, str],
+    Keywords(
+        description="Why `responses`, `images`, `races` or `usage` can't be kept, or"
+        " `keys` can't be read."
+    ),
+]
 
 
 class ReadinessPayload(TypedDict):
     status: Literal["ok", "degraded"]
-    not_kept: NotRequired[NotKept]
+    not_kept: NotRequired[Reasons]
     state: NotRequired[Literal["ok", "fallback"]]
 
 
@@ -36,23 +40,13 @@ class RootPayload(ServerPayload):
 
 
 def readiness(
-    responses: str,
-    images: str,
-    usage: str,
-    state: Literal["ok", "fallback"] | None,
+    troubles: Mapping[str, str], state: Literal["ok", "fallback"] | None
 ) -> ReadinessPayload:
     """
-    Say that the server can serve; *responses*, *images* and *usage* say why it can't
-    keep those, if not "". *state* is that of what machines share, if they share
-    anything.
+    Say that the server can serve, and which parts of it have *troubles*, if these are
+    not "". *state* is that of what machines share, if they share anything.
     """
-    not_kept: NotKept = {}
-    if responses:
-        not_kept["responses"] = responses
-    if images:
-        not_kept["images"] = images
-    if usage:
-        not_kept["usage"] = usage
+    not_kept = {name: why for name, why in troubles.items() if why}
     degraded = bool(not_kept) or state == "fallback"
     ready: ReadinessPayload = {"status": "degraded" if degraded else "ok"}
     if not_kept:

@@ -27,19 +27,27 @@ class UsageRow(TypedDict):
     provider: str | None
     model: str | None
     day: Annotated[str | None, Keywords(format="date")]
-    requests: Annotated[Count, Keywords(description="Those that had an answer.")]
+    requests: Annotated[
+        int, Keywords(minimum=0, description="Those that had an answer.")
+    ]
     input_tokens: Count
     output_tokens: Count
-    cached_tokens: Annotated[Count, Keywords(description="Some of `input_tokens`.")]
-    reasoning_tokens: Annotated[Count, Keywords(description="Some of `output_tokens`.")]
+    cached_tokens: Annotated[
+        int, Keywords(minimum=0, description="Some of `input_tokens`.")
+    ]
+    reasoning_tokens: Annotated[
+        int, Keywords(minimum=0, description="Some of `output_tokens`.")
+    ]
     wasted_tokens_at_least: Annotated[
-        Count, Keywords(description="Those of calls that were no answer.")
+        int, Keywords(minimum=0, description="Those of calls that were no answer.")
     ]
     dollars: Dollars
     dollars_wasted: Dollars
     unpriced_requests: Annotated[
-        Count,
-        Keywords(description="Those in `requests` whose price nobody knows."),
+        int,
+        Keywords(
+            minimum=0, description="Those in `requests` whose price nobody knows."
+        ),
     ]
 
 

@@ -89,7 +89,7 @@ def _retold(step: Step, tokens: int) -> Step:
 class Plays(Protocol):
     """What a provider says to a request, in its dialect."""
 
-    def script(self, kind: str, request: Received) -> list[Step]: ...
+    def script(self, kind: str, request: Received) -> Iterable[Step]: ...
 
 
 @frozen

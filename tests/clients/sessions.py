@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -83,6 +83,32 @@ class Faltering:
         return self.model.script(kind, request)
 
 
+@frozen
+class Breaking:
+    """
+    The same at providers of which the first, in the second stage, resets its connection
+    after a few words, once; until then the others have nothing to say to it.
+    """
+
+    model: Model
+    first: bool
+    broken: asyncio.Event
+
+    def script(self, kind: str, request: Received) -> Iterable[Step]:
+        if self.broken.is_set() or self.model.stage(request) != 1:
+            return self.model.script(kind, request)
+        return self._breaks_off(kind, request) if self.first else [...]
+
+    def _breaks_off(self, kind: str, request: Received) -> Iterator[Step]:
+        for step in script(kind, [Text("I will"), Text(" look.")], request):
+            yield step
+            if isinstance(step, bytes) and b"I will" in step:
+                break
+        yield 0.2  # what a reset finds unread is lost
+        self.broken.set()
+        yield None
+
+
 @frozen(kw_only=True)
 class Agent:
     """
@@ -132,7 +158,8 @@ AGENTS = {
 class Session:
     """
     Three turns: a file is read, a picture looked at, and, after the client has made a
-    summary of that, the file is written.
+    summary of that, the file is written. In the second one provider is down, and
+    another breaks off after its first token.
     """
 
     client: Client
@@ -146,6 +173,8 @@ class Session:
         good = [Racer(f"Speaks-{kind}", kind, model) for kind in target.kinds]
         if target.itself:
             return good
+        first, broken = good[0], asyncio.Event()
+        good = [evolve(r, plays=Breaking(model, r is first, broken)) for r in good]
         return [*good, Racer("Falters", target.kinds[-1], Faltering(model))]
 
     async def play(self, url: str, folder: Path) -> str | None:

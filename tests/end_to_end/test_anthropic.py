@@ -217,7 +217,9 @@ async def test_llamacpp_lists_its_models(engine: EngineAddress) -> None:
         id="Claude", kind="anthropic", base_url=url, api_key=engine.api_key
     )
     async with open_session() as session:
-        assert await Provider(settings, Limits(), session).list_models() == ("smollm2",)
+        assert (await Provider(settings, Limits(), session).list_models()).names == (
+            "smollm2",
+        )
 
 
 @pytest.mark.parametrize("streamed", [False, True])

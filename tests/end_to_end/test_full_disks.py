@@ -110,6 +110,26 @@ async def test_locked_store_holds_up_nobody(
     assert "store" not in again.json
 
 
+async def test_races_that_can_not_be_written_are_told(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """Answers come all the same, /readyz is degraded, and not for good."""
+    upstream = await make_upstream(says("Hi"))
+    server = await start_server(
+        upstream.table("One"), "[log]\nraces_file = '/dev/full'"
+    )
+
+    async with client(server.url) as asked:
+        assert await not_kept(asked) == {}
+        assert (await asked.chat("One")).said == "Hi"
+        await server.logged("a race can't be written to its file")
+        assert "No space left" in (await not_kept(asked))["races"]
+        file = server.config.with_name("races.jsonl")
+        server.reload(f"{upstream.table('One')}\n[log]\nraces_file = '{file}'")
+        await server.logged("reloaded")
+        assert await not_kept(asked) == {}
+
+
 async def test_image_that_can_not_be_kept_is_in_the_answer(
     start_server: StartServer, make_upstream: MakeUpstream, tmp_path: Path
 ) -> None:

@@ -118,7 +118,7 @@ async def test_models_of_the_mock(llmock: LLMock) -> None:
     """The list of models is read, in the names that chats are asked for with."""
     settings = ProviderSettings(id="Gemini", kind="gemini", base_url=mocked(llmock))
     async with open_session() as session:
-        models = await Provider(settings, Limits(), session).list_models()
+        models = (await Provider(settings, Limits(), session).list_models()).names
 
     assert "gemini-2.5-pro" in models
 

@@ -197,7 +197,7 @@ async def test_models_of_the_mock(aimock_url: str) -> None:
     ):
         expected = [row["name"] for row in (await answer.json())["models"]]
     async with open_session() as session:
-        models = await Provider(settings, Limits(), session).list_models()
+        models = (await Provider(settings, Limits(), session).list_models()).names
 
     assert list(models) == expected
     assert models

@@ -188,7 +188,7 @@ async def test_reload_reaches_every_worker(
 async def test_log_says_what_happened_and_not_what_was_said(
     start_server: StartServer, stack: AsyncExitStack, make_upstream: MakeUpstream
 ) -> None:
-    """One JSON line a request: status, winner, times, racers; no prompt, no key."""
+    """A JSON line a request: status, winner, times, tokens; no prompt, no key."""
     upstream = await make_upstream(says("a secret answer"))
     server, me = await start(
         start_server,
@@ -207,6 +207,7 @@ async def test_log_says_what_happened_and_not_what_was_said(
     assert line["status"] == 200
     assert (line["winner"], line["racers"]) == ("One", "One:won")
     assert line["ttft_ms"] > 0
+    assert (line["tokens_in"], line["tokens_out"]) == (3, 2)
     assert line["seconds"] > 0
     assert line["path"] == "/v1/chat/completions"
     assert "secret" not in "\n".join(server.log)

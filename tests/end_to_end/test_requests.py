@@ -331,3 +331,50 @@ async def test_secrets_of_a_provider_are_not_passed_on(
 
     assert b"Incorrect API key" in answer.body
     assert b"sk-very-secret-key" not in answer.body + details.body
+
+
+LISTS = {
+    "anthropic": {
+        "data": [
+            {"type": "model", "id": "m", "max_input_tokens": 9000, "max_tokens": 800}
+        ]
+    },
+    "gemini": {
+        "models": [
+            {
+                "name": "models/m",
+                "inputTokenLimit": 9000,
+                "outputTokenLimit": 800,
+                "supportedGenerationMethods": ["generateContent"],
+            }
+        ]
+    },
+    "openai": {
+        "data": [
+            {
+                "id": "m",
+                "context_length": 9000,
+                "top_provider": {"max_completion_tokens": 800},
+            },
+            {"id": "n", "context_length": None, "top_provider": None},
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_models_have_the_limits_that_their_vendor_lists(
+    make_upstream: MakeUpstream, serve: Serve, kind: str
+) -> None:
+    """What fits into a model's context and its answers is told as its vendor says."""
+    upstream = await make_upstream()
+    upstream.listing = answers(200, LISTS[kind])
+    table = upstream.table("One").replace('kind = "openai"', f'kind = "{kind}"')
+    client = await serve(table)
+    await upstream.listed.wait()
+
+    listed = (await client.request("GET", "/v1/models")).json["data"]
+
+    limits = [(m.get("context_length"), m.get("max_output_tokens")) for m in listed]
+    assert limits[0] == (9000, 800)
+    assert limits[1:] in ([], [(None, None)])

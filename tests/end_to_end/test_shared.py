@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import MakeUpstream, StartServer
 from tests.rig.client import Client, client
 from tests.rig.procfs import children
-from tests.rig.upstream import says
+from tests.rig.upstream import answers, says
 
 WORKERS = 4
 FOUR = ["--workers", str(WORKERS)]
@@ -63,6 +63,30 @@ async def test_races_outlive_a_killed_worker(
     async with client(server.url) as me:
         listed = await _races(me)
     assert {race["id"] for race in listed} == ids
+
+
+async def test_a_provider_rests_for_all(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """Whom one worker has found to be too busy, no other calls before it is time."""
+    busy = await make_upstream(answers(429, {}, ["Retry-After: 300"]))
+    good = await make_upstream(says("Hi"))
+    server = await start_server(busy.table("Busy"), good.table("Good"), arguments=FOUR)
+    await server.logged("serving", times=WORKERS)
+    async with client(server.url) as me:
+        assert (await me.chat("Busy")).status == 429
+    for each in await by_each(server.url, "/v1/providers/Busy"):
+        assert each["stats"]["status"] == "resting"
+
+    for _ in range(4 * WORKERS):
+        async with client(server.url) as me:
+            assert (await me.chat("Busy Good")).said == "Hi"
+
+    assert len(busy.requests) == 1
+    os.kill(min(children(server.process.pid)), signal.SIGKILL)
+    await server.logged("serving", times=WORKERS + 1)
+    for each in await by_each(server.url, "/v1/providers/Busy"):
+        assert each["stats"]["status"] == "resting"
 
 
 async def _one_chat(url: str) -> Any:

@@ -214,3 +214,32 @@ async def test_lack_of_descriptors_is_nobodys_failure(
     assert all("descriptors" in each["message"] for each in failed)
     assert not any("provider rests" in line for line in server.log)
     assert len(server.log) < 20
+
+
+async def test_no_descriptors_are_left(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """
+    More connections than the system gives descriptors: that is told once a second at
+    most, no provider is blamed, and all is well when some are free again.
+    """
+    upstream = await make_upstream(says("Hi"))
+    run = 'ulimit -n 64; exec "$0" -m server "$@"'
+    command = ("sh", "-c", run, sys.executable)
+    server = await start_server(upstream.table("One"), command=command)
+    began = asyncio.get_running_loop().time()
+
+    async with AsyncExitStack() as opened:
+        for _ in range(80):
+            await opened.enter_async_context(raw_client(server.url))
+        await server.logged("connections refused.*no file descriptors", times=2)
+    seconds = asyncio.get_running_loop().time() - began
+
+    async with asyncio.timeout(10), client(server.url) as me:
+        while (await me.get("/healthz")).status != 200:
+            pass
+        assert (await me.chat("One")).said == "Hi"
+        stats = (await me.get("/v1/providers/One")).json["stats"]
+    assert stats["failures"] == 0
+    assert sum("refused" in line for line in server.log) <= seconds + 2
+    assert not any("Traceback" in line for line in server.log)

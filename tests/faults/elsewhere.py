@@ -4,17 +4,19 @@ makes a healthy client wait for, on one real server process.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 
 import aiohttp
 from attrs import frozen
 
 from tests.rig.client import CHAT, hello
-from tests.rig.procfs import resident
+from tests.rig.procfs import queued, resident
 from tests.rig.server_process import Server, running
 from tests.rig.strangers import attacks
 from tests.rig.upstream import HEAD, Step, delta, upstream
@@ -41,7 +43,8 @@ class Trial:
     """
     One that was tried: what it came to, and meanwhile the longest *gap* between two
     events of a healthy stream, the longest *probe* of /healthz, in seconds, and by how
-    many KiB the server has *grown*.
+    many KiB the server has *grown*. Not counted is what the server, or the client, has
+    waited for a CPU that other processes of the machine had.
     """
 
     name: str
@@ -102,9 +105,9 @@ async def tried(server: Server, name: str) -> Trial:
                 await asyncio.sleep(BEAT)
 
             async with (
-                longest(answer.content.readany) as gaps,
-                longest(probe) as probes,
-                longest(look),
+                longest(answer.content.readany, pid) as gaps,
+                longest(probe, pid) as probes,
+                longest(look, pid),
             ):
                 outcome = await _attack(server.url, name)
             answer.close()
@@ -127,16 +130,23 @@ async def _attack(url: str, name: str) -> str:
 
 
 @asynccontextmanager
-async def longest(step: Callable[[], Awaitable[object]]) -> AsyncIterator[list[float]]:
-    """Do *step* again and again meanwhile; yield the seconds that each has taken."""
+async def longest(
+    step: Callable[[], Awaitable[object]], pid: int
+) -> AsyncIterator[list[float]]:
+    """
+    Do *step* again and again meanwhile; yield the seconds that each has taken, without
+    those in which this process or that of *pid* was ready to run and had no CPU.
+    """
     seen: list[float] = []
-    loop = asyncio.get_running_loop()
+
+    def now() -> float:
+        return perf_counter() - queued(pid) - queued(os.getpid())
 
     async def run() -> None:
         while True:
-            began = loop.time()
+            began = now()
             await step()
-            seen.append(loop.time() - began)
+            seen.append(now() - began)
 
     doing = asyncio.create_task(run())
     try:

@@ -35,6 +35,18 @@ def resident(pid: int) -> int:
     return int(kib)
 
 
+def queued(pid: int) -> float:
+    """
+    Return the seconds that a process's main thread has waited for a CPU so far, ready
+    to run: the others' doing, not its own. 0 where the system does not tell.
+    """
+    try:
+        told = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return 0.0
+    return int(told.split()[1]) / 1e9
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Say whether a process has a handler for a signal."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")

@@ -1,6 +1,6 @@
 """The events of Messages; what copies of the API leave out or get wrong in them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import orjson
 from attrs import define, field
@@ -9,9 +9,10 @@ from providers.dialects.arguments import ArgumentText
 from providers.dialects.call_ids import word_id
 from providers.dialects.tolerant import mended, note
 from providers.dialects.tool_calls import CallIds
-from providers.json_types import JSON, JSONMapping, JSONObject
+from providers.json_types import JSON, JSONObject
 
-Event = JSONMapping
+from .whole import GROWN, Event, begun_with, unrolled
+
 # The block that a delta belongs to, by the delta's type.
 STARTS: dict[str, JSONObject] = {
     "text_delta": {"type": "text", "text": ""},
@@ -25,13 +26,6 @@ BEGUN: dict[str, JSONObject] = {
     "thinking": {"thinking": ""},
     "tool_use": {"input": {}},
 }
-# The fields of a block that grow, each by deltas of a type.
-GROWN = {
-    "text": (("text", "text_delta"),),
-    "thinking": (("thinking", "thinking_delta"), ("signature", "signature_delta")),
-}
-# The fields of a message that a stream tells at its end.
-TOLD_LAST = ("stop_reason", "stop_sequence", "stop_details", "container")
 UNNUMBERED = "content blocks without an index"
 MISNUMBERED = "content blocks numbered anew"
 
@@ -95,6 +89,8 @@ class BlockOrder:
 
     def _start(self, event: Event) -> list[Event]:
         index, before = event.get("index"), []
+        if not event.get("content_block"):
+            return []  # the deltas tell which it is
         if type(index) is not int:
             note(self.notes, UNNUMBERED)
             before, index = self.stops(), self._next
@@ -130,16 +126,22 @@ class BlockOrder:
         if block.kind != "tool_use":
             return content
         if content["input"]:  # clients take it from the deltas
+            note(self.notes, "call input in its start")
             block.input = content["input"]
             content = {**content, "input": {}}
         theirs = content.get("id")
         ours = self.ids.unique(theirs if isinstance(theirs, str) else None)
         if self.words_only:
             ours = word_id(ours)
-        return content if ours == theirs else {**content, "id": ours}
+        if ours == theirs:
+            return content
+        note(self.notes, "call id rewritten")
+        return {**content, "id": ours}
 
     def _delta(self, event: Event) -> list[Event]:
-        index, delta = event.get("index"), event["delta"]
+        index, delta = event.get("index"), event.get("delta")
+        if not delta:
+            return []
         kind = delta.get("type")
         block = self._open.get(index) if type(index) is int else None
         if block is not None and KINDS.get(kind, block.kind) == block.kind:
@@ -176,13 +178,14 @@ class BlockOrder:
     def _argued(self, block: _OpenBlock, event: Event) -> list[Event]:
         """Return a piece of a call's input, less what is not yet a character."""
         piece = event["delta"].get("partial_json")
-        said = piece
+        said = piece = "" if piece is None else piece
         if isinstance(piece, str) and piece:
             block.said = True
             if block.text is not None or "\\" in piece:
                 block.text = block.text or ArgumentText(self.notes)
                 said = block.text.add(piece)
-        if said == piece and block.index == event["index"]:
+        same = said == event["delta"].get("partial_json")
+        if same and block.index == event["index"]:
             return [event]
         delta = {**event["delta"], "partial_json": said}
         return [{**event, "index": block.index, "delta": delta}]
@@ -217,29 +220,3 @@ class BlockOrder:
 def _written(value: JSON) -> str:
     """Return a call's input as text; some write it as one themselves."""
     return value if isinstance(value, str) else orjson.dumps(mended(value)).decode()
-
-
-def unrolled(message: Event) -> Iterator[Event]:
-    """Yield the events of a message that came whole, though it was to be a stream."""
-    usage = message.get("usage") or {"output_tokens": 0}
-    yield from begun_with({"usage": usage, **message})
-    last = {name: message[name] for name in TOLD_LAST if name in message}
-    yield {"type": "message_delta", "delta": last, "usage": usage}
-    yield {"type": "message_stop"}
-
-
-def begun_with(message: Event) -> Iterator[Event]:
-    """Yield the beginning of a message, and the events of the blocks that are in it."""
-    begun: JSONObject = {"content": [], "stop_reason": None, "stop_sequence": None}
-    yield {"type": "message_start", "message": {**message, **begun}}
-    for index, block in enumerate(message.get("content") or ()):
-        of = {"index": index}
-        grown = GROWN.get(block.get("type"), ())
-        empty = {name: "" for name, _ in grown if name in block}
-        start = {**block, **empty}
-        yield {"type": "content_block_start", **of, "content_block": start}
-        for name, kind in grown:
-            if block.get(name):
-                delta = {"type": kind, name: block[name]}
-                yield {"type": "content_block_delta", **of, "delta": delta}
-        yield {"type": "content_block_stop", **of}

@@ -37,9 +37,10 @@ from .access import headers_of, models_call, models_in
 from .blocks import BlockOrder
 from .native import Passage, passed_body
 from .reader import BlockReader
-from .reading import Event, ending_of, error_of, failed, text_of, usage_of
+from .reading import ending_of, error_of, failed, text_of, usage_of
 from .request import message_body
 from .turns import API
+from .whole import Event
 
 # Before these, what was kept of a text for its next piece goes out.
 ENDS_TEXTS = ("content_block_stop", "message_delta", "message_stop")
@@ -153,7 +154,8 @@ class Anthropic:
                 self._id, self._model = message.get("id"), message.get("model")
                 chunks = self._finish(message, message.get("usage"))
             case "message_delta":
-                chunks = self._finish(event["delta"], event.get("usage"))
+                delta = event.get("delta") or NOTHING
+                chunks = self._finish(delta, event.get("usage"))
             case "message_stop":
                 self.done = True
                 chunks = [] if self.finished else self._finish(NO_REASON, None)

@@ -5,7 +5,7 @@ import re
 import orjson
 from attrs import define, evolve, field
 
-from providers.chat import MESSAGES, Chunk, NativeEvent, NativeRequest
+from providers.chat import MESSAGES, NOTHING, Chunk, NativeEvent, NativeRequest
 from providers.dialects.endings import Endings
 from providers.dialects.finish import EndReason
 from providers.dialects.framing import MAX_EVENT_BYTES, EventTooLarge
@@ -13,7 +13,8 @@ from providers.json_types import JSONMapping, JSONObject
 from providers.settings import ProviderSettings
 
 from .cleaning import cleaned, is_own_host
-from .reading import FINISH_REASONS, STOP_REASONS, Event
+from .reading import FINISH_REASONS, STOP_REASONS
+from .whole import Event
 
 OF_BLOCKS = "content_block_"
 # What can stand behind `event:`.
@@ -120,7 +121,7 @@ class Passage:
         if not self._endings:
             return []
         event, data = self._endings[-1]
-        word = event["delta"].get("stop_reason")
+        word = _delta(event).get("stop_reason")
         ending = self.ends.reasons.get(0)
         known = FINISH_REASONS.get(word) if isinstance(word, str) else None
         if ending is None or known != ending.reason:
@@ -129,7 +130,7 @@ class Passage:
             return [NativeEvent(MESSAGES, "message_delta", data)]
         delta: JSONObject = {"stop_sequence": None}
         for each, _ in self._endings:
-            delta |= each["delta"]
+            delta |= _delta(each)
         usage = self.counted or {"output_tokens": 0}
         made = {**event, "delta": {**delta, "stop_reason": word}, "usage": usage}
         return [NativeEvent(MESSAGES, "message_delta", orjson.dumps(made))]
@@ -138,10 +139,15 @@ class Passage:
         """Return the API's word for an *ending*, if possible one that has come."""
         reason = "stop" if ending is None else ending.reason
         for event, _ in reversed(self._endings):
-            word = event["delta"].get("stop_reason")
+            word = _delta(event).get("stop_reason")
             if isinstance(word, str) and FINISH_REASONS.get(word) == reason:
                 return word
         return STOP_REASONS[reason]
+
+
+def _delta(event: Event) -> Event:
+    delta: Event = event.get("delta") or NOTHING
+    return delta
 
 
 def _goes_out(chunk: Chunk) -> bool:

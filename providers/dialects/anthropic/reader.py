@@ -7,7 +7,8 @@ from attrs import define, field
 from providers.chat import Delta, ToolCallDelta
 from providers.json_types import JSONMapping
 
-from .reading import Event, text_of
+from .reading import text_of
+from .whole import Event
 
 NOTHING_SAID: tuple[Delta, ...] = ()
 

@@ -4,9 +4,10 @@ from providers.chat import NOTHING, FinishReason, Usage
 from providers.dialects.finish import EndReason, read_ending
 from providers.dialects.upstream_errors import error_in
 from providers.errors import ProviderError, ProviderFailed, error_class
-from providers.json_types import JSON, JSONMapping
+from providers.json_types import JSON
 
-Event = JSONMapping
+from .whole import Event
+
 FINISH_REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
     "stop_sequence": "stop",

@@ -24,6 +24,8 @@ KNOWN_IN_USAGE = frozenset(
         "output_tokens",
     )
 )
+# How many counts most have, and no more.
+COUNTS = 3
 # The types of parts that are text; None: a part that names no type.
 TEXT_PARTS = (None, "text", "output_text")
 # Seconds since 1970; more is no time of this century or the next.
@@ -64,6 +66,14 @@ def usage_of(payload: JSONMapping) -> Usage | None:
 
 def _usage(usage: JSONMapping) -> Usage:
     """Read counts under OpenAI's names, or Anthropic's."""
+    prompt, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    total = usage.get("total_tokens")
+    if (
+        len(usage) == COUNTS
+        and total
+        and type(prompt) is type(made) is type(total) is int
+    ):
+        return Usage(prompt_tokens=prompt, completion_tokens=made, total_tokens=total)
     prompt = first_number(usage, "prompt_tokens", "input_tokens")
     completion = first_number(usage, "completion_tokens", "output_tokens")
     return Usage(

@@ -24,6 +24,7 @@ class Hedge(Strategy):
     budget: Budget
     limit: int
     refused: bool = field(default=False, init=False)
+    hedges: int = field(default=0, init=False)
     # How many had started in this round when the budget refused the next.
     _refused_at: int = field(default=0, init=False)
     name: ClassVar[str] = "hedge"
@@ -76,7 +77,9 @@ class Hedge(Strategy):
         return last.started + self.delays[last.id] if last.running else now
 
     def admit(self, runs: Sequence[Run]) -> bool:
-        if not count_running(runs) or self.budget.take():
+        alone = not count_running(runs)
+        if alone or self.budget.take():
+            self.hedges += not alone
             self._refused_at = 0
             return True
         self.withhold(runs)

@@ -78,8 +78,9 @@ class Strategy(ABC):
 
     Times are seconds on any one clock. *runs* are the starts of the current round, in
     their order. *limit* is how many run at a time, at most. The race log shows
-    *refused*, whether a budget has kept a racer from starting, and *delays*, the
-    seconds that racers were given before the next one started, by id.
+    *refused*, whether a budget has kept a racer from starting, *delays*, the seconds
+    that racers were given before the next one started, by id, and *hedges*, how many
+    extra calls a budget has paid for.
     """
 
     __slots__ = ()
@@ -88,6 +89,7 @@ class Strategy(ABC):
     by_record: ClassVar[bool] = False
     limit: int
     refused: bool = False
+    hedges: int = 0
     delays: Mapping[str, float] = MappingProxyType({})
 
     @classmethod

@@ -8,13 +8,14 @@ from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler, Middleware
 
-from server.config.settings import KeySettings
+from server.config.settings import Config, KeySettings, is_loopback
 from server.errors import InvalidAPIKey
 from server.gateway import Gateway
 from server.web.context import VISIT
 from server.web.key_ring import KeyRing
 
 GUARDED = ("/v1/", "/api/")
+METRICS = "/metrics"
 # As Anthropic's packages send a key, and Azure's. Clients that are logged in at a
 # vendor send the vendor's own token, too, as the bearer.
 KEY_HEADERS = ("X-API-Key", "API-Key")
@@ -25,7 +26,7 @@ def require_api_key(gateway: Gateway) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if gateway.config.auth.asks and _is_guarded(request):
+        if gateway.config.auth.asks and _is_guarded(request, gateway.config):
             client = await _client(request, gateway.keys)
             request[VISIT].client = client
             if client is None:
@@ -39,11 +40,17 @@ def require_api_key(gateway: Gateway) -> Middleware:
     return middleware
 
 
-def _is_guarded(request: web.Request) -> bool:
-    """Say whether a request goes to the API; its path tells where it has no route."""
+def _is_guarded(request: web.Request, config: Config) -> bool:
+    """
+    Say whether a request goes to the API, or to the metrics where others can reach
+    them; its path tells where it has no route.
+    """
     resource = request.match_info.route.resource
     place = request.path if resource is None else resource.canonical
-    return f"{place}/".startswith(GUARDED)
+    if f"{place}/".startswith(GUARDED):
+        return True
+    within = is_loopback(config.server.host) or config.metrics.public
+    return place == METRICS and not within
 
 
 def _keys_in(request: web.Request) -> list[str]:

@@ -38,10 +38,18 @@ def log_access(gateway: Gateway) -> Middleware:
             return response
         finally:
             seconds = perf_counter() - started
+            _count(request, visit, status, seconds)
             probe = status == HTTPStatus.OK and request.path in PROBES
             log.write(facts(request, visit, status, seconds), probe=probe)
 
     return middleware
+
+
+def _count(request: web.Request, visit: Visit, status: int, seconds: float) -> None:
+    metrics, resource = visit.gateway.metrics, request.match_info.route.resource
+    metrics.count_request(resource, status, seconds)
+    if visit.race is not None and (waited := visit.race.waited) is not None:
+        metrics.overhead.observe(max(seconds - waited, 0.0))
 
 
 def facts(
@@ -82,4 +90,7 @@ def _story(race: Course) -> dict[str, object]:
         story["winner"] = lane.id
         if lane.ttft is not None:
             story["ttft_ms"] = round(lane.ttft * 1000, 1)
+        if usage := lane.attempt.usage:
+            story["tokens_in"] = usage.prompt_tokens
+            story["tokens_out"] = usage.completion_tokens
     return story

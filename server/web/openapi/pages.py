@@ -114,12 +114,29 @@ PATHS: JSONObject = {
             "isReady",
             "Can it serve?",
             _200=answer(
-                "It can; `degraded`: but not keep responses or images, and `not_kept`"
-                " says why.",
+                "It can; `degraded`: but not keep responses, images or races;"
+                " `not_kept` says why.",
                 READINESS,
             ),
             _503=answer("It is stopping, or has no usable provider.", STATUS),
         )
+    },
+    "/metrics": {
+        "get": operation(
+            "scrapeMetrics",
+            "What all workers have counted, for Prometheus",
+            _200=answer(
+                "The metrics, in the format that `Accept` names. Where other machines"
+                " can reach the server, it takes a key with `admin = true`, unless"
+                " `[metrics] public` says otherwise.",
+                {
+                    "text/plain": {"schema": TEXT},
+                    "application/openmetrics-text": {"schema": TEXT},
+                },
+            ),
+            _401=errors((401,))["401"],
+        )
+        | {"security": KEYS},
     },
     "/openapi.json": {
         "get": operation(

@@ -8,6 +8,7 @@ from .images import media
 from .images import routes as images
 from .keys import routes as keys
 from .messages import routes as messages
+from .metrics import routes as metrics
 from .models import routes as models
 from .page import routes as page
 from .probes import routes as probes
@@ -26,6 +27,7 @@ __all__ = [
     "keys",
     "media",
     "messages",
+    "metrics",
     "models",
     "page",
     "probes",

@@ -42,5 +42,12 @@ async def _models(request: web.Request) -> dict[str, list[str]]:
 
 def _payload(request: web.Request, name: str, providers: list[str]) -> ModelPayload:
     gateway = request[VISIT].gateway
-    facts = gateway.prices.of(gateway.config.providers[providers[0]], name)
+    settings = gateway.config.providers[providers[0]]
+    facts = gateway.prices.of(settings, name)
+    listed = gateway.catalog.models_list(settings.id).limits
+    if limits := listed.get(settings.models.get(name, name)):
+        if limits.context:
+            facts["context_length"] = limits.context
+        if limits.output:
+            facts["max_output_tokens"] = limits.output
     return model_payload(name, providers, facts)

@@ -24,14 +24,14 @@ async def is_ready(request: web.Request) -> web.Response:
         return _unavailable("draining")
     if not gateway.catalog.usable():
         return _unavailable("no usable provider")
-    return json_answer(
-        readiness(
-            responses=request.app[RESPONSES].trouble,
-            images=gateway.media.trouble,
-            state=gateway.limiter.store.state,
-            usage=await gateway.usage.trouble(),
-        )
-    )
+    troubles = {
+        "responses": request.app[RESPONSES].trouble,
+        "images": gateway.media.trouble,
+        "races": gateway.races_trouble,
+        "usage": await gateway.usage.trouble(),
+        "keys": gateway.keys.trouble,
+    }
+    return json_answer(readiness(troubles, gateway.limiter.store.state))
 
 
 def _unavailable(reason: str) -> web.Response:

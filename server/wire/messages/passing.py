@@ -17,9 +17,9 @@ class Passing:
     """
     Passes an upstream's events on as they came.
 
-    Only two are changed: the first one names the winner, and the one with the usage
-    says what the answer cost, so that it waits for the end. Events that Anthropic
-    always sends are added where a copy of its API leaves them out.
+    Two are changed: the first names the winner, and the one with the usage says what
+    the answer cost, for which it waits for the end. Events that Anthropic always sends
+    are added where a copy of its API leaves them out.
     """
 
     provider: str

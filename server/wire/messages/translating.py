@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from typing import Literal
 
+import orjson
 from attrs import define, field
 
 from providers import Chunk, Delta, ToolCallDelta, Usage, word_id
@@ -30,7 +31,8 @@ DELTAS: dict[BlockKind, tuple[str, str]] = {
 class ContentBlock:
     """
     A block as it grows; *id*, *name* and *arguments* are a tool call's, *data* is
-    reasoning that only the model can read.
+    reasoning that only the model can read. The call is of a *custom* tool where its
+    arguments are a text, shown as the `input` of an object.
     """
 
     kind: BlockKind
@@ -39,6 +41,7 @@ class ContentBlock:
     name: str = ""
     arguments: list[str] = field(factory=list)
     data: str = ""
+    custom: bool = False
     started: bool = False
 
     @property
@@ -48,6 +51,12 @@ class ContentBlock:
     @property
     def whole(self) -> bool:
         return self.kind != "tool_use" or is_whole_object(self.arguments)
+
+    def quoted(self, text: str) -> str:
+        """Return a piece of a custom tool's input as one of an object's JSON."""
+        opening = "" if self.custom else '{"input":"'
+        self.custom = True
+        return opening + orjson.dumps(text).decode()[1:-1]
 
     def start(self) -> JSONObject:
         """Return the block as it stands in the event that begins it."""
@@ -98,6 +107,9 @@ class Translating:
         yield from self._advance()
 
     def end(self, cost: float | None = None) -> Iterator[MessageEvent]:
+        for block in self._calls.values():
+            if block.custom:
+                self._order.add(block, '"}')
         yield from self._advance(ended=True)
         usage = self._usage_payload()
         if cost is not None:
@@ -157,11 +169,14 @@ class Translating:
             self._size.grow(1)
         block.id = block.id or name
         block.name = block.name or call.name or ""
-        if call.arguments:
-            block.arguments.append(call.arguments)
-            self._length += len(call.arguments)
-            self._order.add(block, call.arguments)
-            self._size.grow(len(call.arguments))
+        arguments = call.arguments
+        if call.custom is not None:
+            arguments = block.quoted(call.custom.get("input") or "")
+        if arguments:
+            block.arguments.append(arguments)
+            self._length += len(arguments)
+            self._order.add(block, arguments)
+            self._size.grow(len(arguments))
 
     def _new(self, kind: BlockKind) -> ContentBlock:
         index = 0 if self._last is None else self._last.index + 1

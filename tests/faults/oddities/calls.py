@@ -210,6 +210,17 @@ def anthropic_calls() -> Iterable[Oddity]:
             ),
             (("f", "{}"),),
         ),
+        "input as a text, and a null": (
+            message(
+                *block(
+                    0,
+                    {**one, "id": None, "input": A},
+                    {"type": "input_json_delta", "partial_json": None},
+                ),
+                reason="tool_use",
+            ),
+            (TWO[0],),
+        ),
         "input in the start": (
             message(*block(0, {**one, "input": {"w": 1}}), reason="tool_use"),
             (TWO[0],),

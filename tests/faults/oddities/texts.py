@@ -424,6 +424,14 @@ def parts() -> Iterable[Oddity]:
             stop,
         ),
         "numbered from 3": ({**begins(3)}, says("Hi", index=3), {**stop, "index": 3}),
+        "a start and deltas of nothing": (
+            {"type": "content_block_start", "index": 0},
+            {"type": "content_block_delta", "index": 0, "delta": None},
+            h,
+            i,
+            stop,
+        ),
+        "an end of nothing": (begins(0), h, i, stop, {"type": "message_delta"}),
         "two stops": (begins(0), h, i, stop, stop),
         "no start, thinking in another block": (says("Hi", index=4),),
         "events of an unknown type": (

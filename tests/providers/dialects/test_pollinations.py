@@ -128,7 +128,7 @@ async def test_there_is_no_list_of_models_to_ask_for(
     upstream: Upstream, provider: Provider
 ) -> None:
     """It does not chat, and its models are the configured ones: nothing is asked."""
-    assert await provider.list_models() == ()
+    assert (await provider.list_models()).names == ()
     assert upstream.connections == 0
 
 

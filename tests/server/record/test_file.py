@@ -93,10 +93,19 @@ def test_a_line_longer_than_the_file_may_be(path: Path) -> None:
     assert path.read_text() == "b" * 100 + "\n"
 
 
-def test_it_can_not_be_opened(tmp_path: Path) -> None:
-    """That is an OSError, for its user to report."""
-    with pytest.raises(IsADirectoryError):
-        RaceFile(tmp_path, NO_LIMIT, 1)
+def test_it_can_not_be_opened(path: Path, logged: list[Any]) -> None:
+    """That is told, and the next line is written where it can be again."""
+    path.mkdir()
+    file = RaceFile(path, NO_LIMIT, 1)
+    assert file.trouble == "Is a directory"
+    path.rmdir()
+
+    file.write(b"1")
+    file.close()
+
+    assert [line["event"] for line in logged] == ["races are not written"]
+    assert file.trouble == ""
+    assert path.read_text() == "1\n"
 
 
 def test_a_full_disk(logged: list[Any]) -> None:

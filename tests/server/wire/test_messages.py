@@ -281,6 +281,23 @@ def test_call_of_nothing() -> None:
     assert content(OPENED, CALLED) == [used("call_1", "f")]
 
 
+def test_custom_call() -> None:
+    """
+    A call of a custom tool, which no client of this API declares, has its text as an
+    input, however it is cut, and what follows it comes after.
+    """
+    pieces = [
+        call(id="call_1", type="custom", name="patch", extra={"custom": {}}),
+        call(extra={"custom": {"input": 'a "b\\'}}),
+        call(extra={"custom": {"input": "\n😀"}}),
+    ]
+
+    assert content(*pieces, say("So."), CALLED) == [
+        used("call_1", "patch", input='a "b\\\n😀'),
+        text("So."),
+    ]
+
+
 def test_call_without_an_id() -> None:
     """Results need an id to name, so a call that has none is given one."""
     events = streamed([call(name="f", arguments="{}"), CALLED])

@@ -1,0 +1,174 @@
+"""What is counted of requests and races, beside what the server keeps anyway."""
+
+from bisect import bisect_left
+from typing import Protocol
+
+from attrs import define, field
+
+from server.racing.lanes import Lane
+
+from . import metrics_table as table
+from .counters import Counters
+from .metrics_table import Metric
+from .register import OTHER
+from .story import Ending, Story
+
+Labels = tuple[str, ...]
+# What the words of a race's story are as values of labels.
+RACE_OUTCOMES = {"won": "won", "failed": "failed", "client left": "client_left"}
+
+
+class Route(Protocol):
+    """What a request goes to."""
+
+    @property
+    def canonical(self) -> str:
+        """Its path, with the names of what differs in it."""
+        ...
+
+
+@define(eq=False)
+class Tally:
+    """One metric's numbers, by the values of its labels."""
+
+    counters: Counters
+    metric: Metric
+    _places: dict[Labels, int] = field(factory=dict, init=False)
+
+    def add(self, labels: Labels = (), amount: float = 1.0) -> None:
+        place = self._places.get(labels)
+        if place is None:
+            place = self.place(labels)
+        self.counters.slots[place] += amount
+
+    def set(self, labels: Labels, value: float) -> None:
+        """Set this process's part of a gauge."""
+        self.counters.slots[self.place(labels)] = value
+
+    def observe(self, value: float, labels: Labels = ()) -> None:
+        """Count *value* in its bucket, and add it to the sum of all."""
+        place = self._places.get(labels)
+        if place is None:
+            place = self.place(labels)
+        slots, bounds = self.counters.slots, self.metric.bounds
+        slots[place + bisect_left(bounds, value)] += 1.0
+        slots[place + len(bounds) + 1] += value
+
+    def place(self, labels: Labels) -> int:
+        """Return the first slot of these labels' numbers."""
+        place = self.counters.slot(self.metric.name, labels, self.metric.size)
+        self._places[labels] = place
+        return place
+
+
+class Metrics:
+    """
+    The counters of a server. Values of labels are names in the configuration or words
+    of a fixed list: nothing that a client or an upstream has said.
+
+    Whoever has something of his own to count adds to *cost* (provider, fate: won or
+    lost), *tokens* (provider, kind: input, output or wasted) and *rate_limited* (the
+    limit's name), or sets *state_up* to 1 or 0.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        def tally(metric: Metric) -> Tally:
+            return Tally(counters, metric)
+
+        self.counters = counters
+        self._routes: dict[tuple[Route | None, int], tuple[int, int]] = {}
+        self.requests = tally(table.REQUESTS)
+        self.request_duration = tally(table.REQUEST_DURATION)
+        self.overhead = tally(table.OVERHEAD)
+        self.races = tally(table.RACES)
+        self.racers = tally(table.RACERS)
+        self.ttft = tally(table.TTFT)
+        self.token_rate = tally(table.TOKEN_RATE)
+        self.tokens = tally(table.TOKENS)
+        self.cost = tally(table.COST)
+        self.loser_close = tally(table.LOSER_CLOSE)
+        self.dispatch_skew = tally(table.DISPATCH_SKEW)
+        self.hedges = tally(table.HEDGES)
+        self.streams = tally(table.STREAMS)
+        self.connections = tally(table.CONNECTIONS)
+        self.rate_limited = tally(table.RATE_LIMITED)
+        self.state_up = tally(table.STATE_UP)
+        self.loop_lag = tally(table.LOOP_LAG)
+        # What a killed worker has left open is closed.
+        gauges = (metric.name for metric in table.METRICS if metric.kind == "gauge")
+        counters.reset(frozenset(gauges))
+        self.streams.set((), 0.0)
+
+    def count_request(self, route: Route | None, status: int, seconds: float) -> None:
+        """Count a request that is answered; *route* is what it goes to, if anything."""
+        places = self._routes.get((route, status))
+        if places is None:
+            places = self._enter_route(route, status)
+        counted, duration = places
+        slots = self.counters.slots
+        slots[counted] += 1.0
+        slots[duration + bisect_left(table.REQUEST, seconds)] += 1.0
+        slots[duration + len(table.REQUEST) + 1] += seconds
+
+    def _enter_route(self, route: Route | None, status: int) -> tuple[int, int]:
+        name = OTHER if route is None else route.canonical
+        places = (
+            self.requests.place((name, str(status))),
+            self.request_duration.place((name,)),
+        )
+        self._routes[route, status] = places
+        return places
+
+    def count_race(self, story: Story) -> None:
+        """Count a race that has ended, and all that it came to."""
+        ending, schedule = story.ending, story.schedule
+        outcome = ending.outcome
+        self.races.add((story.policy.strategy, RACE_OUTCOMES[outcome]))
+        for lane in story.lanes:
+            self._count_lane(
+                lane, ending, shown=outcome == "won" and lane is story.winner
+            )
+        if schedule.hedges:
+            self.hedges.add(("sent",), schedule.hedges)
+        if schedule.refused:
+            self.hedges.add(("refused",))
+        if len(story.lanes) > 1:
+            self._count_skew(story)
+
+    def _count_lane(self, lane: Lane, ending: Ending, *, shown: bool) -> None:
+        """Count a racer; *shown*: its answer was the client's, to its end."""
+        provider, attempt = lane.id, lane.attempt
+        outcome, reason = _fate(lane, ending)
+        self.racers.add((provider, outcome, reason))
+        if attempt.tokens:
+            kind = "output" if shown else "wasted"
+            self.tokens.add((provider, kind), attempt.tokens)
+        if (spoke := lane.spoke) is not None:
+            self.ttft.observe(spoke - lane.started, (provider,))
+            ended = attempt.ended
+            if shown and ended is not None and ended > spoke:
+                rate = attempt.tokens / (ended - spoke)
+                self.token_rate.observe(rate, (provider,))
+        if lane.beaten_by is not None and lane.ended is not None:
+            decided = lane.beaten_by.first_token or lane.ended
+            self.loser_close.observe(max(lane.ended - decided, 0.0))
+
+    def _count_skew(self, story: Story) -> None:
+        """Count how far those were apart that started together."""
+        entrants = len({lane.id for lane in story.lanes}) + len(story.waiting)
+        schedule = story.schedule
+        together = min(entrants, schedule.limit, schedule.at_once(story.policy))
+        lanes = story.lanes[:together]
+        if len(lanes) > 1:
+            self.dispatch_skew.observe(lanes[-1].started - lanes[0].started)
+
+
+def _fate(lane: Lane, ending: Ending) -> tuple[str, str]:
+    """Return what became of a racer, in the words of the metric, and why."""
+    if lane.error is not None:
+        return "failed", lane.error.code
+    if lane.outcome == "won":
+        return "won", ""
+    if lane.beaten_by is not None:
+        return "cut_off", ""
+    return "given_up", "client_left" if ending.client_left else ending.code or ""
