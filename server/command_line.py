@@ -5,7 +5,7 @@ import errno
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,18 +14,13 @@ import click
 
 from . import logs
 from .config.keys import NewKey, add_key
-from .config.loading import ConfigError, ConfigSource, config_path
+from .config.loading import ConfigSource, config_path
 from .config.settings import Config, LogSettings, RaceSettings
+from .process.key_commands import keys
+from .process.options import FILE, or_exit, read_or_exit
 from .racing.strategies import STRATEGIES, Policy
 
 T = TypeVar("T")
-FILE = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration; else $INTERFERENCE_CONFIG, else ./config.toml if it is"
-    " there, else the defaults.",
-)
 
 
 @click.group(name="interference", invoke_without_command=True)
@@ -47,7 +42,7 @@ def cli(context: click.Context, /, file: Path | None, **options: str | int) -> N
             overrides.setdefault(section, {})[key] = value
     context.obj = source = ConfigSource(file, overrides)
     if context.invoked_subcommand is None:
-        _serve(_or_exit(source.read), source)
+        _serve(read_or_exit(source), source)
 
 
 @cli.command()
@@ -63,7 +58,7 @@ def check(source: ConfigSource, file: Path | None, *, live: bool) -> None:
     from .process.check import show
 
     source.given = file or source.given
-    config = _or_exit(source.read)
+    config = read_or_exit(source)
     logs.configure(LogSettings(level="error"))
     name = str(source.path) if source.path else "no file: the defaults"
     sys.exit(0 if show(config, name, live=live) else 1)
@@ -138,7 +133,7 @@ def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> N
     new_key = NewKey(name)
     if write:
         path = _file_to_write(file or source.given)
-        _or_exit(lambda: add_key(path, new_key))
+        or_exit(lambda: add_key(path, new_key))
         click.echo(new_key.secret)
         click.echo(f"\n# The key is shown only now. {path} lets it in; SIGHUP reloads.")
         return
@@ -147,52 +142,7 @@ def key(source: ConfigSource, name: str, file: Path | None, *, write: bool) -> N
     click.echo(new_key.table(), nl=False)
 
 
-@cli.group()
-@FILE
-@click.pass_context
-def keys(context: click.Context, /, file: Path | None) -> None:
-    """Manage the keys of `[auth] store`, which need no reload."""
-    context.obj.given = file or context.obj.given
-
-
-@keys.command("create")
-@click.argument("name")
-@click.option("--provider", "providers", multiple=True, help="One that it may use.")
-@click.option("--model", "models", multiple=True, help="One that it may ask for.")
-@click.option("--admin", is_flag=True, help="May read all races, and manage keys.")
-@click.option("--requests-per-minute", type=int)
-@click.option("--tokens-per-minute", type=int)
-@click.option("--tokens-per-day", type=int)
-@click.option("--dollars-per-day", type=float)
-@click.option("--dollars-per-month", type=float)
-@click.option("--streams", type=int, help="Answers at once.")
-@click.option("--expires", help="An instant, as 2027-01-31T00:00:00Z.")
-@click.pass_obj
-def create_key(source: ConfigSource, /, name: str, **settings: Any) -> None:
-    """Make a key, which is shown only now."""
-    from .process.key_table import create
-
-    given = {option: value for option, value in settings.items() if value}
-    create(_or_exit(source.read), name, given)
-
-
-@keys.command("list")
-@click.pass_obj
-def list_keys(source: ConfigSource) -> None:
-    """Show the keys, and what they may use."""
-    from .process.key_table import show
-
-    show(_or_exit(source.read))
-
-
-@keys.command("revoke")
-@click.argument("name")
-@click.pass_obj
-def revoke_key(source: ConfigSource, name: str) -> None:
-    """Let nobody in any more with the key of that name, or id."""
-    from .process.key_table import revoke
-
-    revoke(_or_exit(source.read), name)
+cli.add_command(keys)
 
 
 def _file_to_write(file: Path | None) -> Path:
@@ -260,12 +210,3 @@ def _run(main: Coroutine[object, None, None]) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
-
-
-def _or_exit(reading: Callable[[], T]) -> T:
-    try:
-        return reading()
-    except ConfigError as exc:
-        for problem in exc.problems:
-            click.echo(problem, err=True)
-        sys.exit(1)

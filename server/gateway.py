@@ -1,6 +1,5 @@
 """What a running server holds: its configuration, and all that depends on it."""
 
-import asyncio
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +10,7 @@ from attrs import field, frozen
 
 from providers import ModelList, Provider, ProviderSettings
 
+from .background import Background
 from .config.settings import ENGINE, AuthSettings, Config, LogSettings
 from .limits.limiter import Limiter
 from .prices import Prices, worth_loading
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from .record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
-
-# Seconds before a background task that an unforeseen error has ended starts again.
-AFTER_ERROR = 60.0
 
 
 class RunningEngine(Protocol):
@@ -106,7 +103,6 @@ class Gateway:
         self.live = LiveRaces(self.channel)
         self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
-        self._loading: asyncio.Task[None] | None = None
         self.tracing = shared.tracing
         self._auth = AuthSettings()
         self._worker = shared.worker
@@ -117,7 +113,7 @@ class Gateway:
         self.wrong_keys = WrongKeys()
         self._session = session
         self._public_session = public_session
-        self._refreshing: list[asyncio.Task[None]] = []
+        self._background = Background()
 
     def adopt(
         self,
@@ -148,26 +144,18 @@ class Gateway:
         self.front = front(config.server)
         self.catalog, self.chooser = catalog, chooser
         self.prices.forget()
-        if refresh and self._loading is None and worth_loading(config.on()):
-            self._loading = asyncio.create_task(self._load_prices(), name="prices")
         self._open_file(config.log)
-        self._stop_refreshing()
-        self._refreshing = [
-            asyncio.create_task(_refreshed(models), name=f"models:{name}")
-            for name, models in lists.items()
-            if refresh
-        ]
+        self._background.stop()
         if refresh:
-            name = "keys"
-            self._refreshing.append(
-                asyncio.create_task(self.keys.keep_fresh(), name=name)
-            )
+            self._refresh(lists)
 
-    async def _load_prices(self) -> None:
-        try:
-            await self.prices.load()
-        except Exception as exc:
-            log.exception("no prices", reason=repr(exc))
+    def _refresh(self, lists: Mapping[str, ModelList]) -> None:
+        """Keep fresh what others than the configuration decide."""
+        for name, models in lists.items():
+            self._background.start(f"models:{name}", models.keep_fresh)
+        self._background.start("keys", self.keys.keep_fresh)
+        if worth_loading(self.config.on()):
+            self._background.start("prices", self.prices.load)
 
     def tariff(self, provider: str, model: str) -> Tariff | None:
         """Return what a provider's model costs; None: nobody knows."""
@@ -207,19 +195,9 @@ class Gateway:
     async def aclose(self) -> None:
         if self._races_file is not None:
             self._races_file.close()
-        tasks: list[asyncio.Task[None]] = [*self._refreshing]
-        self._stop_refreshing()
-        if self._loading is not None:
-            self._loading.cancel()
-            tasks.append(self._loading)
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._background.aclose()
         if self.tracing is not None:
             await self.tracing.aclose()
-
-    def _stop_refreshing(self) -> None:
-        for task in self._refreshing:
-            task.cancel()
 
     def _provider(
         self,
@@ -237,17 +215,6 @@ class Gateway:
                 return engine.problem
 
         return Provider(settings, limits, self._session, problem, self._public_session)
-
-
-async def _refreshed(models: ModelList) -> None:
-    """Keep a list of models fresh, also after unforeseen errors."""
-    while True:
-        try:
-            await models.keep_fresh()
-        except Exception as exc:
-            provider = models.provider.id
-            log.exception("no model list", provider=provider, reason=repr(exc))
-            await asyncio.sleep(AFTER_ERROR)
 
 
 def no_problem() -> str:

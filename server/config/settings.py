@@ -1,6 +1,5 @@
 """The configuration that a server runs with: one frozen tree."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,70 +9,23 @@ from math import inf
 from pathlib import Path
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, in_, le, lt, matches_re, min_len
+from attrs.validators import ge, in_, lt, min_len
 
 from providers import Limits, ProviderSettings
 
+from .server_settings import ServerSettings
+from .store_settings import (
+    MediaSettings,
+    ResponseSettings,
+    StateSettings,
+    UsageSettings,
+)
 from .tls import Certificate
 
 ENGINE = "llamacpp"
 QUANTILE = re.compile(r"p([1-9]\d?(?:\.\d+)?)")
 # Money is counted in whole nano-dollars, exactly up to here in any language.
 MOST_DOLLARS = 90_000.0
-# The proxy that comes over the Unix socket, in `trusted_proxies`.
-UNIX = "unix"
-# Segments of letters that mean the same in every URL, and none that leads upwards.
-PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-ORIGIN = r"\*|[a-z][a-z0-9+.-]*://[^/\s]+"
-
-
-@frozen(kw_only=True)
-class ServerSettings:
-    host: str = field(default="127.0.0.1", validator=min_len(1))
-    port: int = field(default=1337, validator=[ge(0), le(65535)])
-    workers: int = field(default=1, validator=[ge(1), le(256)])
-    max_body_bytes: int = field(default=16 * 1024 * 1024, validator=ge(1))
-    header_timeout: float = field(default=15.0, validator=gt(0))
-    body_timeout: float = field(default=30.0, validator=gt(0))
-    max_connections: int = field(default=10_000, validator=ge(1))
-    max_connections_per_address: int = field(default=1000, validator=ge(0))
-    trusted_proxies: tuple[str, ...] = field(default=())
-    tls_certificate: str = ""
-    tls_key: str = ""
-    path_prefix: str = field(default="")
-    unix_socket: str = ""
-    ping_interval: float = field(default=15.0, validator=gt(0))
-    header_hold: float = field(default=10.0, validator=ge(0))
-    shutdown_timeout: float = field(default=30.0, validator=ge(0))
-    cors_origins: tuple[str, ...] = field(
-        default=("http://localhost:*", "http://127.0.0.1:*"),
-        validator=deep_iterable(matches_re(ORIGIN)),
-    )
-    allowed_hosts: tuple[str, ...] = ()
-
-    @trusted_proxies.validator
-    def _are_networks(self, _: object, value: tuple[str, ...]) -> None:
-        for each in value:
-            if each != UNIX:
-                try:
-                    ipaddress.ip_network(each)
-                except ValueError as exc:
-                    raise ValueError(
-                        "'trusted_proxies' must be addresses, networks as '10.0.0.0/8',"
-                        f" or 'unix': {exc}"
-                    ) from exc
-
-    @path_prefix.validator
-    def _is_prefix(self, _: object, value: str) -> None:
-        if not PREFIX.fullmatch(value):
-            raise ValueError(
-                "'path_prefix' must be a path as '/llm': it begins with '/', does not"
-                " end with one, and has letters, digits, '.', '_', '~' and '-' only"
-            )
-
-    def reached_by_others(self) -> bool:
-        """Say whether other machines may connect."""
-        return not (self.unix_socket or is_loopback(self.host))
 
 
 @frozen(kw_only=True)
@@ -190,43 +142,10 @@ class RaceSettings(Limits):
 
 
 @frozen(kw_only=True)
-class MediaSettings:
-    """Where generated images are kept, and how many of them, for how many seconds."""
-
-    directory: str = ""
-    max_bytes: int = field(default=1024 * 1024 * 1024, validator=ge(1))
-    max_age: float = field(default=604_800.0, validator=gt(0))
-
-
-@frozen(kw_only=True)
-class ResponseSettings:
-    """
-    Where the responses of /v1/responses are kept ("": in memory), and how many of them,
-    for how many seconds after their last use.
-    """
-
-    path: str = ""
-    max_entries: int = field(default=10_000, validator=ge(1))
-    max_bytes: int = field(default=64 * 1024 * 1024, validator=ge(1))
-    max_age: float = field(default=2_592_000.0, validator=gt(0))
-
-
-@frozen(kw_only=True)
 class MetricsSettings:
     """Whether /metrics needs no key, also where other machines can reach it."""
 
     public: bool = False
-
-
-@frozen(kw_only=True)
-class StateSettings:
-    """
-    The Redis or Valkey that several machines share (*url*), and who is let in while it
-    is away: "local", each replica's share of the limits; "open", all; "closed", nobody.
-    """
-
-    url: str = field(default="", repr=False)
-    on_failure: str = field(default="local", validator=in_(("local", "open", "closed")))
 
 
 @frozen(kw_only=True)
@@ -238,13 +157,6 @@ class TelemetrySettings:
 
     enabled: bool = False
     trusted_keys: tuple[str, ...] = ()
-
-
-@frozen(kw_only=True)
-class UsageSettings:
-    """Where it is stored what was used, for how much ("": in memory)."""
-
-    path: str = ""
 
 
 @frozen(kw_only=True)
@@ -263,16 +175,16 @@ class Sections:
     they are read.
     """
 
-    server: ServerSettings = ServerSettings()
-    log: LogSettings = LogSettings()
-    auth: AuthSettings = AuthSettings()
-    race: RaceSettings = RaceSettings()
-    media: MediaSettings = MediaSettings()
-    responses: ResponseSettings = ResponseSettings()
-    metrics: MetricsSettings = MetricsSettings()
-    state: StateSettings = StateSettings()
-    usage: UsageSettings = UsageSettings()
-    telemetry: TelemetrySettings = TelemetrySettings()
+    server: ServerSettings = field(factory=ServerSettings)
+    log: LogSettings = field(factory=LogSettings)
+    auth: AuthSettings = field(factory=AuthSettings)
+    race: RaceSettings = field(factory=RaceSettings)
+    media: MediaSettings = field(factory=MediaSettings)
+    responses: ResponseSettings = field(factory=ResponseSettings)
+    metrics: MetricsSettings = field(factory=MetricsSettings)
+    state: StateSettings = field(factory=StateSettings)
+    usage: UsageSettings = field(factory=UsageSettings)
+    telemetry: TelemetrySettings = field(factory=TelemetrySettings)
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -336,12 +248,3 @@ def instant(text: str) -> float:
 def same_id(name: str) -> str:
     """Return what two spellings of one provider's id share: not case, `-` or `_`."""
     return name.lower().replace("-", "").replace("_", "")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -15,7 +15,8 @@ from .checks import (
     unknown_model,
 )
 from .environment import Environment, bad_references
-from .settings import ENGINE, Config, Sections, StateSettings, same_id
+from .settings import ENGINE, Config, Sections, same_id
+from .store_settings import StateSettings
 from .structuring import Structure
 from .tls import read_certificate
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from server.config.settings import StateSettings
+from server.config.store_settings import StateSettings
 from server.record.channel import Channel, OnlyProcess
 
 from .channel_store import ChannelStore

@@ -6,7 +6,7 @@ from time import monotonic
 import structlog
 from attrs import define, field
 
-from server.config.settings import ServerSettings, is_loopback
+from server.config.server_settings import ServerSettings, is_loopback
 
 log = structlog.get_logger(__name__)
 

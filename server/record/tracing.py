@@ -29,7 +29,8 @@ from opentelemetry.trace.propagation.tracecontext import (
 )
 
 from providers import ChatRequest, ProviderSettings
-from server.config.settings import KeySettings, TelemetrySettings, is_loopback
+from server.config.server_settings import is_loopback
+from server.config.settings import KeySettings, TelemetrySettings
 from server.racing.lanes import Lane, Step
 
 from . import semantic_names as names

@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from providers import Image
-from server.config.settings import MediaSettings
+from server.config.store_settings import MediaSettings
 
 NAME = re.compile(r"[0-9a-f]{64}\.(png|jpg|webp|gif|avif)")
 TYPES = {

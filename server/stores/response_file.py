@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from server.config.settings import ResponseSettings
+from server.config.store_settings import ResponseSettings
 
 from .responses import PATIENCE, ResponseStore
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import orjson
 from attrs import define, field
 
-from server.config.settings import ResponseSettings
+from server.config.store_settings import ResponseSettings
 from server.json_types import JSONObject
 from server.wire.responses import StoredResponse
 

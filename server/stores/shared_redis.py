@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
-from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
 import structlog
 from attrs import define, field
-from redis.asyncio import Redis, RedisCluster, Sentinel
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
+
+from .redis_client import Client, Reply, connect
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +27,6 @@ PROBE_EVERY = 1.0  # s between two tries to reach a Redis that is away
 AT_ONCE = 100  # commands of a batch, at most
 # Batches in a row that fail until Redis counts as away: a busy loop alone can make one.
 FAILURES = 3
-
-Reply = object
 
 
 class Away(Exception):
@@ -57,68 +52,6 @@ class Call:
     keys: Sequence[str]
     arguments: Sequence[str | bytes | int]
     reply: asyncio.Future[Reply]
-
-
-class Pipe(Protocol):
-    def execute_command(self, *arguments: object) -> object: ...
-
-    async def execute(self, *, raise_on_error: bool) -> list[Reply]: ...
-
-
-class Client(Protocol):
-    """What is used of redis-py's clients, whose types differ."""
-
-    def pipeline(self, *, transaction: bool) -> Pipe: ...
-
-    async def ping(self) -> object: ...
-
-    async def publish(self, channel: str, message: bytes) -> object: ...
-
-    async def aclose(self) -> None: ...
-
-
-def connect(url: str) -> Client:
-    """
-    Return a client of the Redis at *url*; it connects when it is first used.
-
-    `redis://`, `rediss://` (TLS) and `unix://` as redis-py has them; a cluster is
-    `redis+cluster://` or `rediss+cluster://`, and what Sentinels watch
-    `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE`. Raises ValueError.
-    """
-    options: dict[str, Any] = {
-        "socket_timeout": BATCH_PATIENCE,
-        "socket_connect_timeout": BATCH_PATIENCE,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    scheme, _, rest = url.partition("://")
-    plain, _, kind = scheme.partition("+")
-    if kind == "cluster":
-        return cast(Client, RedisCluster.from_url(f"{plain}://{rest}", **options))
-    if kind == "sentinel":
-        return _watched_by_sentinels(rest, options | {"ssl": plain == "rediss"})
-    if kind:
-        raise ValueError(f"{kind!r} is no way to run Redis: cluster or sentinel is")
-    return cast(Client, Redis.from_url(url, **options))
-
-
-def _watched_by_sentinels(rest: str, options: dict[str, Any]) -> Client:
-    parts = urlsplit(f"//{rest}")
-    login, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
-    sentinels = [_address(host) for host in hosts.split(",")]
-    watched = Sentinel(  # type: ignore[no-untyped-call]
-        sentinels, sentinel_kwargs=options, **options
-    )
-    service = parts.path.strip("/") or "mymaster"
-    return cast(
-        Client,
-        watched.master_for(service, username=user or None, password=password or None),
-    )
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return (host, int(port)) if host else (text, 26379)
 
 
 @define(eq=False)
@@ -274,7 +207,7 @@ def _is_unknown(reply: Reply) -> bool:
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[SharedRedis]:
     """Yield the Redis at *url*, which need not be there. Raises ValueError."""
-    redis = SharedRedis(connect(url))
+    redis = SharedRedis(connect(url, BATCH_PATIENCE))
     running = asyncio.create_task(redis.keep_running(), name="redis")
     try:
         yield redis

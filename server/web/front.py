@@ -14,7 +14,7 @@ from attrs import frozen
 from multidict import MultiMapping
 from yarl import URL
 
-from server.config.settings import UNIX, ServerSettings
+from server.config.server_settings import UNIX, ServerSettings
 from server.errors import RouteNotFound
 
 FORWARDED_FOR = "X-Forwarded-For"

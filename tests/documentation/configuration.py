@@ -9,7 +9,7 @@ import attrs
 
 from providers import ProviderSettings
 from providers.settings import MessageRules
-from server.config import settings
+from server.config import server_settings, settings, store_settings
 from server.config.hooks import keys_of
 
 EXAMPLE = Path("config.example.toml")
@@ -18,15 +18,15 @@ KEY = re.compile(r"(?:# )?(\w+) = (?:.*?)\s+# (\S.*)")
 MORE = re.compile(r"#?\s{6,}#\s+(\S.*)")
 # The tables of the file, by how a reader knows them, and what their keys are read into.
 RECORDS = {
-    "server": settings.ServerSettings,
+    "server": server_settings.ServerSettings,
     "log": settings.LogSettings,
     "auth": settings.AuthSettings,
     "auth.keys": settings.KeySettings,
     "race": settings.RaceSettings,
-    "media": settings.MediaSettings,
-    "responses": settings.ResponseSettings,
-    "state": settings.StateSettings,
-    "usage": settings.UsageSettings,
+    "media": store_settings.MediaSettings,
+    "responses": store_settings.ResponseSettings,
+    "state": store_settings.StateSettings,
+    "usage": store_settings.UsageSettings,
     "telemetry": settings.TelemetrySettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,

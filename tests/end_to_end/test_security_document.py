@@ -13,12 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
-from server.config.settings import (
-    MediaSettings,
-    RaceSettings,
-    ResponseSettings,
-    ServerSettings,
-)
+from server.config.server_settings import ServerSettings
+from server.config.settings import RaceSettings
+from server.config.store_settings import MediaSettings, ResponseSettings
 from server.process import connections, heads, listening
 from server.stores import responses
 from server.web import unpacking, unread, wrong_keys

@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION
 from aiohttp.typedefs import Handler, Middleware
 
-from server.config.settings import Config, KeySettings, is_loopback
+from server.config.server_settings import is_loopback
+from server.config.settings import Config, KeySettings
 from server.errors import InvalidAPIKey
 from server.gateway import Gateway
 from server.web.context import VISIT

@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from server.config.settings import ServerSettings, is_loopback
+from server.config.server_settings import ServerSettings, is_loopback
 from server.errors import HostNotAllowed
 from server.gateway import Gateway
 

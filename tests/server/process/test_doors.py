@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from server.config.settings import ServerSettings
+from server.config.server_settings import ServerSettings
 from server.process.doors import Doors
 
 SETTINGS = ServerSettings(max_connections=9, max_connections_per_address=2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from server.config.settings import ResponseSettings
+from server.config.store_settings import ResponseSettings
 from server.stores import responses
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
