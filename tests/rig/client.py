@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from attrs import field, frozen
 
+from .canary import assert_no_canary
 from .document import check
 
 CHAT = "/v1/chat/completions"
@@ -85,6 +86,8 @@ class Client:
         """Return an answer, which is what the OpenAPI document says it may be."""
         async with self.session.request(method, self.url + path, **options) as got:
             answer = Answer(got.status, got.headers, await got.read())
+        told = f"{dict(answer.headers)} {answer.body.decode(errors='replace')}"
+        assert_no_canary(told, f"the answer to {method} {path}")
         if method != "OPTIONS":  # a preflight's, which is the browser's own matter
             check(method, path, answer.status, answer.headers, answer.body)
         return answer

@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import define, field
 
 from providers import vendors
+from tests.rig.canary import assert_no_canary
 
 READY = re.compile(r"serving(?: url=|.*\"url\":\")((?:https?|unix):[\w./:~-]+)")
 # Off, unless a test says otherwise: it names what it needs.
@@ -116,6 +117,7 @@ async def running(
         except TimeoutError:
             process.kill()
         await reading
+        assert_no_canary("\n".join(server.log), "the log")
 
 
 def without_keys() -> dict[str, str]:

@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 
 from attrs import define, field
 
+from .canary import CANARY
+
 # What a script is made of: bytes are sent, a number is waited for in seconds, an event
 # is waited for, `...` means: then nothing, until the other side hangs up; `None` resets
 # the connection. A script may be endless.
@@ -169,7 +171,11 @@ class Upstream:
         return f"{self.scheme}://127.0.0.1:{self.port}/v1"
 
     def table(self, name: str, **keys: Any) -> str:
-        """Return the configuration of this upstream as the provider *name*."""
+        """
+        Return the configuration of this upstream as the provider *name*, whose key no
+        output of the test may have.
+        """
+        keys.setdefault("api_key", CANARY)
         lines = [f"[providers.{name}]", 'kind = "openai"', f'base_url = "{self.url}"']
         return "\n".join(
             [*lines, *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
