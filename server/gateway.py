@@ -25,6 +25,7 @@ from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
 from .record.metrics import Metrics
+from .record.shared_budget import SharedBudget
 from .record.shared_races import SharedRaces
 from .record.shared_records import SharedRecords
 from .record.shared_rests import share_rests
@@ -105,7 +106,7 @@ class Gateway:
         self._auth = AuthSettings()
         self._worker = shared.worker
         self._races_file: RaceFile | None = None
-        self._budget = Budget()
+        self._budget = _budget(shared.counters)
         self.drain = Drain()
         self.unread = UnreadBodies()
         self.wrong_keys = WrongKeys()
@@ -225,6 +226,10 @@ class Gateway:
                 return engine.problem
 
         return Provider(settings, limits, self._session, problem, self._public_session)
+
+
+def _budget(counters: Counters) -> Budget:
+    return SharedBudget(counters) if counters.shared else Budget()
 
 
 async def _refreshed(models: ModelList) -> None:
