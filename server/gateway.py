@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
@@ -20,7 +20,7 @@ from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.costs import Tariff
-from .record.counters import Counters
+from .record.counters import CounterSlots
 from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
@@ -37,6 +37,9 @@ from .web.front import Front, front
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
+
+if TYPE_CHECKING:
+    from .record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -58,14 +61,16 @@ class Shared:
     """
     What a process shares with the others of its server: the *channel* to them, the
     *counters* of all, the limits of keys, and what is used (*ledger*, where it writes
-    that itself). *worker* is its number, if there are several.
+    that itself). *worker* is its number, if there are several; *tracing*
+    makes its traces, if any.
     """
 
     channel: Channel = field(factory=OnlyProcess)
-    counters: Counters = field(factory=Counters)
+    counters: CounterSlots = field(factory=CounterSlots)
     limiter: Limiter = field(factory=Limiter)
     ledger: Ledger | None = None
     worker: int | None = None
+    tracing: "Tracing | None" = None
 
 
 class Gateway:
@@ -103,6 +108,7 @@ class Gateway:
         self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
         self._loading: asyncio.Task[None] | None = None
+        self.tracing = shared.tracing
         self._auth = AuthSettings()
         self._worker = shared.worker
         self._races_file: RaceFile | None = None
@@ -166,8 +172,12 @@ class Gateway:
 
     def tariff(self, provider: str, model: str) -> Tariff | None:
         """Return what a provider's model costs; None: nobody knows."""
-        settings = self.config.providers.get(provider)
+        settings = self.settings_of(provider)
         return None if settings is None else self.prices.tariff(settings, model)
+
+    def settings_of(self, provider: str) -> ProviderSettings | None:
+        """Return the settings of the provider with this id, unless it is gone."""
+        return self.config.providers.get(provider)
 
     @property
     def races_trouble(self) -> str:
@@ -205,6 +215,8 @@ class Gateway:
             tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
+        if self.tracing is not None:
+            await self.tracing.aclose()
 
     def _stop_refreshing(self) -> None:
         for task in self._refreshing:
@@ -228,7 +240,7 @@ class Gateway:
         return Provider(settings, limits, self._session, problem, self._public_session)
 
 
-def _budget(counters: Counters) -> Budget:
+def _budget(counters: CounterSlots) -> Budget:
     return SharedBudget(counters) if counters.shared else Budget()
 
 

@@ -1,6 +1,6 @@
 // One answer on the page: its text as it comes, its race, and what became of it.
 
-import { api } from "./api.js";
+import { api, lost } from "./api.js";
 import { receive, speed } from "./conversation.js";
 import { announce, fill, h } from "./dom.js";
 import { readEvents } from "./events.js";
@@ -44,7 +44,7 @@ export class Answer {
       if (!run.finish) run.error = { message: "The answer broke off." };
     } catch (error) {
       if (error.name === "AbortError") run.stopped = true;
-      else run.error = { message: error.message, code: error.code, providers: error.providers };
+      else run.error = failure(error);
     }
     run.ms = performance.now() - begin;
     await this.#learn(run);
@@ -103,6 +103,12 @@ export class Answer {
     if (silent) fill(this.#state, h("span", { class: "muted" }, `It ended without a word (${run.finish}).`));
     fill(this.#foot, facts(run));
   }
+}
+
+function failure(error) {
+  if (!(error instanceof TypeError)) return { message: error.message, code: error.code, providers: error.providers };
+  lost(); // it was being read, and broke
+  return { message: "The connection to the server broke." };
 }
 
 function failures(error) {

@@ -97,21 +97,22 @@ function askForKey(message, tried) {
   });
 }
 
-export function forgetKey() {
-  sessionStorage.removeItem(KEY);
-}
-
-/** Say that the server is gone, and look for it until it is back. */
+/** A connection broke: say so if the server is gone, and look for it until it is back. */
 export async function lost() {
   if (gone) return;
   gone = true;
   const banner = document.querySelector("#banner");
-  banner.textContent = "The server does not answer. What you write is kept; this page goes on by itself when it is back.";
-  banner.hidden = false;
-  for (let wait = 300; gone; wait = Math.min(wait * 1.5, 3000)) {
+  for (let wait = 300; !(await lives()); wait = Math.min(wait * 1.5, 3000)) {
+    banner.textContent = "The server does not answer. What you write is kept; this page goes on by itself when it is back.";
+    banner.hidden = false;
     await new Promise((go) => setTimeout(go, wait));
-    gone = !(await fetch(`${base()}healthz`, { cache: "no-store" }).catch(() => null))?.ok;
   }
+  gone = false;
   banner.hidden = true;
   backs.forEach((back) => back());
+}
+
+async function lives() {
+  const answer = await fetch(`${base()}healthz`, { cache: "no-store" }).catch(() => null);
+  return answer?.ok;
 }

@@ -11,6 +11,9 @@ import { Shelf } from "./shelf.js";
 import { save } from "./store.js";
 import { ms } from "./words.js";
 
+// Milliseconds after which an answer that still comes is kept as far as it is there.
+const EVERY = 2000;
+
 class Chat {
   #log = h("div", { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off" });
   #composer = new Composer((text, files) => this.#say(text, files));
@@ -142,7 +145,9 @@ class Chat {
     this.#follow(true);
     this.#composer.busy(() => stop.abort());
     save(conversation).then(() => this.#shelf.show(this.#conversation.id));
+    const saving = setInterval(() => save(conversation), EVERY);
     await Promise.all(answers.map((answer, index) => answer.stream(bodies[index], stop.signal)));
+    clearInterval(saving);
     if (runs.length > 1) compare(runs);
     else expect(runs[0], this.#providers);
     this.#running.delete(conversation.id);

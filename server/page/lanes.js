@@ -17,6 +17,8 @@ const SHAPES = [
   "M5 2h6l3.500 6L11 14H5L1.500 8z",
 ];
 const ROLES = new Map();
+// Milliseconds after which a race whose end was not told is drawn no further.
+const LONGEST = 660000;
 // While the reader wants no motion, lanes are drawn when something happens, only.
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -71,7 +73,7 @@ export class Lanes {
     const length = lasted(race, performance.now());
     this.#scale(axisEnd(this.#span(race, length)));
     for (const lane of race.lanes) this.#row(lane).draw(race, lane, length, this.#end);
-    const runs = !race.story && this.element.isConnected;
+    const runs = !race.story && length < LONGEST && this.element.isConnected;
     if (runs && !document.hidden && !still.matches) this.#frame = requestAnimationFrame(this.#draw);
   };
 
@@ -122,7 +124,8 @@ class Row {
   }
 
   draw(race, lane, until, end) {
-    const shown = new Map(phases(lane, until).map(([phase, from, to]) => [phase, [from, to]]));
+    const waited = lane.start == null ? (race.decided ?? until) : until;
+    const shown = new Map(phases(lane, waited).map(([phase, from, to]) => [phase, [from, to]]));
     for (const [phase, bar] of Object.entries(this.#bars)) {
       const span = shown.get(phase);
       bar.hidden = !span;

@@ -26,6 +26,8 @@ FIXED = (
     "state.url",
     "state.on_failure",
     "usage.path",
+    "telemetry.enabled",
+    "telemetry.trusted_keys",
 )
 
 Load = Callable[[], Config]

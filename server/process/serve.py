@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 from attrs import field, frozen
@@ -16,7 +17,7 @@ from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine, Shared
 from server.limits.opening import open_limiter
 from server.record.channel import Channel, Keeper, OnlyProcess, keep_states
-from server.record.counters import Counters
+from server.record.counters import CounterSlots
 from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
@@ -27,6 +28,9 @@ from .notify import READY, STOPPING, notify
 from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
+
+if TYPE_CHECKING:
+    from server.record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +52,7 @@ class Worker:
     """
 
     channel: Channel
-    counters: Counters = field(factory=Counters)
+    counters: CounterSlots = field(factory=CounterSlots)
     number: int | None = None
     responses: str | None = None
     ledger: Ledger | None = None
@@ -115,6 +119,7 @@ async def serve(
                 limiter=limiter,
                 ledger=worker.ledger,
                 worker=worker.number,
+                tracing=_tracing(config, worker.number),
             ),
         )
         gateway.adopt(config, engines)
@@ -167,6 +172,15 @@ async def _drain(gateway: Gateway) -> None:
     log.info("stopping", patience=patience)
     gateway.live.close()
     await gateway.drain.finish(patience)
+
+
+def _tracing(config: Config, worker: int | None) -> "Tracing | None":
+    """Return what traces requests, if that is wanted: it is an extra, and large."""
+    if not config.telemetry.enabled:
+        return None
+    from server.record.tracing import Tracing
+
+    return Tracing(config.telemetry, worker)
 
 
 def _collect_less_garbage() -> None:

@@ -20,7 +20,7 @@ Slots = MutableSequence[float]
 
 
 @define(eq=False)
-class Counters:
+class CounterSlots:
     """
     The numbers of this process, in *slots*, and those of all processes.
 
@@ -72,13 +72,13 @@ class Counters:
             yield series, [copy[place] for copy in copies]
 
 
-def counters_of_worker(folder: Path, number: int, workers: int) -> Counters:
+def counters_of_worker(folder: Path, number: int, workers: int) -> CounterSlots:
     """
     Return the counters of the worker with this number, of 1 to *workers*: those of its
     predecessors included, and all others' in *folder*.
     """
     slots = [_mapped(folder / f"{SLOTS}{i}") for i in range(1, workers + 1)]
-    return Counters(slots[number - 1], SharedRegister(folder / NAMES), slots)
+    return CounterSlots(slots[number - 1], SharedRegister(folder / NAMES), slots)
 
 
 def _mapped(path: Path) -> Slots:

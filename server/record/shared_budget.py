@@ -2,7 +2,7 @@
 
 from server.racing.strategies.budget import ROUNDING, SAVED, Budget
 
-from .counters import Counters
+from .counters import CounterSlots
 
 SAVINGS = "hedge_savings"
 
@@ -15,7 +15,7 @@ class SharedBudget(Budget):
     the requests that follow pay for that.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: CounterSlots) -> None:
         super().__init__()
         self._counters = counters
         self._place = counters.slot(SAVINGS, (), 2)

@@ -78,6 +78,13 @@ BASES = (
 SERVER = in_json(ref("Server"))
 STATUS = in_json(ref("Status"))
 READINESS = in_json(ref("Readiness"))
+PAGE_TYPES = ("text/css", "text/javascript", "image/svg+xml")
+OF_WEB_PAGE = operation(
+    "retrieveFileOfWebPage",
+    "A file of the page at `/`",
+    _200=answer("The file.", {name: {"schema": BYTES} for name in PAGE_TYPES}),
+    _304=OF_FILES["304"],
+)
 PATHS: JSONObject = {
     "/": {
         "get": operation(
@@ -87,17 +94,15 @@ PATHS: JSONObject = {
                 "Where clients find it; for browsers, the page.",
                 {**in_json(ref("Root")), "text/html": {"schema": TEXT}},
             ),
+            _304=OF_FILES["304"],
         )
     },
     "/page/{name}": {
         "parameters": [path_parameter("name", "A file's name.", "app.js")],
-        "get": files(
-            "retrieveFileOfWebPage",
-            "A file of the page at `/`",
-            "text/css",
-            "text/javascript",
-            "image/svg+xml",
-        ),
+        "get": {
+            **OF_WEB_PAGE,
+            "responses": {**OF_WEB_PAGE["responses"], **errors((404,))},
+        },
     },
     "/healthz": {
         "get": operation(
@@ -109,8 +114,7 @@ PATHS: JSONObject = {
             "isReady",
             "Can it serve?",
             _200=answer(
-                "It can; `degraded`: but not keep responses, images or races;"
-                " `not_kept` says why.",
+                "It can; `degraded`: but not keep something, and `not_kept` says why.",
                 READINESS,
             ),
             _503=answer("It is stopping, or has no usable provider.", STATUS),

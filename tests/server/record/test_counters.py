@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.racing.strategies import Budget
-from server.record.counters import Counters, counters_of_worker
+from server.record.counters import CounterSlots, counters_of_worker
 from server.record.register import MOST, OTHER
 from server.record.shared_budget import SharedBudget
 
 
-def sums(counters: Counters) -> dict[tuple[str, ...], list[float]]:
+def sums(counters: CounterSlots) -> dict[tuple[str, ...], list[float]]:
     return {
         (series.name, *series.labels): [sum(each) for each in zip(*parts, strict=True)]
         for series, parts in counters.numbers()
@@ -57,8 +57,10 @@ def test_a_line_that_was_begun_is_dropped(tmp_path: Path) -> None:
 
 def test_bounded_labels(tmp_path: Path) -> None:
     """A name has a bounded number of sets of labels; the rest is counted as one."""
-    shared: Sequence[Counters] = [counters_of_worker(tmp_path, n, 2) for n in (1, 2)]
-    for counters in ([Counters()] * 2, shared):
+    shared: Sequence[CounterSlots] = [
+        counters_of_worker(tmp_path, n, 2) for n in (1, 2)
+    ]
+    for counters in ([CounterSlots()] * 2, shared):
         for i in range(2 * MOST):
             each = counters[i % 2]
             each.slots[each.slot("x", (str(i), "y"))] += 1
