@@ -20,11 +20,12 @@ from .racing.health import Health
 from .racing.strategies import Budget
 from .record.channel import Channel, OnlyProcess
 from .record.costs import Tariff
-from .record.counters import Counters
+from .record.counters import CounterSlots
 from .record.file import RaceFile
 from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
 from .record.metrics import Metrics
+from .record.shared_budget import SharedBudget
 from .record.shared_races import SharedRaces
 from .record.shared_records import SharedRecords
 from .record.shared_rests import share_rests
@@ -62,7 +63,7 @@ class Shared:
     """
 
     channel: Channel = field(factory=OnlyProcess)
-    counters: Counters = field(factory=Counters)
+    counters: CounterSlots = field(factory=CounterSlots)
     limiter: Limiter = field(factory=Limiter)
     ledger: Ledger | None = None
     worker: int | None = None
@@ -107,7 +108,7 @@ class Gateway:
         self._auth = AuthSettings()
         self._worker = shared.worker
         self._races_file: RaceFile | None = None
-        self._budget = Budget()
+        self._budget = _budget(shared.counters)
         self.drain = Drain()
         self.unread = UnreadBodies()
         self.wrong_keys = WrongKeys()
@@ -215,6 +216,10 @@ class Gateway:
                 return engine.problem
 
         return Provider(settings, limits, self._session, problem, self._public_session)
+
+
+def _budget(counters: CounterSlots) -> Budget:
+    return SharedBudget(counters) if counters.shared else Budget()
 
 
 def no_problem() -> str:

@@ -17,7 +17,7 @@ from server.config.settings import Config
 from server.gateway import Gateway, RunningEngine, Shared
 from server.limits.opening import open_limiter
 from server.record.channel import Channel, Keeper, OnlyProcess, keep_states
-from server.record.counters import Counters
+from server.record.counters import CounterSlots
 from server.record.usage import Ledger
 from server.stores.response_file import open_store
 from server.stores.responses import ResponseStore
@@ -52,7 +52,7 @@ class Worker:
     """
 
     channel: Channel
-    counters: Counters = field(factory=Counters)
+    counters: CounterSlots = field(factory=CounterSlots)
     number: int | None = None
     responses: str | None = None
     ledger: Ledger | None = None

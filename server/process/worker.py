@@ -51,13 +51,14 @@ def read_order(line: bytes) -> Order:
 class Place:
     """
     What a worker is started with, and cannot change: the descriptors of its listening
-    socket and of its link to the supervisor, its number, and the file of responses and
-    the *folder* that all share.
+    socket and of its link to the supervisor, its number, how many *workers* there are,
+    and the file of responses and the *folder* that all share.
     """
 
     listening: int
     link: int
     number: int
+    workers: int
     responses: str
     folder: str
 
@@ -83,7 +84,7 @@ async def work(place: Place) -> None:
     sock = socket.socket(fileno=place.listening)
     file = SocketFile.of(sock)
     channel = Member(socket.socket(fileno=place.link))
-    counters = counters_of_worker(Path(place.folder), place.number)
+    counters = counters_of_worker(Path(place.folder), place.number, place.workers)
     worker = Worker(channel, counters, place.number, place.responses)
     try:
         await serve(first.config, first.engines, sock, _changes(orders), worker)

@@ -160,7 +160,7 @@ class _Crew:
         with self.hub.connect() as link:
             files = sock.fileno(), link.fileno()
             process = await self._start(
-                Place(*files, number, self.responses, self.folder)
+                Place(*files, number, len(self.sockets), self.responses, self.folder)
             )
         self._running.add(process)
         try:

@@ -104,7 +104,7 @@ class Pace:
 Counts = tuple[int, int, int, int]
 
 
-class Share(TypedDict):
+class RecordShare(TypedDict):
     """What one process knows of a provider; *failed_at* is on the machine's clock."""
 
     seen: list[float]
@@ -160,7 +160,7 @@ class Record:
     def counts(self) -> Counts:
         return self.requests, self.wins, self.losses, self.failures
 
-    def share(self) -> Share:
+    def share(self) -> RecordShare:
         """Return what others add to theirs, but for the counts. Milliseconds."""
         return {
             "seen": self._times.all_seen(),

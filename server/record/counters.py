@@ -4,7 +4,7 @@ since who is killed can tell nobody. The only process of a server has them in me
 """
 
 import mmap
-from collections.abc import Callable, Collection, Iterator, MutableSequence, Sequence
+from collections.abc import Collection, Iterator, MutableSequence, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +20,7 @@ Slots = MutableSequence[float]
 
 
 @define(eq=False)
-class Counters:
+class CounterSlots:
     """
     The numbers of this process, in *slots*, and those of all processes.
 
@@ -29,12 +29,16 @@ class Counters:
 
     slots: Slots = field(factory=list)
     _register: Register = field(factory=Register)
-    _all: Callable[[], Sequence[Slots]] | None = None
+    _all: Sequence[Slots] = ()
 
     @property
     def shared(self) -> bool:
         """Whether there are other processes that count."""
-        return self._all is not None
+        return bool(self._all)
+
+    def shares(self) -> Sequence[Slots]:
+        """Return the slots of all processes."""
+        return self._all or (self.slots,)
 
     def slot(self, name: str, labels: tuple[str, ...] = (), size: int = 1) -> int:
         """Return the first of *size* slots for what has this name and these labels."""
@@ -62,29 +66,19 @@ class Counters:
         """
         known = self.series()
         end = known[-1].start + known[-1].size if known else 0
-        shares = [self.slots] if self._all is None else self._all()
-        copies = [list(share[:end]) for share in shares]
+        copies = [list(share[:end]) for share in self.shares()]
         for series in known:
             place = slice(series.start, series.start + series.size)
             yield series, [copy[place] for copy in copies]
 
 
-def counters_of_worker(folder: Path, number: int) -> Counters:
+def counters_of_worker(folder: Path, number: int, workers: int) -> CounterSlots:
     """
-    Return the counters of the worker with this number, those of its predecessors
-    included, and all workers' counters in *folder*.
+    Return the counters of the worker with this number, of 1 to *workers*: those of its
+    predecessors included, and all others' in *folder*.
     """
-    mapped: dict[str, Slots] = {}
-
-    def shares() -> list[Slots]:
-        for path in folder.glob(f"{SLOTS}*"):
-            if path.name not in mapped:
-                mapped[path.name] = _mapped(path)
-        return list(mapped.values())
-
-    own = folder / f"{SLOTS}{number}"
-    mapped[own.name] = slots = _mapped(own)
-    return Counters(slots, SharedRegister(folder / NAMES), shares)
+    slots = [_mapped(folder / f"{SLOTS}{i}") for i in range(1, workers + 1)]
+    return CounterSlots(slots[number - 1], SharedRegister(folder / NAMES), slots)
 
 
 def _mapped(path: Path) -> Slots:

@@ -9,7 +9,7 @@ from server.racing.lanes import Lane
 
 from . import metrics_table as table
 from .costs import NANO
-from .counters import Counters
+from .counters import CounterSlots
 from .metrics_table import Metric
 from .register import OTHER
 from .story import Ending, Story
@@ -20,7 +20,7 @@ Labels = tuple[str, ...]
 RACE_OUTCOMES = {"won": "won", "failed": "failed", "client left": "client_left"}
 
 
-class Route(Protocol):
+class Resource(Protocol):
     """What a request goes to."""
 
     @property
@@ -30,10 +30,10 @@ class Route(Protocol):
 
 
 @define(eq=False)
-class Tally:
+class Instrument:
     """One metric's numbers, by the values of its labels."""
 
-    counters: Counters
+    counters: CounterSlots
     metric: Metric
     _places: dict[Labels, int] = field(factory=dict, init=False)
 
@@ -72,35 +72,37 @@ class Metrics:
     whoever knows whether the shared state can be had sets *state_up* to 1 or 0.
     """
 
-    def __init__(self, counters: Counters) -> None:
-        def tally(metric: Metric) -> Tally:
-            return Tally(counters, metric)
+    def __init__(self, counters: CounterSlots) -> None:
+        def instrument(metric: Metric) -> Instrument:
+            return Instrument(counters, metric)
 
         self.counters = counters
-        self._routes: dict[tuple[Route | None, int], tuple[int, int]] = {}
-        self.requests = tally(table.REQUESTS)
-        self.request_duration = tally(table.REQUEST_DURATION)
-        self.overhead = tally(table.OVERHEAD)
-        self.races = tally(table.RACES)
-        self.racers = tally(table.RACERS)
-        self.ttft = tally(table.TTFT)
-        self.token_rate = tally(table.TOKEN_RATE)
-        self.tokens = tally(table.TOKENS)
-        self.cost = tally(table.COST)
-        self.loser_close = tally(table.LOSER_CLOSE)
-        self.dispatch_skew = tally(table.DISPATCH_SKEW)
-        self.hedges = tally(table.HEDGES)
-        self.streams = tally(table.STREAMS)
-        self.connections = tally(table.CONNECTIONS)
-        self.rate_limited = tally(table.RATE_LIMITED)
-        self.state_up = tally(table.STATE_UP)
-        self.loop_lag = tally(table.LOOP_LAG)
+        self._routes: dict[tuple[Resource | None, int], tuple[int, int]] = {}
+        self.requests = instrument(table.REQUESTS)
+        self.request_duration = instrument(table.REQUEST_DURATION)
+        self.overhead = instrument(table.OVERHEAD)
+        self.races = instrument(table.RACES)
+        self.racers = instrument(table.RACERS)
+        self.ttft = instrument(table.TTFT)
+        self.token_rate = instrument(table.TOKEN_RATE)
+        self.tokens = instrument(table.TOKENS)
+        self.cost = instrument(table.COST)
+        self.loser_close = instrument(table.LOSER_CLOSE)
+        self.dispatch_skew = instrument(table.DISPATCH_SKEW)
+        self.hedges = instrument(table.HEDGES)
+        self.streams = instrument(table.STREAMS)
+        self.connections = instrument(table.CONNECTIONS)
+        self.rate_limited = instrument(table.RATE_LIMITED)
+        self.state_up = instrument(table.STATE_UP)
+        self.loop_lag = instrument(table.LOOP_LAG)
         # What a killed worker has left open is closed.
         gauges = (metric.name for metric in table.METRICS if metric.kind == "gauge")
         counters.reset(frozenset(gauges))
         self.streams.set((), 0.0)
 
-    def count_request(self, route: Route | None, status: int, seconds: float) -> None:
+    def count_request(
+        self, route: Resource | None, status: int, seconds: float
+    ) -> None:
         """Count a request that is answered; *route* is what it goes to, if anything."""
         places = self._routes.get((route, status))
         if places is None:
@@ -111,7 +113,7 @@ class Metrics:
         slots[duration + bisect_left(table.REQUEST, seconds)] += 1.0
         slots[duration + len(table.REQUEST) + 1] += seconds
 
-    def _enter_route(self, route: Route | None, status: int) -> tuple[int, int]:
+    def _enter_route(self, route: Resource | None, status: int) -> tuple[int, int]:
         name = OTHER if route is None else route.canonical
         places = (
             self.requests.place((name, str(status))),

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from .counters import Counters
+from .counters import CounterSlots
 from .metrics_table import METRICS, PREFIX, Metric
 
 # The values of a metric: for each set of labels its numbers.
@@ -42,7 +42,7 @@ class Snapshot(Collector):
         )
 
 
-def snapshot(counters: Counters, more: Iterable[tuple[Metric, Values]]) -> Snapshot:
+def snapshot(counters: CounterSlots, more: Iterable[tuple[Metric, Values]]) -> Snapshot:
     """Return what is counted now, and *more* that is not counted but looked up."""
     values: dict[str, list[tuple[Sequence[str], Sequence[float]]]] = {}
     for series, numbers in counters.numbers():

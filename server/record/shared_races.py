@@ -11,7 +11,7 @@ NOT_THERE = b"null"
 
 
 @frozen
-class Client:
+class Asker:
     """Who asks, as the keeper is told."""
 
     name: str
@@ -57,7 +57,7 @@ def keep_races(keeper: Keeper) -> None:
 
     async def reply(question: bytes) -> bytes:
         name, admin, limit, request_id = orjson.loads(question)
-        client = None if name is None else Client(name, admin)
+        client = None if name is None else Asker(name, admin)
         if request_id is None:
             return _listed(log, client, limit)
         return log.find(request_id, client) or NOT_THERE

@@ -7,7 +7,7 @@ import orjson
 from server.racing.health import Counts, Health, Record
 
 from .channel import STATS, Channel
-from .counters import Counters
+from .counters import CounterSlots
 
 STARTS = "starts"
 
@@ -18,7 +18,9 @@ class SharedRecords:
     outlives the process; times and errors are gathered from those that run.
     """
 
-    def __init__(self, health: Health, channel: Channel, counters: Counters) -> None:
+    def __init__(
+        self, health: Health, channel: Channel, counters: CounterSlots
+    ) -> None:
         self._health = health
         self._channel = channel
         self._counters = counters

@@ -1,6 +1,7 @@
 """The matrix: each fault in each shape of race, on one real server process."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import product
@@ -10,7 +11,7 @@ from time import perf_counter
 import aiohttp
 from attrs import define, field
 
-from tests.rig.client import CHAT, Answer
+from tests.rig.client import CHAT, Answer, client
 from tests.rig.resources import SETTLING, Footprint, calm, settled
 from tests.rig.server_process import Server, running
 
@@ -54,9 +55,19 @@ class Matrix:
                 await self._settle(before)
             except (AssertionError, TimeoutError) as exc:
                 self.left.append(f"{exc!r} after {batch[0].name} ... {batch[-1].name}")
+        if open_streams := await self._open_streams():
+            self.left.append(f"{open_streams} streams that are counted as open")
         self.left += [f"logged: {line}" for line in self.server.log if SECRET in line]
         asked = self.upstreams.asked().items()
         self.left += [f"{n} requests to {name}" for name, n in asked if n > MOST]
+
+    async def _open_streams(self) -> int:
+        """Return how many the server's metrics say are open."""
+        async with client(self.server.url) as me:
+            text = (await me.get("/metrics")).body.decode()
+        found = re.search(r"^interference_streams_open ([\d.]+)$", text, re.MULTILINE)
+        assert found, text
+        return int(float(found[1]))
 
     async def _play(self, cells: Sequence[Cell]) -> None:
         await self._configure(cells)
