@@ -27,15 +27,20 @@ export class Composer {
   #shelf = h("div", { class: "files", hidden: true });
   #text = h("textarea", {
     rows: 1, placeholder: "Ask something", "aria-label": "Message", value: localStorage.getItem(DRAFT) ?? "",
-    oninput: () => localStorage.setItem(DRAFT, this.#text.value),
+    oninput: () => {
+      localStorage.setItem(DRAFT, this.#text.value);
+      this.begin();
+    },
     onkeydown: (event) => this.#key(event),
     onpaste: (event) => event.clipboardData.files.length && (event.preventDefault(), this.#attach(event.clipboardData.files)),
   });
   #button = h("button", { type: "submit", class: "primary round", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
   #stop = null;
 
-  constructor(send) {
+  /** *send* is called with a message, *begin* when one is begun. */
+  constructor(send, begin) {
     this.send = send;
+    this.begin = begin;
     this.picker = new Picker(this.settings, () => this.#keep());
     const file = h("input", { type: "file", multiple: true, class: "unseen", tabindex: "-1", "aria-label": "Files", onchange: () => this.#attach(file.files) });
     const attach = iconButton("attach", "Attach pictures or files", () => file.click());

@@ -339,6 +339,22 @@ async def test_embedded_model(rig: Rig, embedded_url: str) -> None:
     assert await page.locator(".answer > .prose").inner_text() != ""
 
 
+async def test_a_visit_is_small(rig: Rig) -> None:
+    """What a visitor loads before asking anything is at most 80 KB, unpacked."""
+    page = await rig.open(await rig.serve())
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await expect(page.get_by_text("No provider for this is on")).to_be_visible()
+
+    size = await page.evaluate(
+        """() => ["navigation", "resource"]
+          .flatMap(type => performance.getEntriesByType(type))
+          .filter(each => !each.name.includes("/v1/"))
+          .reduce((sum, each) => sum + each.decodedBodySize, 0)"""
+    )
+
+    assert 40_000 < size <= 80_000
+
+
 async def test_what_is_served(rig: Rig) -> None:
     """Browsers get the page under a strict policy, others JSON; files have ETags."""
     url = await rig.serve()
