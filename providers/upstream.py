@@ -148,7 +148,7 @@ class Upstream:
                 method,
                 url,
                 data=form() if form else call.body or None,
-                headers={**call.headers, **self._headers},
+                headers={**call.headers, **self._headers, **attempt.trace},
                 proxy=proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(connect=limits.connect_timeout),

@@ -233,9 +233,10 @@ class StateUnavailable(Unavailable):
 class LimitReached(GatewayError):
     """
     A limit of the client's key is reached. The *type* is what the limit counts, as
-    OpenAI has it: `requests` or `tokens`.
+    OpenAI has it: `requests` or `tokens`; *limit* the name of its setting.
     """
 
+    limit = ""
     status = HTTPStatus.TOO_MANY_REQUESTS
     code = "rate_limit_exceeded"
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
 import structlog
@@ -26,6 +26,7 @@ from .record.live import ENDED, LiveEvent, LiveRaces
 from .record.log import RaceLog
 from .record.metrics import Metrics
 from .record.shared_races import SharedRaces
+from .record.shared_records import SharedRecords
 from .record.shared_rests import share_rests
 from .record.story import Story
 from .record.usage import Ledger, SharedUsage
@@ -35,6 +36,9 @@ from .web.front import Front, front
 from .web.key_ring import KeyRing
 from .web.unread import UnreadBodies
 from .web.wrong_keys import WrongKeys
+
+if TYPE_CHECKING:
+    from .record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +60,8 @@ class Shared:
     """
     What a process shares with the others of its server: the *channel* to them, the
     *counters* of all, the limits of keys, and what is used (*ledger*, where it writes
-    that itself). *worker* is its number, if there are several.
+    that itself). *worker* is its number, if there are several; *tracing*
+    makes its traces, if any.
     """
 
     channel: Channel = field(factory=OnlyProcess)
@@ -64,6 +69,7 @@ class Shared:
     limiter: Limiter = field(factory=Limiter)
     ledger: Ledger | None = None
     worker: int | None = None
+    tracing: "Tracing | None" = None
 
 
 class Gateway:
@@ -94,12 +100,14 @@ class Gateway:
         self.limiter = shared.limiter
         self.health = Health()
         share_rests(self.health, self.channel)
+        self.records = SharedRecords(self.health, self.channel, shared.counters)
         self.races = RaceLog()
         self.all_races = SharedRaces(self.races, self.channel)
         self.live = LiveRaces(self.channel)
         self.usage = SharedUsage(self.channel, shared.ledger)
         self.prices = Prices()
         self._loading: asyncio.Task[None] | None = None
+        self.tracing = shared.tracing
         self._auth = AuthSettings()
         self._worker = shared.worker
         self._races_file: RaceFile | None = None
@@ -163,8 +171,12 @@ class Gateway:
 
     def tariff(self, provider: str, model: str) -> Tariff | None:
         """Return what a provider's model costs; None: nobody knows."""
-        settings = self.config.providers.get(provider)
+        settings = self.settings_of(provider)
         return None if settings is None else self.prices.tariff(settings, model)
+
+    def settings_of(self, provider: str) -> ProviderSettings | None:
+        """Return the settings of the provider with this id, unless it is gone."""
+        return self.config.providers.get(provider)
 
     @property
     def races_trouble(self) -> str:
@@ -202,6 +214,8 @@ class Gateway:
             tasks.append(self._loading)
         if tasks:
             await asyncio.wait(tasks)
+        if self.tracing is not None:
+            await self.tracing.aclose()
 
     def _stop_refreshing(self) -> None:
         for task in self._refreshing:

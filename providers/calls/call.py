@@ -1,6 +1,7 @@
 """What all kinds of calls do alike: open, check the status, say what broke them."""
 
 import asyncio
+from collections.abc import Mapping
 
 import aiohttp
 
@@ -60,6 +61,8 @@ class OpenCall:
         """
         try:
             head = self.upstream.head(call)
+            if self.attempt.trace:
+                head = with_headers(head, self.attempt.trace)
         except ValueError as exc:
             error = ProviderProtocolError("the request can't be sent to it")
             raise not_called(error) from exc
@@ -104,6 +107,12 @@ class OpenCall:
         """Return *error* with the phase of the call, and without its secrets."""
         error.phase = phase or self.phase
         return self.upstream.cleaned(error)
+
+
+def with_headers(head: bytes, more: Mapping[str, str]) -> bytes:
+    """Return a request's head with *more* headers, which only this call has."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+    return head.removesuffix(b"\r\n") + lines.encode() + b"\r\n"
 
 
 def mapped(exc: Exception, late: str) -> ProviderError:

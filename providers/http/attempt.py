@@ -1,6 +1,6 @@
 """What is noted of one call to an upstream, while it goes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Literal, TypeVar
 
@@ -27,7 +27,8 @@ class Attempt:
     been put right so far, for the race's story: the dialect's own list. *dropped* names
     what of the request its upstream was not sent, such as "tools.web_search". *on_step*
     is called when the connection is there, and when the answer's head is. *usage* is
-    what the upstream has counted, once it has said so.
+    what the upstream has counted, once it has said so. *trace* has headers that tell
+    the upstream of a trace.
     """
 
     connected: float | None = None
@@ -42,6 +43,7 @@ class Attempt:
     dropped: list[str] = field(factory=list)
     on_step: Callable[[CallStep], None] | None = None
     usage: Usage | None = None
+    trace: Mapping[str, str] = field(factory=dict)
     _sent_at: float = 0.0
 
     def connect(self) -> None:

@@ -102,6 +102,8 @@ def _url_problem(text: str) -> str:
 
 def contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between two keys that are each right."""
+    if config.telemetry.enabled and not _has_telemetry():
+        yield "telemetry.enabled: the extra `otel` is not installed"
     yield from _key_problems(config)
     yield from _state_problems(config)
     yield from _id_problems(config)
@@ -111,6 +113,13 @@ def contradictions(config: Config) -> Iterator[str]:
         if strategy is not None and strategy not in STRATEGIES:
             options = ", ".join(STRATEGIES)
             yield f"{path}.strategy: must be one of {options}, not {strategy!r}"
+
+
+def _has_telemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # not even its parents are there
+        return False
 
 
 def _path_problems(config: Config) -> Iterator[str]:

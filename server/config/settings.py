@@ -230,6 +230,17 @@ class StateSettings:
 
 
 @frozen(kw_only=True)
+class TelemetrySettings:
+    """
+    Whether requests are traced (*enabled*), and the names of the keys whose requests go
+    on with a trace that they name (*trusted_keys*).
+    """
+
+    enabled: bool = False
+    trusted_keys: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
 class UsageSettings:
     """Where it is stored what was used, for how much ("": in memory)."""
 
@@ -261,6 +272,7 @@ class Sections:
     metrics: MetricsSettings = MetricsSettings()
     state: StateSettings = StateSettings()
     usage: UsageSettings = UsageSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     models: Mapping[str, ModelSettings] = field(factory=dict)
     providers: None = field(default=None, metadata={"read": False})
 
@@ -285,6 +297,7 @@ class Config:
     metrics: MetricsSettings
     state: StateSettings
     usage: UsageSettings
+    telemetry: TelemetrySettings
     models: Mapping[str, ModelSettings]
     providers: Mapping[str, ProviderSettings]
     off: Mapping[str, str]

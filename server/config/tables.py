@@ -61,6 +61,7 @@ class TableReader:
             race=sections.race,
             media=sections.media,
             responses=sections.responses,
+            telemetry=sections.telemetry,
             state=self._state(sections.state),
             usage=sections.usage,
             metrics=sections.metrics,

@@ -13,6 +13,9 @@ from .limit import MINUTE, Amounts, Limit, Span, edges
 # time, after a reply that was lost, counts once.
 REMEMBERED = 600_000
 NEVER = 2**63
+# ms without a word of anybody after which it was the counting process that was away,
+# and not those who hold reservations: they renew their leases more often than that.
+SILENCE = 7500
 
 
 @frozen
@@ -60,6 +63,7 @@ class Counters:
     held: dict[str, Held] = field(factory=dict, init=False)
     settled: dict[str, int] = field(factory=dict, init=False)
     _first_ends: int = field(default=NEVER, init=False)
+    _heard: int | None = field(default=None, init=False)
 
     def reserve(
         self,
@@ -97,6 +101,7 @@ class Counters:
 
     def renew(self, ids: Sequence[str], now: int, lease: int) -> None:
         """Let the leases of these reservations end *lease* ms from now."""
+        self._hear(now)
         for reservation in ids:
             if (held := self.held.get(reservation)) is not None:
                 self._hold(reservation, Held(now + lease, held.taken))
@@ -131,6 +136,7 @@ class Counters:
 
     def give_back_expired(self, now: int) -> None:
         """Give back what is reserved for those who have not renewed their lease."""
+        self._hear(now)
         if now >= self._first_ends:
             for key in [key for key, held in self.held.items() if held.ends <= now]:
                 for name, (start, amount) in self.held.pop(key).taken.items():
@@ -144,6 +150,15 @@ class Counters:
             if self.settled[first] > now:
                 break
             del self.settled[first]
+
+    def _hear(self, now: int) -> None:
+        """Let leases last longer by the time in which nobody was heard of, if long."""
+        gap = 0 if self._heard is None else now - self._heard
+        self._heard = now
+        if gap > SILENCE:
+            for key, held in self.held.items():
+                self.held[key] = Held(held.ends + gap, held.taken)
+            self._first_ends += gap
 
     def _count(self, limit: Limit, now: int) -> Count:
         """Return the count of the period in which *now* lies."""

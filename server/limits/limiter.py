@@ -187,6 +187,12 @@ def _amounts(client: Client, quote: Quote) -> tuple[Amounts, Amounts]:
 
 
 def _refusal(standing: Standing, amounts: Amounts, least: Amounts) -> LimitReached:
+    error = _reached(standing, amounts, least)
+    error.limit = standing.limit.name
+    return error
+
+
+def _reached(standing: Standing, amounts: Amounts, least: Amounts) -> LimitReached:
     limit = standing.limit
     wanted = amounts.of(limit.unit)
     told = _told(standing, wanted)

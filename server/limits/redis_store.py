@@ -11,7 +11,7 @@ import structlog
 from attrs import define, field, frozen
 
 from server.errors import StateUnavailable
-from server.stores.shared_redis import Away, Script, SharedRedis
+from server.stores.shared_redis import PATIENCE, Away, Script, SharedRedis
 
 from .counters import REMEMBERED, Decision, Standing
 from .limit import Amounts, Limit, edges
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 # s between two renewals: a lease outlives two that fail.
 RENEW_EVERY = 5.0
+# s that nobody waits for.
+PATIENT = 1.0
 
 reserve_script = Script(RESERVE)
 settle_script = Script(SETTLE)
@@ -57,6 +59,9 @@ class RedisStore:
     _local: MemoryStore = field(factory=MemoryStore, init=False)
     _open: dict[str, set[str]] = field(factory=dict, init=False)
     _unsettled: dict[str, Settlement] = field(factory=dict, init=False)
+    # Whether some of those wait until Redis can be told.
+    _behind: bool = field(default=False, init=False)
+    _catching_up: asyncio.Task[None] | None = field(default=None, init=False)
     _settling: set[asyncio.Task[None]] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -67,6 +72,7 @@ class RedisStore:
     ) -> Decision:
         """Raises StateUnavailable."""
         try:
+            self._catch_up()
             decided = await self._reserve(client, reservation, limits, amounts)
         except Away:
             decided = self._without_redis(client, reservation, limits, amounts)
@@ -82,8 +88,9 @@ class RedisStore:
         self._unsettled[reservation] = Settlement(
             client, reservation, tuple(limits), amounts
         )
-        if self._redis.up:
-            task = asyncio.create_task(self._settle(self._unsettled[reservation]))
+        self._behind |= not self._redis.up
+        if not self._behind:
+            task = asyncio.create_task(self._settle_soon(self._unsettled[reservation]))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
 
@@ -99,6 +106,7 @@ class RedisStore:
         while True:
             with suppress(Away):
                 await self._renew()
+                self._catch_up()
             await asyncio.sleep(RENEW_EVERY)
 
     async def _renew(self) -> None:
@@ -113,7 +121,8 @@ class RedisStore:
     async def aclose(self) -> None:
         """Count what is left to be counted, if Redis is there."""
         if self._redis.up:
-            await self._settle_all()
+            with suppress(Away):
+                await self._settle_all()
 
     async def _reserve(
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
@@ -127,6 +136,25 @@ class RedisStore:
             reserve_script, keys(client), orjson.dumps(request)
         )
         return decision(reply, limits)
+
+    def _catch_up(self) -> None:
+        """
+        Raise Away while Redis has not counted what it could not be told when it was
+        used: that comes first.
+        """
+        if not self._behind:
+            return
+        if self._catching_up is None and self._redis.up:
+            self._catching_up = asyncio.create_task(self._catch_up_now())
+        raise Away
+
+    async def _catch_up_now(self) -> None:
+        try:
+            await self._settle_all()
+        except Away:
+            pass
+        finally:
+            self._catching_up = None
 
     def _without_redis(
         self, client: str, reservation: str, limits: Sequence[Limit], amounts: Amounts
@@ -144,23 +172,31 @@ class RedisStore:
                 share = [_share(limit, self.workers) for limit in limits]
                 return self._local.reserve_now(client, reservation, share, amounts)
 
-    async def _settle(self, settlement: Settlement) -> None:
+    async def _settle(self, settlement: Settlement, patience: float = PATIENCE) -> None:
         request = {
             "id": settlement.id,
             "remembered": REMEMBERED,
             "limits": rows(settlement.limits, settlement.amounts, clock()),
         }
-        try:
-            await self._redis.run(
-                settle_script, keys(settlement.client), orjson.dumps(request)
-            )
-        except Away:
-            return  # it is kept for when Redis is back
+        await self._redis.run(
+            settle_script,
+            keys(settlement.client),
+            orjson.dumps(request),
+            patience=patience,
+        )
         self._unsettled.pop(settlement.id, None)
 
-    async def _settle_all(self) -> None:
-        for settlement in list(self._unsettled.values()):
+    async def _settle_soon(self, settlement: Settlement) -> None:
+        try:
             await self._settle(settlement)
+        except Away:  # it is kept for when Redis is back
+            self._behind = True
+
+    async def _settle_all(self) -> None:
+        """Count what is left to be counted. Raises Away."""
+        while self._unsettled:
+            await self._settle(next(iter(self._unsettled.values())), PATIENT)
+        self._behind = False
 
 
 def keys(client: str) -> list[str]:

@@ -5,11 +5,13 @@ Redis, which share a hash tag, so that they lie on one node of a cluster:
 
 | `KEYS` | holds |
 |---|---|
-| 1 | hash: a limit's name → what is used; `name@` → since when (ms) |
+| 1 | hash: a limit's name → what is used; `name@` → since when (ms); `@` → last use |
 | 2 | sorted set: open reservations by the end of their lease (ms) |
 | 3 | hash: a reservation's id → JSON, `{name: [start, amount]}` |
 | 4 | sorted set: settled reservations by when they are forgotten (ms) |
 """
+
+from .counters import SILENCE
 
 # How long a client's keys stay in Redis after their last use: two months, as the
 # longest period is one.
@@ -48,7 +50,20 @@ local function period(limit, now)
   return edges[1], edges[2]
 end
 
+-- Where nobody was heard of for long, it was not the holders of reservations that were
+-- away: their leases are as long again as when they were last heard of.
+local function hear(now)
+  local gap = now - tonumber(redis.call('HGET', KEYS[1], '@') or now)
+  redis.call('HSET', KEYS[1], '@', now)
+  if gap > {SILENCE} then
+    for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+      redis.call('ZINCRBY', KEYS[2], gap, id)
+    end
+  end
+end
+
 local function give_back_expired(now)
+  hear(now)
   local ids = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)
   for _, id in ipairs(ids) do
     local held = redis.call('HGET', KEYS[3], id)
@@ -166,6 +181,7 @@ RENEW = (
     _COMMON
     + """
 local now = clock()
+hear(now)
 for i = 2, #ARGV do
   redis.call('ZADD', KEYS[2], 'XX', now + ARGV[1], ARGV[i])
 end

@@ -29,6 +29,7 @@ class Pulse:
     _next: asyncio.TimerHandle = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._set_gauges()
         self._wait()
 
     def stop(self) -> None:
@@ -39,15 +40,21 @@ class Pulse:
         self._next = asyncio.get_running_loop().call_later(BETWEEN, self._look)
 
     def _look(self) -> None:
-        metrics = self.gateway.metrics
-        metrics.loop_lag.observe(max(perf_counter() - self._due, 0.0))
+        late = max(perf_counter() - self._due, 0.0)
+        self.gateway.metrics.loop_lag.observe(late)
+        self._set_gauges()
+        self._wait()
+
+    def _set_gauges(self) -> None:
+        metrics, state = self.gateway.metrics, self.gateway.limiter.store.state
+        if state is not None:
+            metrics.state_up.set((), float(state == "ok"))
         open_now: Counter[Place] = Counter()
         for session in self.sessions:
             if session.connector is not None:
                 open_now += connections(session.connector)
         for name, place in self._places():
             metrics.connections.set((name,), float(open_now[place]))
-        self._wait()
 
     def _places(self) -> list[tuple[str, Place]]:
         """Return where each provider is."""

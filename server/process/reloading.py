@@ -11,6 +11,7 @@ from server.config.loading import ConfigError
 from server.config.settings import Config
 
 from .hang_ups import hang_ups
+from .notify import READY, notify, notify_reloading
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,8 @@ FIXED = (
     "state.url",
     "state.on_failure",
     "usage.path",
+    "telemetry.enabled",
+    "telemetry.trusted_keys",
 )
 
 Load = Callable[[], Config]
@@ -37,11 +40,13 @@ async def reloads(started_with: Config, load: Load) -> AsyncIterator[Config]:
     One that can't be read is reported, and changes nothing.
     """
     async for _ in hang_ups():
+        notify_reloading()
         new = None
         with outlived():
             new = reread(started_with, load)
         if new is not None:
             yield new
+        notify(READY)
 
 
 def changed(old: Config, new: Config) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import structlog
 from attrs import field, frozen
@@ -23,9 +24,13 @@ from server.stores.responses import ResponseStore
 from server.stores.usage import keep_usage
 
 from .listening import Site, url_of
+from .notify import READY, STOPPING, notify
 from .pulse import Pulse
 from .reloading import Load, changed, outlived, reloads
 from .runner import ClientRunner
+
+if TYPE_CHECKING:
+    from server.record.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +119,7 @@ async def serve(
                 limiter=limiter,
                 ledger=worker.ledger,
                 worker=worker.number,
+                tracing=_tracing(config, worker.number),
             ),
         )
         gateway.adopt(config, engines)
@@ -149,6 +155,7 @@ async def _listen(
         await site.start()
         _collect_less_garbage()
         log.info("serving", url=url_of(sock, gateway.config), pid=os.getpid())
+        notify(READY)
         await stop.wait()
         await site.stop()
         if worker.number is None:
@@ -165,6 +172,15 @@ async def _drain(gateway: Gateway) -> None:
     log.info("stopping", patience=patience)
     gateway.live.close()
     await gateway.drain.finish(patience)
+
+
+def _tracing(config: Config, worker: int | None) -> "Tracing | None":
+    """Return what traces requests, if that is wanted: it is an extra, and large."""
+    if not config.telemetry.enabled:
+        return None
+    from server.record.tracing import Tracing
+
+    return Tracing(config.telemetry, worker)
 
 
 def _collect_less_garbage() -> None:
@@ -208,6 +224,7 @@ def _on_stop_signals(gateway: Gateway) -> asyncio.Event:
     stop = asyncio.Event()
 
     def stopping() -> None:
+        notify(STOPPING)
         if stop.is_set():
             gateway.drain.cut()
         stop.set()

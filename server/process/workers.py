@@ -24,6 +24,7 @@ from server.stores.usage import keep_usage
 
 from .channel_hub import Hub
 from .listening import SocketFile
+from .notify import READY, STOPPING, notify
 from .reloading import Load, changed, outlived, reloads
 from .worker import Order, Place
 
@@ -82,6 +83,7 @@ async def _supervise(config: Config, load: Load, crew: "_Crew") -> None:
                 log.info("reloaded", changed=differs)
 
     following = asyncio.create_task(follow())
+    notify(READY)  # the sockets listen: whoever connects now waits for a worker
     try:
         await crew.run()
     finally:
@@ -121,6 +123,7 @@ class _Crew:
     def stop(self) -> None:
         """Pass a signal on: the first lets workers finish, the second does not."""
         self._stopping.set()
+        notify(STOPPING)
         for process in self._running:
             process.send_signal(signal.SIGTERM)
         # Whoever connects from now on is refused, and the port is free for another.
@@ -175,7 +178,7 @@ class _Crew:
             "-m",
             "server.process.worker",
             place.text(),
-            env=os.environ | {"PYTHONPATH": _python_path()},
+            env=_environment(),
             pass_fds=(place.listening, place.link),
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us, who pass it on
@@ -197,6 +200,12 @@ class _Crew:
     def _write(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is not None:
             process.stdin.write(self.order.line())
+
+
+def _environment() -> dict[str, str]:
+    """Return a worker's environment: systemd hears of the supervisor alone."""
+    mine = {n: value for n, value in os.environ.items() if n != "NOTIFY_SOCKET"}
+    return mine | {"PYTHONPATH": _python_path()}
 
 
 def _python_path() -> str:

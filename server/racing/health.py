@@ -100,6 +100,19 @@ class Pace:
         return self._in_one_piece > 0
 
 
+# Requests, wins, losses and failures.
+Counts = tuple[int, int, int, int]
+
+
+class Share(TypedDict):
+    """What one process knows of a provider; *failed_at* is on the machine's clock."""
+
+    seen: list[float]
+    last_error: str | None
+    failed_at: float
+    notes: dict[str, int]
+
+
 @define(eq=False)
 class Record:
     """
@@ -114,11 +127,47 @@ class Record:
     losses: int = 0
     failures: int = 0
     last_error: str | None = None
+    failed_at: float = 0.0
     rest: Rest = field(factory=Rest)
     notes: Counter[str] = field(factory=Counter)
     _times: Times = field(factory=Times)
     _by_model: dict[str, Pace] = field(factory=dict)
     _recent: deque[bool] = field(factory=lambda: deque(maxlen=20))
+
+    @classmethod
+    def of_all(
+        cls,
+        *,
+        counts: Sequence[int],
+        seen: Sequence[float],
+        last_error: str | None,
+        rest: Rest,
+        notes: Counter[str],
+    ) -> "Record":
+        """Return what several processes know of one provider, to be shown."""
+        requests, wins, losses, failures = counts
+        return cls(
+            requests=requests,
+            wins=wins,
+            losses=losses,
+            failures=failures,
+            last_error=last_error,
+            rest=rest,
+            notes=notes,
+            times=Times.of(seen),
+        )
+
+    def counts(self) -> Counts:
+        return self.requests, self.wins, self.losses, self.failures
+
+    def share(self) -> Share:
+        """Return what others add to theirs, but for the counts. Milliseconds."""
+        return {
+            "seen": self._times.all_seen(),
+            "last_error": self.last_error,
+            "failed_at": self.failed_at,
+            "notes": dict(self.notes),
+        }
 
     def add(self, start: Start, now: float) -> None:
         """Note how one start ended; *now* is on the start's clock."""
@@ -158,7 +207,7 @@ class Record:
         return pace
 
     def _fail(self, start: Start, error: ProviderError, now: float) -> None:
-        self.last_error = f"{error.code}: {error}"
+        self.last_error, self.failed_at = f"{error.code}: {error}", now
         if error.blames_request:
             return
         self.failures += 1
@@ -223,6 +272,8 @@ class Health:
         self._records: dict[str, Record] = {}
         # Called with a provider whose rest other processes have to know of.
         self.on_rest: Callable[[str, Rest], None] = _ignore
+        # Called with a provider's counts before and after each start, if it is there.
+        self.on_count: Callable[[str, Counts, Counts], None] | None = None
         self._chance = chance or random.Random()
 
     def of(self, provider: str) -> Record:
@@ -244,7 +295,11 @@ class Health:
         """
         if start.hurried and isinstance(start.error, ProviderTimeout):
             return
-        self.of(start.id).add(start, perf_counter() if now is None else now)
+        record = self.of(start.id)
+        before = record.counts() if self.on_count is not None else None
+        record.add(start, perf_counter() if now is None else now)
+        if before is not None and self.on_count is not None:
+            self.on_count(start.id, before, record.counts())
 
     def best_first(self, racers: Sequence[C]) -> list[C]:
         """

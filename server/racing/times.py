@@ -2,6 +2,8 @@
 
 from bisect import insort
 from collections import deque
+from collections.abc import Iterable
+from typing import Self
 
 from attrs import define, field
 
@@ -26,6 +28,13 @@ class Times:
     )
     _quantiles: dict[float, float] = field(factory=dict, init=False)
 
+    @classmethod
+    def of(cls, seen: Iterable[float]) -> Self:
+        """Return times to first tokens that were all seen, however many."""
+        made = cls()
+        made._last = deque((ms, True) for ms in seen)
+        return made
+
     def add(self, ms: float, *, seen: bool) -> None:
         """Add a time; not *seen*: the first token had not come by then."""
         self._last.append((ms, seen))
@@ -35,6 +44,10 @@ class Times:
     def enough(self) -> bool:
         """Whether there are enough times for decisions."""
         return len(self._last) >= ENOUGH
+
+    def all_seen(self) -> list[float]:
+        """Return the times of the first tokens that were seen."""
+        return [ms for ms, seen in self._last if seen]
 
     def seen(self, percent: float) -> float | None:
         """Return the nearest-rank quantile of first tokens seen; None: none were."""

@@ -31,6 +31,11 @@ class Counters:
     _register: Register = field(factory=Register)
     _all: Callable[[], Sequence[Slots]] | None = None
 
+    @property
+    def shared(self) -> bool:
+        """Whether there are other processes that count."""
+        return self._all is not None
+
     def slot(self, name: str, labels: tuple[str, ...] = (), size: int = 1) -> int:
         """Return the first of *size* slots for what has this name and these labels."""
         series = self._register.add(name, labels, size)

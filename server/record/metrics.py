@@ -8,10 +8,12 @@ from attrs import define, field
 from server.racing.lanes import Lane
 
 from . import metrics_table as table
+from .costs import NANO
 from .counters import Counters
 from .metrics_table import Metric
 from .register import OTHER
 from .story import Ending, Story
+from .usage import Charge
 
 Labels = tuple[str, ...]
 # What the words of a race's story are as values of labels.
@@ -66,9 +68,8 @@ class Metrics:
     The counters of a server. Values of labels are names in the configuration or words
     of a fixed list: nothing that a client or an upstream has said.
 
-    Whoever has something of his own to count adds to *cost* (provider, fate: won or
-    lost), *tokens* (provider, kind: input, output or wasted) and *rate_limited* (the
-    limit's name), or sets *state_up* to 1 or 0.
+    Whoever refuses a request for a limit adds to *rate_limited* (the limit's name);
+    whoever knows whether the shared state can be had sets *state_up* to 1 or 0.
     """
 
     def __init__(self, counters: Counters) -> None:
@@ -122,12 +123,10 @@ class Metrics:
     def count_race(self, story: Story) -> None:
         """Count a race that has ended, and all that it came to."""
         ending, schedule = story.ending, story.schedule
-        outcome = ending.outcome
-        self.races.add((story.policy.strategy, RACE_OUTCOMES[outcome]))
-        for lane in story.lanes:
-            self._count_lane(
-                lane, ending, shown=outcome == "won" and lane is story.winner
-            )
+        self.races.add((story.policy.strategy, RACE_OUTCOMES[ending.outcome]))
+        for lane, charge in zip(story.lanes, story.charges, strict=True):
+            self._count_lane(lane, ending)
+            self._count_charge(lane, charge)
         if schedule.hedges:
             self.hedges.add(("sent",), schedule.hedges)
         if schedule.refused:
@@ -135,23 +134,32 @@ class Metrics:
         if len(story.lanes) > 1:
             self._count_skew(story)
 
-    def _count_lane(self, lane: Lane, ending: Ending, *, shown: bool) -> None:
-        """Count a racer; *shown*: its answer was the client's, to its end."""
-        provider, attempt = lane.id, lane.attempt
+    def _count_lane(self, lane: Lane, ending: Ending) -> None:
         outcome, reason = _fate(lane, ending)
-        self.racers.add((provider, outcome, reason))
-        if attempt.tokens:
-            kind = "output" if shown else "wasted"
-            self.tokens.add((provider, kind), attempt.tokens)
+        self.racers.add((lane.id, outcome, reason))
         if (spoke := lane.spoke) is not None:
-            self.ttft.observe(spoke - lane.started, (provider,))
-            ended = attempt.ended
-            if shown and ended is not None and ended > spoke:
-                rate = attempt.tokens / (ended - spoke)
-                self.token_rate.observe(rate, (provider,))
+            self.ttft.observe(spoke - lane.started, (lane.id,))
         if lane.beaten_by is not None and lane.ended is not None:
             decided = lane.beaten_by.first_token or lane.ended
             self.loser_close.observe(max(lane.ended - decided, 0.0))
+
+    def _count_charge(self, lane: Lane, charge: Charge) -> None:
+        """Count what a call has used, and how fast its tokens came."""
+        provider, used = lane.id, charge.tokens
+        if charge.nanos:
+            fate = "won" if charge.answered else "lost"
+            self.cost.add((provider, fate), charge.nanos / NANO)
+        if not charge.answered:
+            if charge.wasted:
+                self.tokens.add((provider, "wasted"), charge.wasted)
+            return
+        if used.input:
+            self.tokens.add((provider, "input"), used.input)
+        if used.output:
+            self.tokens.add((provider, "output"), used.output)
+            spoke, ended = lane.spoke, lane.attempt.ended
+            if spoke is not None and ended is not None and ended > spoke:
+                self.token_rate.observe(used.output / (ended - spoke), (provider,))
 
     def _count_skew(self, story: Story) -> None:
         """Count how far those were apart that started together."""

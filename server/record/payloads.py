@@ -89,6 +89,9 @@ class SkippedPayload(TypedDict):
 
 
 class RacePayload(CostPayload):
+    trace_id: NotRequired[
+        Annotated[str, Keywords(description="There where requests are traced.")]
+    ]
     id: Annotated[str, Keywords(description="The request's id, as in `x-request-id`.")]
     object: Literal["race"]
     created: Annotated[float, Keywords(description="Seconds since 1970.")]

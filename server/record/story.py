@@ -11,7 +11,7 @@ from server.racing.strategies import Policy, Strategy
 
 from .costs import dollars
 from .log import Entry
-from .payloads import CostPayload, RaceOutcome, RacePayload, RacerPayload
+from .payloads import RaceOutcome, RacePayload, RacerPayload
 from .usage import Charge
 
 
@@ -56,6 +56,8 @@ class Story:
     ending: Ending
     # One for each lane.
     charges: Sequence[Charge]
+    # The id of its trace, "" if it has none.
+    trace: str = ""
 
     def entry(self) -> Entry:
         """Return the log's entry of it."""
@@ -91,23 +93,25 @@ class Story:
             "winner": self.winner.id if self.winner else None,
             "ttft_ms": self._ms(min(tokens)) if tokens else None,
             "ms": self._ms(self.ended),
-            **self._cost(),
+            "dollars": self._dollars(),
+            "dollars_wasted": dollars(sum(c.nanos or 0 for c in self._lost())),
             "racers": [
                 *map(self._lane, self.lanes, self.charges),
                 *self._waiting(),
             ],
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
         }
+        if self.trace:
+            story["trace_id"] = self.trace
         return orjson.dumps(story)
 
-    def _cost(self) -> CostPayload:
+    def _dollars(self) -> float | None:
         won = [each.nanos for each in self.charges if each.answered]
-        lost = (each.nanos or 0 for each in self.charges if not each.answered)
         known = won[0] if won else 0
-        return {
-            "dollars": None if known is None else dollars(known),
-            "dollars_wasted": dollars(sum(lost)),
-        }
+        return None if known is None else dollars(known)
+
+    def _lost(self) -> Iterator[Charge]:
+        return (each for each in self.charges if not each.answered)
 
     def _lane(self, lane: Lane, charge: Charge) -> RacerPayload:
         attempt = lane.attempt

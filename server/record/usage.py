@@ -66,22 +66,23 @@ class Charge:
     def wasted(self) -> int:
         return 0 if self.answered else self.tokens.input + self.tokens.output
 
-    def counts(self) -> Counts:
-        """Return what it adds to COUNTS."""
-        tokens, nanos = self.tokens, self.nanos or 0
+    def add_to(self, counts: list[int]) -> None:
+        """Add to COUNTS what it comes to."""
+        tokens = self.tokens
         if not self.answered:
-            return (0, 0, 0, 0, 0, self.wasted, 0, nanos, 0)
-        return (
-            1,
-            tokens.input,
-            tokens.output,
-            tokens.cached,
-            tokens.reasoning,
-            0,
-            nanos,
-            0,
-            int(self.nanos is None),
-        )
+            counts[5] += self.wasted
+            counts[7] += self.nanos or 0
+            return
+        counts[0] += 1
+        counts[1] += tokens.input
+        counts[2] += tokens.output
+        if tokens.cached or tokens.reasoning:
+            counts[3] += tokens.cached
+            counts[4] += tokens.reasoning
+        if self.nanos is None:
+            counts[8] += 1
+        else:
+            counts[6] += self.nanos
 
 
 def charges(
@@ -111,14 +112,18 @@ class Ledger:
 
     _sums: dict[Place, list[int]] = field(factory=dict, init=False)
 
+    def at(self, place: Place) -> list[int]:
+        """Return the COUNTS of *place*, to be added to."""
+        try:
+            return self._sums[place]
+        except KeyError:
+            self._sums[place] = new = [0] * len(COUNTS)
+            return new
+
     def add(self, place: Place, counts: Sequence[int]) -> None:
-        known = self._sums.get(place)
-        if known is None:
-            self._sums[place] = [*counts]
-            return
+        mine = self.at(place)
         for i, count in enumerate(counts):
-            if count:  # most are 0
-                known[i] += count
+            mine[i] += count
 
     def sums(self) -> Sums:
         return {place: tuple(counts) for place, counts in self._sums.items()}
@@ -184,8 +189,8 @@ class SharedUsage:
     """
 
     def __init__(self, channel: Channel, ledger: Ledger | None = None) -> None:
-        self._ledger = ledger
         self._channel = channel
+        self._ledger = ledger
         self._today = Today()
 
     def add(self, key: str | None, used: Iterable[Charge]) -> None:
@@ -196,10 +201,11 @@ class SharedUsage:
                 continue
             place = (key or "", charge.provider, charge.model, today)
             if self._ledger is not None:
-                self._ledger.add(place, charge.counts())
+                charge.add_to(self._ledger.at(place))
             elif self._channel.wanted(USAGE):
-                line = orjson.dumps((place, charge.counts()))
-                self._channel.publish(USAGE, line)
+                counts = [0] * len(COUNTS)
+                charge.add_to(counts)
+                self._channel.publish(USAGE, orjson.dumps((place, counts)))
 
     async def sums(self, question: Question) -> Sums | None:
         """Return what the keeper answers; None: it can't, or not in time."""

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha1
-from time import monotonic
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -127,7 +126,9 @@ class SharedRedis:
     """
     Runs scripts in batches, and knows whether Redis is there.
 
-    *on_return* is called each time when it is back after it was away.
+    *on_return* is called each time that it can be reached after it was away, and *up*
+    only once that is done: what was counted elsewhere meanwhile comes first. It may
+    raise Away.
     """
 
     _client: Client
@@ -135,18 +136,27 @@ class SharedRedis:
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
     _failures: int = field(default=0, init=False)
     up: bool = field(default=True, init=False)
+    _returning: asyncio.Task[None] | None = field(default=None, init=False)
     on_return: list[Callable[[], Awaitable[None]]] = field(factory=list, init=False)
 
     async def run(
-        self, script: Script, keys: Sequence[str], *arguments: str | bytes | int
+        self,
+        script: Script,
+        keys: Sequence[str],
+        *arguments: str | bytes | int,
+        patience: float = PATIENCE,
     ) -> Reply:
-        """Return what *script* answers. Raises Away, after `PATIENCE` at most."""
-        if not self.up:
+        """
+        Return what *script* answers. Raises Away, after *patience* seconds at most.
+
+        While Redis is coming back, that is for `on_return` alone.
+        """
+        if not self.up and asyncio.current_task() is not self._returning:
             raise Away
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append(Call(script, keys, arguments, reply))
         self._wake.set()
-        await asyncio.wait((reply,), timeout=PATIENCE)
+        await asyncio.wait((reply,), timeout=patience)
         for _ in range(TURNS):
             if reply.done():
                 return reply.result()
@@ -158,7 +168,8 @@ class SharedRedis:
         """Send what waits, and look for Redis while it is away, until cancelled."""
         while True:
             try:
-                await (self._send() if self.up else self._look_again())
+                sends = self.up or self._returning is not None
+                await (self._send() if sends else self._look_again())
             except Exception as exc:
                 log.exception("Redis is not used as it should be", reason=repr(exc))
                 await asyncio.sleep(PROBE_EVERY)
@@ -167,6 +178,9 @@ class SharedRedis:
         await self._client.aclose()
 
     async def _send(self) -> None:
+        if self._failures:  # is it away, or was it but a busy moment?
+            await self._ping()
+            return
         await self._wake.wait()
         self._wake.clear()
         while self._waiting:
@@ -223,19 +237,34 @@ class SharedRedis:
             log.warning("Redis is away", why=why)
             self._wake.set()
 
-    async def _look_again(self) -> None:
-        await asyncio.sleep(PROBE_EVERY)
-        started = monotonic()
+    async def _ping(self) -> bool:
+        """Say whether Redis answers, which ends a row of failures."""
         try:
             async with asyncio.timeout(BATCH_PATIENCE):
                 await self._client.ping()
-        except (RedisError, OSError, TimeoutError):
+        except (RedisError, OSError, TimeoutError) as exc:
+            self._failed(str(exc) or type(exc).__name__)
+            return False
+        self._failures = 0
+        return True
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(PROBE_EVERY)
+        if not await self._ping():
             return
-        took = monotonic() - started
-        self._failures, self.up = 0, True
-        log.info("Redis is back", ms=round(took * 1000, 1))
-        for each in self.on_return:
-            await each()
+        log.info("Redis is back")
+        self._returning = asyncio.create_task(self._return(), name="redis:return")
+
+    async def _return(self) -> None:
+        try:
+            for each in self.on_return:
+                await each()
+            self.up = True
+        except Away:
+            pass  # again, so that it is looked for again
+        finally:
+            self._returning = None
+            self._wake.set()
 
 
 def _is_unknown(reply: Reply) -> bool:

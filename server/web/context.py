@@ -1,6 +1,7 @@
 """The typed keys under which the application and its requests carry things."""
 
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from attrs import define
@@ -12,6 +13,9 @@ from server.limits.limiter import Reservation
 from server.racing.lanes import Course
 from server.stores.responses import ResponseStore
 
+if TYPE_CHECKING:
+    from server.record.tracing import RequestTrace
+
 RESPONSES = web.AppKey("responses", ResponseStore)
 
 
@@ -20,8 +24,8 @@ class Visit:
     """
     What is known of a request: its id, its gateway, its API key, the course of its
     race, the code and the message of the error that answers it, when its first race
-    began, and what its key's limits reserve for it. One lookup for all of them costs
-    less than one for each.
+    began, what its key's limits reserve for it, and its trace, if it has one. One
+    lookup for all of them costs less than one for each.
     """
 
     id: str
@@ -31,6 +35,7 @@ class Visit:
     error: tuple[str | None, str] | None = None
     began: float | None = None
     reservation: Reservation | None = None
+    trace: "RequestTrace | None" = None
 
     def time_left(self, total: float) -> float:
         """Return the seconds that are left of *total*, which all its races share."""

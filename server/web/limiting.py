@@ -5,6 +5,7 @@ from time import time
 
 from aiohttp import web
 
+from server.errors import LimitReached
 from server.limits.headers import anthropic_headers, openai_headers
 from server.limits.limit import Unit, limits_of
 from server.limits.limiter import Price, Reservation, quote
@@ -36,7 +37,11 @@ async def reserve(visit: Visit, request: R, lineup: Lineup[R, P]) -> Reservation
     requests = first.chats if isinstance(first, Batch) else (request,)
     start = min(lineup.schedule.limit, len(lineup.entrants))
     prices = [_price(visit, entrant) for entrant in lineup.entrants]
-    reserved = await limiter.reserve(visit.id, key, quote(requests, start, prices))
+    try:
+        reserved = await limiter.reserve(visit.id, key, quote(requests, start, prices))
+    except LimitReached as exc:
+        visit.gateway.metrics.rate_limited.add((exc.limit,))
+        raise
     visit.reservation = reserved
     return reserved
 

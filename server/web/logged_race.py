@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from time import perf_counter, time
-from typing import Generic, Self
+from typing import TYPE_CHECKING, Generic, Self
 
 from aiohttp import web
 from attrs import define, field
@@ -12,7 +12,7 @@ from providers import ChatRequest
 from server.errors import GatewayError, InternalError
 from server.racing.entrants import R
 from server.racing.errors import NobodyWon
-from server.racing.lanes import Course, Lane
+from server.racing.lanes import Course, Lane, Step
 from server.racing.lineup import Lineup
 from server.racing.race import Race, Winner
 from server.racing.streams import P
@@ -23,6 +23,9 @@ from server.record.usage import charges
 
 from .context import VISIT, Visit
 from .limiting import settle
+
+if TYPE_CHECKING:
+    from server.record.tracing import RequestTrace
 
 
 @define(eq=False)
@@ -43,6 +46,8 @@ class LoggedRace(Generic[R, P]):
         live = self.request[VISIT].gateway.live
         if live.followed:
             self._follow(live)
+        if (trace := self.request[VISIT].trace) is not None:
+            self._trace(trace)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -77,7 +82,22 @@ class LoggedRace(Generic[R, P]):
         story = _story(self.request, self.race, self.lineup, self.ending)
         visit.gateway.usage.add(story.key, story.charges)
         settle(visit, story.lanes, story.charges)
+        if visit.trace is not None:
+            visit.trace.tell(story, self.race.request, visit.gateway.settings_of)
         visit.gateway.finished(story)
+
+    def _trace(self, trace: "RequestTrace") -> None:
+        """Have each racer's span begin as it starts."""
+        visit, live = self.request[VISIT], self.race.tell
+        trace.open(visit.client, self.request.remote or "")
+        begin = trace.follow(visit.gateway.settings_of)
+
+        def tell(lane: Lane, step: Step) -> None:
+            begin(lane, step)
+            if live is not None:
+                live(lane, step)
+
+        self.race.tell = tell
 
     def _follow(self, live: LiveRaces) -> None:
         """Tell whoever listens of this race's steps."""
@@ -109,6 +129,7 @@ def _story(
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
         ending=ending,
+        trace="" if visit.trace is None else visit.trace.id,
         charges=charges(
             race.lanes,
             race.winning_lane,

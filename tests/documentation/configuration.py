@@ -27,6 +27,7 @@ RECORDS = {
     "responses": settings.ResponseSettings,
     "state": settings.StateSettings,
     "usage": settings.UsageSettings,
+    "telemetry": settings.TelemetrySettings,
     "models.NAME": settings.ModelSettings,
     "providers.ID": ProviderSettings,
     "providers.ID.messages": MessageRules,

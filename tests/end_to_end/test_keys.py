@@ -71,7 +71,7 @@ async def test_what_is_wrong_with_a_request_for_a_key(
         twice = await post(me, {"name": "team"})
         assert (twice.status, twice.error["code"]) == (409, "key_name_taken")
         mistakes: list[tuple[dict[str, Any], str]] = [
-            ({"name": "x", "nam": "y"}, "nam"),
+            ({"name": "x", "title": "y"}, "title"),
             ({"name": "x", "expires": "tomorrow"}, "expires"),
             ({"name": "x", "streams": -1}, "streams"),
             ({"name": "x", "sha256": "ab" * 32}, "sha256"),

@@ -89,6 +89,35 @@ async def test_a_provider_rests_for_all(
         assert each["stats"]["status"] == "resting"
 
 
+async def test_records_are_those_of_all(
+    start_server: StartServer, make_upstream: MakeUpstream
+) -> None:
+    """Every worker shows what all have found, and what a killed one has counted."""
+    upstream = await make_upstream(says("Hi"))
+    broken = await make_upstream(answers(400, {"error": {"message": "not so"}}))
+    server = await start_server(
+        upstream.table("One"), broken.table("Broken"), arguments=FOUR
+    )
+    await server.logged("serving", times=WORKERS)
+    for _ in range(12):
+        async with client(server.url) as me:
+            assert (await me.chat("One", stream=True)).status == 200
+    async with client(server.url) as me:
+        assert (await me.chat("Broken")).status == 400
+
+    shown = [each["stats"] for each in await by_each(server.url, "/v1/providers/One")]
+    assert shown == [shown[0]] * len(shown)
+    assert (shown[0]["requests"], shown[0]["wins"]) == (12, 12)
+    assert shown[0]["ttft_ms"]["p50"] > 0
+    for each in await by_each(server.url, "/v1/providers/Broken"):
+        assert "not so" in each["stats"]["last_error"]
+
+    os.kill(min(children(server.process.pid)), signal.SIGKILL)
+    await server.logged("serving", times=WORKERS + 1)
+    for each in await by_each(server.url, "/v1/providers/One"):
+        assert (each["stats"]["requests"], each["stats"]["wins"]) == (12, 12)
+
+
 async def _one_chat(url: str) -> Any:
     async with client(url) as me:
         return (await me.chat("One")).headers["X-Request-ID"]

@@ -5,6 +5,8 @@ from pathlib import Path
 from tests.soak.__main__ import prepared, report
 
 SECONDS = 8.0
+# Bytes a race, which were missed once.
+LEAK = 5000
 SEED = 1
 
 
@@ -26,3 +28,12 @@ async def test_races_with_random_troubles_and_clients_that_leave(
         "nobody won",
         "client left",
     }
+
+
+async def test_a_leak_is_noticed(tmp_path: Path) -> None:
+    """Of a server that loses 5 KB with each race that is told, and nothing else."""
+    async with prepared(SEED, tmp_path, LEAK) as soak:
+        await soak.run(SECONDS)
+
+    (told,) = soak.wrong
+    assert told.startswith("the server has grown by"), report(soak)

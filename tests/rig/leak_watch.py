@@ -5,10 +5,14 @@ that belong to one request, by class. There is no garbage collection: what is ov
 to go by itself, or large bodies would wait for one.
 
 `python -m tests.rig.leak_watch ARGUMENTS` is `python -m server ARGUMENTS` otherwise,
-but for $SEND_TIMEOUT, which is for tests that can't wait for the server's own.
+but for $SEND_TIMEOUT, which is for tests that can't wait for the server's own,
+$REMEMBERED, the races, times and choices of racers that it keeps, and $LEAK, the bytes
+of each race that it is to lose, to see whether that is noticed. *allocated* are the
+bytes that the C library has given out: all of them with PYTHONMALLOC=malloc.
 """
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -21,11 +25,48 @@ from aiohttp import ClientResponse, web
 
 from providers import ChatCall
 from server.__main__ import main
+from server.gateway import Gateway
 from server.process import listening
+from server.racing import eligibility, times
 from server.racing.race import Race
+from server.record import log
+from server.record.story import Story
 
 # What is made for one request, and must be gone with it.
 TRANSIENT = {web.Request, web.StreamResponse, ClientResponse, ChatCall, Race}
+
+
+class Mallinfo(ctypes.Structure):
+    """What glibc's mallinfo2 returns."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks"),
+            *("fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    )
+
+
+def allocated() -> int:
+    """Return the bytes in use; 0 where the C library does not tell."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return 0
+    mallinfo.restype = Mallinfo
+    told = mallinfo()
+    return int(told.uordblks + told.hblkhd)
+
+
+def lose(count: int) -> None:
+    """Have each race leave *count* bytes behind."""
+    lost, finished = [], Gateway.finished
+
+    def losing(self: Gateway, story: Story) -> None:
+        lost.append(bytes(count))
+        finished(self, story)
+
+    setattr(Gateway, "finished", losing)  # noqa: B010 - mypy: no method is assigned
 
 
 def report(_: int, __: FrameType | None) -> None:
@@ -33,6 +74,8 @@ def report(_: int, __: FrameType | None) -> None:
     objects = Counter(map(type, gc.get_objects()))
     alive = {
         "tasks": Counter(map(_what, tasks)),
+        "allocated": allocated(),
+        "tracked": objects.total(),
         "objects": {
             kind.__name__: number
             for kind, number in objects.items()
@@ -54,4 +97,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, report)
     if patience := os.environ.get("SEND_TIMEOUT"):
         listening.SEND_TIMEOUT = float(patience)
+    if number := os.environ.get("REMEMBERED"):
+        for module in (log, times, eligibility):
+            module.REMEMBERED = int(number)  # type: ignore[attr-defined]
+    if leak := os.environ.get("LEAK"):
+        lose(int(leak))
     main("python -m server")

@@ -29,13 +29,16 @@ TCP_LISTEN = "0A"
 class Footprint:
     """
     *tasks* by what they run, *objects* of requests by class, *descriptors* by what they
-    are, resident memory in KiB.
+    are, resident memory in KiB, bytes that are *allocated* (of a server that runs with
+    PYTHONMALLOC=malloc), and the number of all objects that are *tracked*.
     """
 
     tasks: Counter[str]
     objects: Counter[str]
     descriptors: Counter[str]
     rss: int = field(eq=False)
+    allocated: int = field(eq=False)
+    tracked: int = field(eq=False)
 
     def beyond(self, before: "Footprint") -> str:
         """Say what there is more of, or less of, than *before*; "" if nothing."""
@@ -58,8 +61,15 @@ async def footprint(server: Server) -> Footprint:
     server.signal(signal.SIGUSR1)
     told = await server.logged(r"^alive (.*)", since=seen)
     pid = server.process.pid
-    alive = {name: Counter(counts) for name, counts in json.loads(told[1]).items()}
-    return Footprint(**alive, descriptors=_descriptors(pid), rss=rss(pid))
+    alive = json.loads(told[1])
+    return Footprint(
+        tasks=Counter(alive["tasks"]),
+        objects=Counter(alive["objects"]),
+        descriptors=_descriptors(pid),
+        rss=rss(pid),
+        allocated=alive["allocated"],
+        tracked=alive["tracked"],
+    )
 
 
 async def used(server: Server, *upstreams: Upstream) -> Footprint:

@@ -48,13 +48,14 @@ PATIENCE = 30.0
 # it has seen everything once: after a part of the time, or two rounds.
 ROUND = 60.0
 WARM_UP = 0.3
-# KiB by which the server may grow after that: by what it remembers, of the last 1000
-# races (1 KiB each) and 200 times of each provider (35 KiB), if that is not full yet,
-# and by what the allocator keeps of the busiest moment. In the second half of a long
-# run, nothing of that is new.
-GROWTH = 24 * 1024
-NOISE = 2 * 1024
-LONG = 6
+# Bytes, and objects, by which the server may grow with each race between two moments in
+# which it is left alone, after it has seen everything; and what that can't be told
+# from: tables that have grown, and chunks that the C library keeps for its threads.
+BYTES, OBJECTS = 512, 0.5
+NOISE, FEW = 256 * 1024, 3000
+# Races, times of each provider, and choices of racers that it remembers: few, so that
+# all of them are there soon.
+REMEMBERED = 20
 SHOWN = 20
 # The lines of a log in which nothing has gone wrong.
 WELL_KNOWN = re.compile(r"alive |\d\d:\d\d:\d\d\.\d{3} (debug|info|warning) ")
@@ -78,6 +79,7 @@ class Soak:
             warm_up = min(seconds * WARM_UP, 2 * ROUND)
             await self._race_for(warm_up)
             self._look(await calm(self.server))
+            before = self.outcomes.total()
             left = seconds - warm_up
             while left > 0:
                 await self._race_for(min(left, ROUND))
@@ -87,20 +89,22 @@ class Soak:
             self._blame(str(exc))
             self.footprints.append(await footprint(self.server))
         else:
-            self._check_memory([each.rss for each in self.footprints])
+            races = self.outcomes.total() - before
+            first, *_, last = self.footprints
+            self._check_memory(first, last, races)
 
     def _look(self, now: Footprint) -> None:
         self.footprints.append(now)
         told = f"{self.outcomes.total()} races, {now.rss / 1024:.1f} MiB"
         sys.stderr.write(f"{told}, {len(self.wrong)} wrong\n")
 
-    def _check_memory(self, rss: list[int]) -> None:
-        grown = rss[-1] - rss[0]
-        if grown > GROWTH:
-            self._blame(f"the server has grown by {grown} KiB")
-        grown = rss[-1] - rss[len(rss) // 2]
-        if len(rss) >= LONG and grown > NOISE:
-            self._blame(f"the server still grows: by {grown} KiB in the end")
+    def _check_memory(self, first: Footprint, last: Footprint, races: int) -> None:
+        grown = last.allocated - first.allocated
+        if grown > races * BYTES + NOISE:
+            self._blame(f"the server has grown by {grown / races:.0f} bytes a race")
+        grown = last.tracked - first.tracked
+        if grown > races * OBJECTS + FEW:
+            self._blame(f"the server has {grown / races:.1f} more objects a race")
 
     def _blame(self, what: str) -> None:
         self.wrong.append(what)
@@ -175,8 +179,11 @@ async def _some(answer: aiohttp.ClientResponse, frames: int) -> bytes:
 
 
 @asynccontextmanager
-async def prepared(seed: int, folder: Path) -> AsyncIterator[Soak]:
-    """Start the upstreams and the server."""
+async def prepared(seed: int, folder: Path, leak: int = 0) -> AsyncIterator[Soak]:
+    """Start the upstreams and the server, which loses *leak* bytes a race."""
+    environ = {"PYTHONMALLOC": "malloc", "REMEMBERED": str(REMEMBERED)}
+    if leak:
+        environ["LEAK"] = str(leak)
     async with troubled() as upstream:
         with closing(socket.socket()) as closed:
             closed.bind(("127.0.0.1", 0))  # and nobody listens
@@ -184,7 +191,9 @@ async def prepared(seed: int, folder: Path) -> AsyncIterator[Soak]:
             tables = [*map(upstream.table, PROVIDERS), *map(refusing.table, REFUSING)]
             config = "\n".join([CONFIG, *tables])
             path = folder / "config.toml"
-            async with running(path, config, module="tests.rig.leak_watch") as server:
+            async with running(
+                path, config, module="tests.rig.leak_watch", environ=environ
+            ) as server:
                 yield Soak(server, upstream, seed)
 
 
@@ -195,6 +204,8 @@ def report(soak: Soak) -> str:
         ("races", "", soak.outcomes.total()),
         *((f"- {what}", "", times) for what, times in sorted(soak.outcomes.items())),
         ("resident memory, MiB", f"{first.rss / 1024:.1f}", f"{last.rss / 1024:.1f}"),
+        ("allocated, KiB", first.allocated // 1024, last.allocated // 1024),
+        ("all objects", first.tracked, last.tracked),
         ("tasks", first.tasks.total(), last.tasks.total()),
         ("descriptors", first.descriptors.total(), last.descriptors.total()),
         ("objects of requests", first.objects.total(), last.objects.total()),
@@ -210,9 +221,9 @@ def report(soak: Soak) -> str:
     )
 
 
-async def main(seconds: float, seed: int) -> bool:
+async def main(seconds: float, seed: int, leak: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        async with prepared(seed, Path(folder)) as soak:
+        async with prepared(seed, Path(folder), leak) as soak:
             await soak.run(seconds)
     sys.stdout.write(report(soak))
     return not soak.wrong
@@ -222,7 +233,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Race for a while, and look for harm.")
     parser.add_argument("seconds", type=float)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument(
+        "--leak", type=int, default=0, help="Bytes a race to lose, to see it told."
+    )
     options = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        good = runner.run(main(options.seconds, options.seed))
+        good = runner.run(main(options.seconds, options.seed, options.leak))
     sys.exit(0 if good else 1)

@@ -3,6 +3,7 @@
 import re
 from http import HTTPStatus
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -10,9 +11,13 @@ from aiohttp.typedefs import Handler, Middleware
 from server.gateway import Gateway
 from server.logs import AccessLog
 from server.racing.lanes import Course
+from server.record import semantic_names as names
 from server.web.context import VISIT, Visit
 
 from .request_id import request_id
+
+if TYPE_CHECKING:
+    from server.record.tracing import RequestTrace
 
 # nginx's number for a client that went away before it had its answer.
 CLIENT_GONE = 499
@@ -31,6 +36,8 @@ def log_access(gateway: Gateway) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = perf_counter()
         request[VISIT] = visit = Visit(request_id(request), gateway)
+        if gateway.tracing is not None:
+            visit.trace = gateway.tracing.begin(request.headers)
         status = CLIENT_GONE
         try:
             response = await handler(request)
@@ -38,11 +45,36 @@ def log_access(gateway: Gateway) -> Middleware:
             return response
         finally:
             seconds = perf_counter() - started
+            if visit.trace is not None:
+                end_trace(request, visit, visit.trace, status)
             _count(request, visit, status, seconds)
             probe = status == HTTPStatus.OK and request.path in PROBES
             log.write(facts(request, visit, status, seconds), probe=probe)
 
     return middleware
+
+
+def end_trace(
+    request: web.Request, visit: Visit, trace: "RequestTrace", status: int
+) -> None:
+    """End the span of a request, which probes have none of."""
+    if request.path in PROBES:
+        return
+    trace.open(visit.client, request.remote or "")
+    resource = request.match_info.route.resource
+    attributes: dict[str, str | bool | int | float] = {
+        names.METHOD: request.method,
+        names.REQUEST_ID: visit.id,
+    }
+    name = request.method
+    if resource is not None:
+        attributes[names.ROUTE] = resource.canonical
+        name = f"{request.method} {resource.canonical}"
+    if status != CLIENT_GONE:
+        attributes[names.STATUS] = status
+    if visit.error is not None:
+        attributes[names.ERROR] = visit.error[0] or str(status)
+    trace.end(name, attributes)
 
 
 def _count(request: web.Request, visit: Visit, status: int, seconds: float) -> None:
@@ -63,6 +95,8 @@ def facts(
         "seconds": round(seconds, 4),
         "request_id": visit.id,
     }
+    if visit.trace is not None and visit.trace.id:
+        line["trace_id"] = visit.trace.id
     if visit.client is not None:
         line["key"] = visit.client.name
     if visit.error is not None:

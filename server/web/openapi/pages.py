@@ -114,8 +114,7 @@ PATHS: JSONObject = {
             "isReady",
             "Can it serve?",
             _200=answer(
-                "It can; `degraded`: but not keep responses, images or races;"
-                " `not_kept` says why.",
+                "It can; `degraded`: but not keep something, and `not_kept` says why.",
                 READINESS,
             ),
             _503=answer("It is stopping, or has no usable provider.", STATUS),

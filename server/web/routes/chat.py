@@ -1,13 +1,13 @@
 """Formats whose requests are chats, with the providers in the body or in the path."""
 
-from functools import partial
+import asyncio
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from providers import ChatRequest
 from server.web.answering import race_chat
-from server.web.large_bodies import computed
+from server.web.large_bodies import LARGE
 from server.wire.format import Format
 from server.wire.formats import CHAT
 
@@ -23,8 +23,11 @@ def serving(form: Format[ChatRequest]) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         path = providers_in_path(request)
         body = await body_of(request)
-        parse = partial(form.parse, body, path, request.headers)
-        chat, selection = await computed(parse, len(body))
+        parts = body, path, request.headers
+        if len(body) > LARGE:
+            chat, selection = await asyncio.to_thread(form.parse, *parts)
+        else:  # nearly all
+            chat, selection = form.parse(*parts)
         return await race_chat(request, chat, selection, form.rendering(chat))
 
     return handler

@@ -19,5 +19,5 @@ async def list_providers(request: web.Request) -> web.Response:
 async def retrieve_provider(request: web.Request) -> web.Response:
     gateway, client = request[VISIT].gateway, request[VISIT].client
     provider = gateway.catalog.provider(request.match_info["id"], client)
-    record = gateway.health.of(provider.id)
+    record = await gateway.records.of(provider.id)
     return json_answer(provider_details(provider, gateway.catalog, record))

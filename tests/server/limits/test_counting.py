@@ -248,10 +248,26 @@ async def test_the_dead_give_back_what_they_reserved(counting: Counting) -> None
     limits = (TOKENS, STREAMS)
     await counting.reserve("dead", limits, Amounts(tokens=60), NOON)
     await counting.reserve("alive", limits, Amounts(tokens=40), NOON)
-    await counting.renew("alive", NOON + LEASE - 1)
+    for passed in range(5000, LEASE + 1, 5000):
+        await counting.renew("alive", NOON + passed)
     after = await counting.reserve("c", limits, Amounts(tokens=50), NOON + LEASE + 1)
     assert after.refused_by is None
     assert used(after) == {"tokens_per_minute": 90, "streams": 2}
+
+
+async def test_leases_outlive_the_time_in_which_the_store_was_away(
+    counting: Counting,
+) -> None:
+    """After a minute in which nobody could renew, nobody has lost what is his."""
+    limits = (DAILY, STREAMS)
+    await counting.reserve("a", limits, Amounts(tokens=60), NOON)
+    later = NOON + MINUTE
+    after = await counting.reserve("b", limits, Amounts(tokens=40), later)
+    assert used(after) == {"tokens_per_day": 100, "streams": 2}
+    for passed in range(5000, LEASE + 1, 5000):
+        await counting.renew("b", later + passed)
+    end = await counting.reserve("b", limits, Amounts(0), later + LEASE + 1)
+    assert used(end) == {"tokens_per_day": 40, "streams": 1}
 
 
 async def test_a_lower_limit_counts_from_now_on(counting: Counting) -> None:
