@@ -218,11 +218,10 @@ async def test_server_gone_and_back(rig: Rig) -> None:
     server = await rig.start(good.table("Good"))
     page = await rig.open(server.url)
     await choose(page, "Good")
-    await page.get_by_label("Message", exact=True).fill("A long thought")
-
     await server.stop()
     banner = page.locator("#banner")
     await expect(banner).to_be_visible()
+    await ask(page, "A long thought")
     port = server.url.rpartition(":")[2]
     await rig.start(good.table("Good"), arguments=("--port", port))
 
