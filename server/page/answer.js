@@ -113,7 +113,7 @@ function failure(error) {
 
 function failures(error) {
   const known = error.providers ?? [];
-  if (!known.length) return null;
+  if (known.length < 2) return null; // the message has said it
   return h("ul", { class: "failures" }, known.map(({ id, status, code, message }) =>
     h("li", {}, mark(id), h("b", {}, id), ` ${message || reason(code, status)}`)));
 }

@@ -1,22 +1,27 @@
 // The view of conversations: messages, their branches, and what is asked next.
 
 import { onBack } from "./api.js";
-import { Answer } from "./answer.js";
 import { chats, fallbackModel, providers } from "./catalog.js";
 import { Composer, thumbnail } from "./composer.js";
 import { add, branch, choose, newConversation, newId, requests, versions } from "./conversation.js";
 import { copyButton, fill, h, iconButton } from "./dom.js";
-import { prose } from "./prose.js";
 import { Shelf } from "./shelf.js";
 import { save } from "./store.js";
 import { ms } from "./words.js";
 
 // Milliseconds after which an answer that still comes is kept as far as it is there.
 const EVERY = 2000;
+let Answer;
+let prose;
+
+/** Load what only messages need, which is a quarter of the page. */
+async function load() {
+  [{ Answer }, { prose }] = await Promise.all([import("./answer.js"), import("./prose.js")]);
+}
 
 class Chat {
   #log = h("div", { class: "log", role: "log", "aria-label": "Conversation", "aria-live": "off" });
-  #composer = new Composer((text, files) => this.#say(text, files));
+  #composer = new Composer((text, files) => this.#say(text, files), load);
   #conversation = newConversation();
   #providers = [];
   #running = new Map();
@@ -39,10 +44,10 @@ class Chat {
     this.#composer.focus();
   }
 
-  open(conversation) {
+  async open(conversation) {
     this.#conversation = conversation;
-    this.#draw();
     this.#shelf.show(conversation.id);
+    await this.#draw();
     this.#follow(true);
     this.#composer.busy(this.#stopper());
     this.focus();
@@ -53,7 +58,8 @@ class Chat {
     return running ? () => running.abort() : null;
   }
 
-  #draw() {
+  async #draw() {
+    if (this.#conversation.leaf) await load();
     const path = branch(this.#conversation);
     fill(this.#log, path.map((node) => this.#message(node)));
     if (!path.length) this.#log.append(welcome());
@@ -139,7 +145,7 @@ class Chat {
     const node = add(conversation, parent, { role: "assistant", mode: settings.mode, runs });
     const stop = new AbortController();
     this.#running.set(conversation.id, stop);
-    this.#draw();
+    await this.#draw();
     const answers = runs.map((run) => new Answer(run, () => this.#follow()));
     this.#log.lastChild.replaceWith(this.#answers(node, answers));
     this.#follow(true);

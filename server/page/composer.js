@@ -1,5 +1,6 @@
 // Where a message is written: its text, its files, and who is to answer it how.
 
+import { lost } from "./api.js";
 import { field, fill, h, icon, iconButton, segments } from "./dom.js";
 import { Picker } from "./picker.js";
 
@@ -27,15 +28,21 @@ export class Composer {
   #shelf = h("div", { class: "files", hidden: true });
   #text = h("textarea", {
     rows: 1, placeholder: "Ask something", "aria-label": "Message", value: localStorage.getItem(DRAFT) ?? "",
-    oninput: () => localStorage.setItem(DRAFT, this.#text.value),
+    oninput: () => {
+      localStorage.setItem(DRAFT, this.#text.value);
+      this.begin().catch(() => {});
+    },
     onkeydown: (event) => this.#key(event),
     onpaste: (event) => event.clipboardData.files.length && (event.preventDefault(), this.#attach(event.clipboardData.files)),
   });
   #button = h("button", { type: "submit", class: "primary round", "aria-label": "Send", title: "Send (Enter)" }, icon("send"));
   #stop = null;
+  #beginning = false;
 
-  constructor(send) {
+  /** *send* is called with a message; *begin*, before it, gets what that needs. */
+  constructor(send, begin) {
     this.send = send;
+    this.begin = begin;
     this.picker = new Picker(this.settings, () => this.#keep());
     const file = h("input", { type: "file", multiple: true, class: "unseen", tabindex: "-1", "aria-label": "Files", onchange: () => this.#attach(file.files) });
     const attach = iconButton("attach", "Attach pictures or files", () => file.click());
@@ -93,12 +100,15 @@ export class Composer {
     if (!this.#stop) this.#submit();
   }
 
-  #submit() {
+  async #submit() {
     if (this.#stop) return this.#stop();
     const text = this.#text.value.trim();
-    if (!text && !this.#files.length) return;
-    const files = this.#files;
-    this.send(text, files);
+    if (this.#beginning || (!text && !this.#files.length)) return;
+    this.#beginning = true;
+    const ready = await this.begin().then(() => true, lost);
+    this.#beginning = false;
+    if (ready !== true) return; // the text is kept
+    this.send(text, this.#files);
     this.#text.value = "";
     this.#files = [];
     localStorage.removeItem(DRAFT);

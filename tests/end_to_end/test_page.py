@@ -218,11 +218,10 @@ async def test_server_gone_and_back(rig: Rig) -> None:
     server = await rig.start(good.table("Good"))
     page = await rig.open(server.url)
     await choose(page, "Good")
-    await page.get_by_label("Message", exact=True).fill("A long thought")
-
     await server.stop()
     banner = page.locator("#banner")
     await expect(banner).to_be_visible()
+    await ask(page, "A long thought")
     port = server.url.rpartition(":")[2]
     await rig.start(good.table("Good"), arguments=("--port", port))
 
@@ -337,6 +336,22 @@ async def test_embedded_model(rig: Rig, embedded_url: str) -> None:
 
     await expect(page.locator(".foot")).to_contain_text("SmolLM2", timeout=60_000)
     assert await page.locator(".answer > .prose").inner_text() != ""
+
+
+async def test_a_visit_is_small(rig: Rig) -> None:
+    """What a visitor loads before asking anything is at most 80 KB, unpacked."""
+    page = await rig.open(await rig.serve())
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    await expect(page.get_by_text("No provider for this is on")).to_be_visible()
+
+    size = await page.evaluate(
+        """() => ["navigation", "resource"]
+          .flatMap(type => performance.getEntriesByType(type))
+          .filter(each => !each.name.includes("/v1/"))
+          .reduce((sum, each) => sum + each.decodedBodySize, 0)"""
+    )
+
+    assert 40_000 < size <= 80_000
 
 
 async def test_what_is_served(rig: Rig) -> None:
