@@ -77,6 +77,8 @@ def _with_messages(
     same = len(made) == len(before)
     if same and all(new is old for new, old in zip(made, before, strict=True)):
         return request
+    if not made:
+        return request  # nothing was said: the vendor may tell what it makes of that
     messages = tuple(message for message, _ in made)
     body = {**request.body, "messages": [sent for _, sent in made]}
     return evolve(request, messages=messages, body=body)

@@ -124,7 +124,7 @@ def _dimensions(text: str) -> tuple[str, ...]:
 
 def _day(query: Mapping[str, str], name: str) -> str:
     """Return a day; an instant stands for its day."""
-    if not (text := query.get(name, "")):
+    if (text := query.get(name)) is None:
         return ""
     match = DAY.fullmatch(text)
     try:

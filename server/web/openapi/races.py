@@ -1,5 +1,6 @@
 """The log of races in the document."""
 
+from server.config.settings import QUANTILE
 from server.json_types import JSONObject
 from server.record.log import REMEMBERED
 from server.wire.replay import ReplayRequest
@@ -30,15 +31,15 @@ STEPS = (
     " says all of it once more. A client that reads too slowly misses some, and is sent"
     " `resync`."
 )
-SCHEMAS: dict[str, Schema] = {
-    "ReplayRequest": schema_of(
-        ReplayRequest,
-        {
-            "hedge_delay": "Seconds, or a quantile of the provider's own times: p90.",
-            "hedge_budget": "Extra calls a request, at most.",
-        },
-    )
+REPLAY = schema_of(ReplayRequest, {"hedge_budget": "Extra calls a request, at most."})
+REPLAY["properties"]["hedge_delay"] = {
+    "description": "Seconds, or a quantile of the provider's own times: p90.",
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": f"^(?:{QUANTILE.pattern})$"},
+    ],
 }
+SCHEMAS: dict[str, Schema] = {"ReplayRequest": REPLAY}
 PATHS: JSONObject = {
     "/races": {
         "get": {

@@ -7,9 +7,9 @@ from server.wire.usage_rows import FORMATS
 from .records import Schema, ref
 from .shared import KEYS, OF_API, answer, errors, in_json, query_parameter
 
-# Some of the dimensions, with commas between.
+# Some of the dimensions, with commas between; nothing means all.
 ONE = "|".join(DIMENSIONS)
-BY: Schema = {"type": "string", "pattern": f"^({ONE})(,({ONE}))*$"}
+BY: Schema = {"type": "string", "pattern": f"^(({ONE})(,({ONE}))*)?$"}
 DAY: Schema = {"type": "string", "format": "date"}
 TABLE: JSONObject = {"text/csv": {"schema": {"type": "string"}}}
 PATHS: JSONObject = {

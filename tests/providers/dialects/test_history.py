@@ -79,6 +79,8 @@ def sent(kind: str, *messages: Any) -> tuple[Any, list[str]]:
             [HI, called("a", arguments='{"a":"\ufffd"}'), result("a")],
             [ARGUMENTS],
         ),
+        # What is left of it would be no conversation at all.
+        ([result("a", "")], None, [ORPHANS]),
     ],
     ids=str,
 )
