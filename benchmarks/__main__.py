@@ -17,7 +17,7 @@ from time import perf_counter
 import click
 import uvloop
 
-from . import figures, growth, instructions, races
+from . import figures, growth, instructions, limits, races, workers
 from . import peers as others
 from .bench import Bench
 from .contenders import field_in, nginx_path, nginx_problem
@@ -37,7 +37,12 @@ ALL: dict[str, Callable[[Bench], Awaitable[list[Table]]]] = {
     "events": growth.events,
     "bodies": growth.bodies,
     "policies": races.policies,
+    "limits": limits.limits,
+    "traces": limits.traces,
+    "workers": workers.workers,
 }
+# What is nothing without valgrind.
+COUNTED = ("instructions", "traces")
 # What the other gateways are measured in: they race nobody.
 WITH_PEERS = ("unary", "burst", "alone", "first-token")
 
@@ -52,9 +57,9 @@ def main(names: tuple[str, ...], *, peers: bool) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     chosen = names or (WITH_PEERS if peers else tuple(ALL))
     if missing := instructions.problem():
-        if "instructions" in names:
+        if any(name in COUNTED for name in names):
             raise click.ClickException(missing)
-        chosen = tuple(name for name in chosen if name != "instructions")
+        chosen = tuple(name for name in chosen if name not in COUNTED)
     for what in filter(None, (missing, nginx_problem())):
         click.echo(f"{what}; it is left out", err=True)
     if peers:

@@ -174,44 +174,67 @@ async def relay(where: Field) -> AsyncIterator[Contender]:
         yield contender
 
 
+@frozen
+class Setup:
+    """
+    How the server differs from what most benchmarks run. *models* are each provider's
+    names for orders; *race*, *server* and *key* are settings of those tables, *tables*
+    others. With a *key* of None it asks for none.
+    """
+
+    models: Sequence[Mapping[str, str]] = ({},) * LANES
+    race: str = ""
+    server: str = ""
+    key: str | None = ""
+    tables: str = ""
+    environ: Mapping[str, str] = {}
+    name: str = SERVER
+
+
+USUAL = Setup()
+
+
 @asynccontextmanager
-async def server(
-    where: Field, models: Sequence[Mapping[str, str]] = ({},) * LANES, race: str = ""
-) -> AsyncIterator[Contender]:
+async def server(where: Field, setup: Setup = USUAL) -> AsyncIterator[Contender]:
     """
     Start the server as users run it, but for the embedded model: a key, a log, health.
 
     Its providers P1, P2, … are the upstream's lanes; P1 is asked where a request names
-    nobody. *models* are each provider's names for orders; *race* are settings of that
-    table.
+    nobody.
     """
     port = free_port()
     config = where.folder / f"server-{port}.toml"
-    config.write_text(configuration(where, port, models, race))
+    config.write_text(configuration(where, port, setup))
     words = [sys.executable, "-m", "server", "--config", str(config)]
-    command = Command(SERVER, [*where.under, *words], Target(port))
+    command = Command(
+        setup.name,
+        [*where.under, *words],
+        Target(port),
+        environ=setup.environ,
+    )
     async with running(command, where.folder) as contender:
         yield contender
 
 
-def configuration(
-    where: Field, port: int, models: Sequence[Mapping[str, str]], race: str
-) -> str:
+def configuration(where: Field, port: int, setup: Setup) -> str:
     """Return the server's configuration: nothing on that would ask the network."""
     off = [f'[providers."{name}"]\nenabled = false' for name in vendors()]
-    key = sha256(KEY.encode()).hexdigest()
+    digest = sha256(KEY.encode()).hexdigest()
+    key = f'[[auth.keys]]\nname = "bench"\nsha256 = "{digest}"\n{setup.key}'
     lanes = [
         f'[providers.P{lane}]\nkind = "openai"\nbase_url = "http://127.0.0.1:{at}/v1"'
         f"\napi_key = 'sk-upstream'\n[providers.P{lane}.models]\n"
         + "".join(f'"{ours}" = "{order}"\n' for ours, order in names.items())
         for lane, (at, names) in enumerate(
-            zip(where.ports, models, strict=False), start=1
+            zip(where.ports, setup.models, strict=False), start=1
         )
     ]
     return "\n".join(
         [
-            f'[server]\nport = {port}\n[race]\ndefault_providers = ["P1"]\n{race}',
-            f'[[auth.keys]]\nname = "bench"\nsha256 = "{key}"',
+            f"[server]\nport = {port}\n{setup.server}",
+            f'[race]\ndefault_providers = ["P1"]\n{setup.race}',
+            "" if setup.key is None else key,
+            setup.tables,
             *off,
             *lanes,
             NATIVE.format(port=where.ports[0]),

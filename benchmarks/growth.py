@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from .bench import Bench, compared, compared_all
-from .contenders import RELAY, SERVER, Contender, server
+from .contenders import RELAY, SERVER, Contender, Setup, server
 from .figures import cpu_per_answer, cpu_per_event, figures
 from .tables import Row, Table
 from .wire import Order
@@ -27,7 +27,7 @@ async def racers(bench: Bench) -> list[Table]:
     names = [{"race": order} for order in orders]
     request = relay.target.request(orders[0], stream=True)
     measures = {"relay": partial(cpu_per_answer, relay, request, 4, at_once=16)}
-    async with server(bench.upstream, names) as contender:
+    async with server(bench.upstream, Setup(names)) as contender:
         for count in RACERS:
             providers = " ".join(f"P{lane}" for lane in range(1, count + 1))
             request = contender.target.request("race", stream=True, provider=providers)

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from .bench import Bench
 from .contenders import RELAY, Contender, Field, relay, server
-from .load import Target, connect
+from .load import Target, ask_times, connect
 from .tables import Row, Table
 from .upstream import Book, listen
 from .wire import MOST, Order
@@ -98,8 +98,7 @@ async def step_by_step(folder: Path) -> AsyncIterator[tuple[Field, Book]]:
 
 async def count(contender: Contender, where: Field, book: Book) -> dict[str, float]:
     """Return the instructions that each of UNITS takes."""
-    counter = Counter(contender, where.folder / f"{contender.pid}.callgrind")
-    await counter.control("--instr=on")
+    counter = await counter_of(contender, where)
     connection = await connect(contender.target)
     target = contender.target
     unary = target.request(UNARY.model, stream=False)
@@ -131,6 +130,24 @@ async def count(contender: Contender, where: Field, book: Book) -> dict[str, flo
     found["alone"] = await counter.per_unit(step, 200)
     connection.close()
     return found
+
+
+async def counter_of(contender: Contender, where: Field) -> Counter:
+    """Return what counts for *contender*, from now on."""
+    counter = Counter(contender, where.folder / f"{contender.pid}.callgrind")
+    await counter.control("--instr=on")
+    return counter
+
+
+async def count_unary(contender: Contender, where: Field, requests: int) -> float:
+    """Return the instructions of a small unary request: those of *requests* more."""
+    counter = await counter_of(contender, where)
+    request = contender.target.request(UNARY.model, stream=False)
+
+    async def ask(times: int) -> None:
+        await ask_times(times, contender.target, request, UNARY.events)
+
+    return await counter.per_unit(ask, requests)
 
 
 async def _per_native_event(

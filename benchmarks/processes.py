@@ -28,6 +28,11 @@ def cpu_seconds(pid: int) -> float:
     return sum(_own(each) + _of_the_dead(each) for each in tree(pid))
 
 
+def cpu_seconds_each(pid: int) -> dict[int, float]:
+    """Return the CPU time of each living process of a tree, by its id."""
+    return {each: _own(each) for each in tree(pid)}
+
+
 def rss_kib(pid: int) -> float:
     """Return the resident memory of a tree."""
     return sum(_rss(each) for each in tree(pid))

@@ -9,7 +9,7 @@ from time import perf_counter
 from attrs import define, field
 
 from .bench import Bench
-from .contenders import SERVER, server
+from .contenders import SERVER, Setup, server
 from .figures import figures
 from .load import Answer, Connection, Target, connect
 from .tables import Row, Table
@@ -37,7 +37,7 @@ async def cutoff(bench: Bench) -> list[Table]:
     """
     silent = {"cut": Order(0, "never").model}
     names = [{"cut": Order(4, "0", "20").model}, silent, silent, silent]
-    async with server(bench.upstream, names) as contender:
+    async with server(bench.upstream, Setup(names)) as contender:
         answers = await _race_at_a_rate(contender.target)
         await asyncio.sleep(0.5)
         _, calls = await bench.upstream.seen()
@@ -56,7 +56,7 @@ async def skew(bench: Bench) -> list[Table]:
     """Race eight, one race at a time; look when each was asked, if none won by then."""
     names = [{"skew": Order(4, "0", "40").model}] * 8
     arrived: dict[int, list[float]] = defaultdict(list)
-    async with server(bench.upstream, names) as contender:
+    async with server(bench.upstream, Setup(names)) as contender:
         pool = Pool(contender.target)
         for number in range(SKEW_RACES):
             await pool.race(number, "skew", "P1 P2 P3 P4 P5 P6 P7 P8", 4)
@@ -75,9 +75,8 @@ async def policies(bench: Bench) -> list[Table]:
     calls: dict[str, list[float]] = {name: [0.0] for name in POLICIES}
     pools = {}
     for name, (_, settings) in POLICIES.items():
-        start = server(
-            bench.upstream, [{"tail": Order(4, "0", "tail").model}] * 3, settings
-        )
+        names = [{"tail": Order(4, "0", "tail").model}] * 3
+        start = server(bench.upstream, Setup(names, settings))
         pools[name] = Pool((await bench.stack.enter_async_context(start)).target)
     for block in range(BLOCKS + 1):
         for name, (providers, _) in POLICIES.items():
