@@ -21,6 +21,7 @@ os.environ["PATH"] = f"{NODE}{os.pathsep}{os.environ.get('PATH', '')}"
 # What pip can't bring, each with Debian's package that does.
 TOOLS = {
     "chromium": "chromium",
+    "haproxy": "haproxy",
     "nginx": "nginx-light",
     "promtool": "prometheus",
     "redis-server": "redis-server",

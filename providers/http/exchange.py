@@ -147,7 +147,9 @@ class Exchange(asyncio.Protocol):
         if not body:
             inbox.wake()  # the head may be there
         elif inbox.put(body) and len(inbox.kept) > MOST_AT_ONCE:
-            self._pause_reading()
+            if not self._paused and self._transport is not None:
+                self._transport.pause_reading()
+                self._paused = True
         if answer.complete or answer.error is not None:
             self._finish(answer.error)
 
@@ -192,11 +194,6 @@ class Exchange(asyncio.Protocol):
         transport.set_protocol(self)
         transport.writelines((head, body))
         self._answer = AnswerParser()
-
-    def _pause_reading(self) -> None:
-        if not self._paused and self._transport is not None:
-            self._transport.pause_reading()
-            self._paused = True
 
     def _resume_reading(self) -> None:
         if self._paused and self._transport is not None:
