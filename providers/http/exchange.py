@@ -146,10 +146,14 @@ class Exchange(asyncio.Protocol):
         body = answer.feed(data)
         if not body:
             inbox.wake()  # the head may be there
-        elif inbox.put(body) and len(inbox.kept) > MOST_AT_ONCE:
-            if not self._paused and self._transport is not None:
-                self._transport.pause_reading()
-                self._paused = True
+        elif (
+            inbox.put(body)
+            and len(inbox.kept) > MOST_AT_ONCE
+            and not self._paused
+            and self._transport is not None
+        ):
+            self._transport.pause_reading()
+            self._paused = True
         if answer.complete or answer.error is not None:
             self._finish(answer.error)
 
