@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from server.json_types import JSON
 
-from .hooks import make_converter
+from .hooks import Hook, make_converter
 from .problems import Problem, plain, problems_in, take_out
 
 T = TypeVar("T")
@@ -28,10 +28,15 @@ class Structure:
         )
         self._fast = make(detailed=False)
         self._detailed = make(detailed=True)
+        self._hooks: dict[type, Hook] = {}
 
     def make(self, value: JSON, cls: type[T]) -> T:
         """Return *value* as a *cls*; raises anything, for `errors` to explain."""
-        return self._fast.structure(value, cls)
+        hook = self._hooks.get(cls)
+        if hook is None:  # the converter takes as long to find it as to call it
+            hook = self._hooks[cls] = self._fast.get_structure_hook(cls)
+        made: T = hook(value, cls)
+        return made
 
     def errors(self, value: JSON, cls: type) -> list[Problem]:
         """Return all that is wrong with *value*: pairs of path and message."""

@@ -62,8 +62,10 @@ class Story:
     def entry(self) -> Entry:
         """Return the log's entry of it."""
         entry = Entry(self.id, self.key, self)
-        if any(lane.error is not None for lane in self.lanes):
-            entry.json()  # at once: the error would keep its causes and their requests
+        for lane in self.lanes:
+            if lane.error is not None:  # it would keep its causes and their requests
+                entry.json()
+                break
         return entry
 
     def json(self) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from time import time
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from server.errors import LimitReached
 from server.limits.headers import anthropic_headers, openai_headers
@@ -17,7 +18,7 @@ from server.racing.streams import P
 from server.record.costs import Tokens
 from server.record.usage import Charge
 
-from .context import VISIT, Visit
+from .context import Visit
 
 MESSAGES = "/messages"
 # What the headers tell of, the soonest limit of each.
@@ -77,15 +78,16 @@ def settle(visit: Visit, lanes: Sequence[Lane], charges: Sequence[Charge]) -> No
     reserved.settle(tokens, output, nanos)
 
 
-def tell_limits(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say in an answer's headers how far the limits of its key are used."""
-    visit: Visit | None = request.get(VISIT)
-    if visit is None or visit.client is None or not limits_of(visit.client):
+def tell_limits(
+    request: web.BaseRequest, visit: Visit, headers: CIMultiDict[str]
+) -> None:
+    """Say in an answer's *headers* how far the limits of its key are used."""
+    if visit.client is None or not limits_of(visit.client):
         return
     client = visit.gateway.limiter.client(visit.client)
     for unit in TOLD:
         standing = client.standing(unit)
         if standing is not None:
-            response.headers.update(openai_headers(unit, standing))
+            headers.update(openai_headers(unit, standing))
             if MESSAGES in request.path:
-                response.headers.update(anthropic_headers(unit, standing, time()))
+                headers.update(anthropic_headers(unit, standing, time()))

@@ -180,12 +180,14 @@ def race_headers(race: Course, winner: Winner[P]) -> dict[str, str]:
 
 def timing(race: Course) -> str:
     """Return a Server-Timing header: one entry a racer, milliseconds to its end."""
+    if len(race.lanes) == 1:  # most have
+        return _entry(race.lanes[0])
     latest = {lane.id: lane for lane in race.lanes}  # some have started twice
-    entries = [
-        f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
-        for lane in latest.values()
-    ]
-    return ", ".join(entries)
+    return ", ".join(map(_entry, latest.values()))
+
+
+def _entry(lane: Lane) -> str:
+    return f'{lane.id};dur={lane.seconds * 1000:.1f};desc="{_fate(lane)}"'
 
 
 def _fate(lane: Lane) -> str:

@@ -49,9 +49,11 @@ def on_prepare(gateway: Gateway) -> OnPrepare:
 
 def introduce(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Set the headers of the request's id and of CORS, unless they are set."""
-    if HEADER not in response.headers:
+    headers = response.headers
+    if HEADER not in headers:
+        visit = request[VISIT]
         # aiohttp would tell its version, and Python's.
-        response.headers[SERVER] = "Interference"
-        add_request_id(request, response)
-        add_cors_headers(request, response)
-        tell_limits(request, response)
+        headers[SERVER] = "Interference"
+        add_request_id(request, visit, headers)
+        add_cors_headers(request, headers)
+        tell_limits(request, visit, headers)

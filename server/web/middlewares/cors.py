@@ -5,6 +5,7 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from server.errors import OriginNotAllowed
 from server.web.context import VISIT
@@ -56,13 +57,13 @@ def foreign_page(request: web.BaseRequest) -> OriginNotAllowed:
     )
 
 
-def add_cors_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Let the page read the answer."""
-    response.headers.add("Vary", "Origin")
+def add_cors_headers(request: web.BaseRequest, headers: CIMultiDict[str]) -> None:
+    """Let the page read the answer with these *headers*."""
+    headers.add("Vary", "Origin")
     if (origin := allowed_origin(request)) is not None:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = EXPOSED
-        response.headers["Timing-Allow-Origin"] = origin
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = EXPOSED
+        headers["Timing-Allow-Origin"] = origin
 
 
 @lru_cache

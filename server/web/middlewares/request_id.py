@@ -4,8 +4,9 @@ import random
 import re
 
 from aiohttp import web
+from multidict import CIMultiDict
 
-from server.web.context import VISIT
+from server.web.context import Visit
 from server.wire.formats import error_shape
 
 HEADER = "X-Request-ID"
@@ -20,8 +21,10 @@ def request_id(request: web.BaseRequest) -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def add_request_id(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Name the request in its answer."""
-    response.headers[HEADER] = name = request[VISIT].id
+def add_request_id(
+    request: web.BaseRequest, visit: Visit, headers: CIMultiDict[str]
+) -> None:
+    """Name the request in the *headers* of its answer."""
+    headers[HEADER] = name = visit.id
     if (header := error_shape(request.path).id_header) is not None:
-        response.headers[header] = name
+        headers[header] = name

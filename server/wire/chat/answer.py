@@ -20,7 +20,7 @@ from server.wire.pieces import as_chunk
 from server.wire.reasoning import DETAILS, joined_details
 from server.wire.usage import as_count, without_nulls
 
-from .custom_calls import CustomCalls
+from .custom_calls import NO_CUSTOM_CALLS, CustomCalls
 from .payloads import Identity, call_payload, usage_payload
 
 TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -33,7 +33,7 @@ class ChatCompletionAnswer:
     """Chunks to one chat completion."""
 
     identity: Identity
-    _customs: CustomCalls = field(factory=lambda: CustomCalls(frozenset()))
+    _customs: CustomCalls = NO_CUSTOM_CALLS
     _choices: dict[int, "GrowingChoice"] = field(factory=dict, init=False)
     _usage: Usage | None = field(default=None, init=False)
     _extra: JSONObject = field(factory=dict, init=False)

@@ -80,7 +80,13 @@ class CustomCalls:
                 yield ToolCallDelta(index=index, extra=extra)
 
 
+# Without a name, it keeps nothing: all answers can share it.
+NO_CUSTOM_CALLS = CustomCalls(frozenset())
+
+
 def custom_calls(chat: ChatRequest) -> CustomCalls:
     """Return what shows the calls of a chat's custom tools."""
-    tools = chat.tools or ()
-    return CustomCalls(frozenset(t.custom.name for t in tools if t.custom is not None))
+    if not chat.tools:
+        return NO_CUSTOM_CALLS
+    names = (tool.custom.name for tool in chat.tools if tool.custom is not None)
+    return CustomCalls(frozenset(names))

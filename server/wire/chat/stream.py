@@ -18,7 +18,7 @@ from server.json_types import JSONObject
 from server.wire.frames import DONE, PLACEHOLDER, TEXT_MARK, cut, data_frame
 from server.wire.pieces import as_chunk
 
-from .custom_calls import CustomCalls
+from .custom_calls import NO_CUSTOM_CALLS, CustomCalls
 from .payloads import Identity, new_call_id, usage_payload
 
 
@@ -47,7 +47,7 @@ class ChatCompletionStream:
 
     identity: Identity
     include_usage: bool
-    _customs: CustomCalls = field(factory=lambda: CustomCalls(frozenset()))
+    _customs: CustomCalls = NO_CUSTOM_CALLS
     # The choices whose role, and whose finish, has been sent.
     _has_role: set[int] = field(factory=set, init=False)
     _finished: set[int] = field(factory=set, init=False)
