@@ -89,8 +89,8 @@ class Pace:
     def add(self, start: Start) -> None:
         if isinstance(start.error, ProviderTimeout):
             self._answers.clear()
-        elif start.answered_in is not None:
-            self._answers.append(start.answered_in)
+        elif (seconds := start.answered_in) is not None:
+            self._answers.append(seconds)
 
     def whole(self, seconds: float) -> bool:
         """Say whether to ask for the next answer in one piece."""

@@ -61,7 +61,8 @@ class Lane:
     @property
     def ttft(self) -> float | None:
         """Seconds from the racer's start to its first token, if that is known."""
-        return None if self.spoke is None else self.spoke - self.started
+        spoke = self.spoke
+        return None if spoke is None else spoke - self.started
 
     @property
     def answered_in(self) -> float | None:
