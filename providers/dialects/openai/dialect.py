@@ -7,6 +7,7 @@ a whole completion where a stream was asked for, no `[DONE]`, no final blank lin
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from attrs import define, field
 
@@ -53,12 +54,23 @@ class OpenAI:
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
-    _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = noted(TolerantJSON)
-    _ends: Endings = noted(Endings)
-    _deltas: DeltaReader = noted(DeltaReader)
     _template: Template | None = field(default=None, init=False)
     _lessons: int = field(default=LESSONS, init=False)
+
+    # An answer that is passed on in one piece has no use for these three.
+
+    @cached_property
+    def _decoder(self) -> AnswerDecoder:
+        return AnswerDecoder()
+
+    @cached_property
+    def _ends(self) -> Endings:
+        return Endings(self.notes)
+
+    @cached_property
+    def _deltas(self) -> DeltaReader:
+        return DeltaReader(self.notes)
 
     @property
     def finished(self) -> bool:
