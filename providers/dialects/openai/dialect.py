@@ -7,7 +7,6 @@ a whole completion where a stream was asked for, no `[DONE]`, no final blank lin
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from attrs import define, field
 
@@ -54,23 +53,13 @@ class OpenAI:
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
+    # Once something of a stream has come: most whole answers are passed on without.
+    _decoder: AnswerDecoder | None = field(default=None, init=False)
     _json: TolerantJSON = noted(TolerantJSON)
+    _ends: Endings = noted(Endings)
+    _deltas: DeltaReader = noted(DeltaReader)
     _template: Template | None = field(default=None, init=False)
     _lessons: int = field(default=LESSONS, init=False)
-
-    # An answer that is passed on in one piece has no use for these three.
-
-    @cached_property
-    def _decoder(self) -> AnswerDecoder:
-        return AnswerDecoder()
-
-    @cached_property
-    def _ends(self) -> Endings:
-        return Endings(self.notes)
-
-    @cached_property
-    def _deltas(self) -> DeltaReader:
-        return DeltaReader(self.notes)
 
     @property
     def finished(self) -> bool:
@@ -102,19 +91,24 @@ class OpenAI:
         return Call(path, written(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
-        return self._events(self._decoder.feed(received))
+        decoder = self._decoder
+        if decoder is None:
+            decoder = self._decoder = AnswerDecoder()
+        events = decoder.feed(received)
+        return self._events(events, whole=decoder.is_json)
 
     def end(self) -> Iterator[Chunk | TextRun]:
+        decoder = self._decoder or AnswerDecoder()
         try:
-            yield from self._events(self._decoder.flush())
+            yield from self._events(decoder.flush(), whole=decoder.is_json)
         except (ProviderError, *UNREADABLE):
             if not self.finished:
                 raise
         if not self.done:
             ends = self._ends
-            if ends.open or (self._decoder.is_json and not ends.reasons):
+            if ends.open or (decoder.is_json and not ends.reasons):
                 raise ProviderProtocolError("the answer ended before its finish_reason")
-            if not self._decoder.is_json:
+            if not decoder.is_json:
                 yield from self._closing()
         self.done = True
 
@@ -137,7 +131,7 @@ class OpenAI:
     def read_models(self, body: bytes) -> tuple[str, ...]:
         return models_in(body)
 
-    def _events(self, events: list[bytes]) -> Iterator[Chunk | TextRun]:
+    def _events(self, events: list[bytes], *, whole: bool) -> Iterator[Chunk | TextRun]:
         at = 0
         while at < len(events) and not self.done:  # nothing after [DONE] is its part
             alike = self._template
@@ -152,10 +146,9 @@ class OpenAI:
                 yield from self._closing()
                 self.done = True
             elif data:
-                yield from self._event(data)
+                yield from self._event(data, whole=whole)
 
-    def _event(self, data: bytes) -> Iterator[Chunk]:
-        whole = self._decoder.is_json
+    def _event(self, data: bytes, *, whole: bool) -> Iterator[Chunk]:
         payload = self._payload(data, whole=whole)
         if whole:
             yield self._whole(payload)
