@@ -53,8 +53,7 @@ class OpenAI:
     done: bool = field(default=False, init=False)
     notes: list[str] = field(factory=list, init=False)
     dropped: list[str] = field(factory=list, init=False)
-    # Once something of a stream has come: most whole answers are passed on without.
-    _decoder: AnswerDecoder | None = field(default=None, init=False)
+    _decoder: AnswerDecoder = field(factory=AnswerDecoder, init=False)
     _json: TolerantJSON = noted(TolerantJSON)
     _ends: Endings = noted(Endings)
     _deltas: DeltaReader = noted(DeltaReader)
@@ -91,24 +90,19 @@ class OpenAI:
         return Call(path, written(body), headers)
 
     def receive(self, received: bytes) -> Iterator[Chunk | TextRun]:
-        decoder = self._decoder
-        if decoder is None:
-            decoder = self._decoder = AnswerDecoder()
-        events = decoder.feed(received)
-        return self._events(events, whole=decoder.is_json)
+        return self._events(self._decoder.feed(received))
 
     def end(self) -> Iterator[Chunk | TextRun]:
-        decoder = self._decoder or AnswerDecoder()
         try:
-            yield from self._events(decoder.flush(), whole=decoder.is_json)
+            yield from self._events(self._decoder.flush())
         except (ProviderError, *UNREADABLE):
             if not self.finished:
                 raise
         if not self.done:
             ends = self._ends
-            if ends.open or (decoder.is_json and not ends.reasons):
+            if ends.open or (self._decoder.is_json and not ends.reasons):
                 raise ProviderProtocolError("the answer ended before its finish_reason")
-            if not decoder.is_json:
+            if not self._decoder.is_json:
                 yield from self._closing()
         self.done = True
 
@@ -131,7 +125,7 @@ class OpenAI:
     def read_models(self, body: bytes) -> tuple[str, ...]:
         return models_in(body)
 
-    def _events(self, events: list[bytes], *, whole: bool) -> Iterator[Chunk | TextRun]:
+    def _events(self, events: list[bytes]) -> Iterator[Chunk | TextRun]:
         at = 0
         while at < len(events) and not self.done:  # nothing after [DONE] is its part
             alike = self._template
@@ -146,9 +140,10 @@ class OpenAI:
                 yield from self._closing()
                 self.done = True
             elif data:
-                yield from self._event(data, whole=whole)
+                yield from self._event(data)
 
-    def _event(self, data: bytes, *, whole: bool) -> Iterator[Chunk]:
+    def _event(self, data: bytes) -> Iterator[Chunk]:
+        whole = self._decoder.is_json
         payload = self._payload(data, whole=whole)
         if whole:
             yield self._whole(payload)
