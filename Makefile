@@ -48,7 +48,8 @@ NEWEST ?= python3.13
 SAME_ON_ALL := tests/benchmarks tests/clients \
   tests/server/wire/test_conversations.py \
   $(patsubst %,tests/end_to_end/test_%.py,docs elsewhere faults gradio http_versions \
-    matrix node odd_races oddity_table schemathesis soak)
+    machines many_reloads matrix node odd_races oddity_table page schemathesis \
+    security_document soak)
 test-newest:
 	$(MAKE) test VENV=.venv-newest PYTHON=$(NEWEST) PYTEST="$(SAME_ON_ALL:%=--ignore=%) $(PYTEST)"
 

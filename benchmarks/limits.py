@@ -27,8 +27,8 @@ LIMITS = """
 requests_per_minute = 100_000_000
 tokens_per_minute = 1_000_000_000
 tokens_per_day = 10_000_000_000
-dollars_per_day = 100_000.0
-dollars_per_month = 1_000_000.0
+dollars_per_day = 10_000.0
+dollars_per_month = 80_000.0
 streams = 10_000
 """
 TELEMETRY = "[telemetry]\nenabled = true"

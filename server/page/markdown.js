@@ -5,6 +5,7 @@ const HEADING = /^ {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}>/;
 const ITEM = /^( {0,3})([-+*]|(\d{1,9})[.)])(?:( +)(.*)|)$/;
+const BLANK = /^[ \t]*$/;
 const UNDERLINE = /^ {0,3}(=+|-+)[ \t]*$/;
 const DIVIDER = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const DEEPEST = 24;
@@ -41,7 +42,7 @@ function expand(line) {
   return made;
 }
 
-const blank = (line) => /^[ \t]*$/.test(line);
+const blank = (line) => BLANK.test(line);
 const indent = (line) => line.length - line.trimStart().length;
 
 function readBlocks(lines, depth) {

@@ -127,7 +127,11 @@ async def streams(url: str, number: int) -> AsyncIterator[list[asyncio.Task[byte
             return answer
 
         answers = await asyncio.gather(*(begin() for _ in range(number)))
-        yield [asyncio.create_task(answer.read()) for answer in answers]
+        try:
+            yield [asyncio.create_task(answer.read()) for answer in answers]
+        finally:
+            for answer in answers:
+                answer.close()
 
 
 @pytest.mark.parametrize("trouble", ["hangs", "dies"])
@@ -163,9 +167,10 @@ async def test_redis_away_harms_no_stream(
         here.redis.go_on()
         for server in here.servers:
             await becomes(server.url, "ok")
-        # What a worker has let in by itself and not told yet may come on top.
+        # What a worker has let in by itself and not told yet may come on top; and who
+        # was told too late that it had a place holds it until its lease is over.
         more = admitted(await burst(here.url, 300))
-        assert 280 <= more <= 300
+        assert 250 <= more <= 300
         await counted(here.redis, 120 + more)
 
 

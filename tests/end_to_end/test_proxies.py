@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from hashlib import sha256
 
 import aiohttp
@@ -115,11 +116,13 @@ async def test_connections_are_counted_for_the_client(
     server = await start_server(limits, upstream.table("One"))
 
     async def ask(address: str) -> aiohttp.ClientResponse:
-        body = hello("One", stream=True)
-        return await session.post(server.url + CHAT, json=body, headers=behind(address))
+        asked = session.post(
+            server.url + CHAT, json=hello("One", stream=True), headers=behind(address)
+        )
+        return await answers.enter_async_context(asked)
 
-    async with aiohttp.ClientSession() as session:
-        first, second = [await ask("203.0.113.9") for _ in range(2)]
+    async with aiohttp.ClientSession() as session, AsyncExitStack() as answers:
+        first, _ = [await ask("203.0.113.9") for _ in range(2)]
         refused = await ask("203.0.113.9")
         assert refused.status == 503
         assert re.search("too many connections", await refused.text())
@@ -128,7 +131,6 @@ async def test_connections_are_counted_for_the_client(
         async with asyncio.timeout(5):
             while (await ask("203.0.113.9")).status != 200:
                 pass  # the server has not seen it yet
-        second.close()
 
 
 async def test_a_reload_names_other_proxies(start_server: StartServer) -> None:

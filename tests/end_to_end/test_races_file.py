@@ -96,7 +96,8 @@ async def test_file_of_races(
     assert await server.stop() == 0
 
     assert [ids(moved), ids(file)] == [[first], [second]]
-    assert ids(folder / "blocked.1") == [third]
+    # The race before may be there, too, if it ended when the place was free again.
+    assert ids(folder / "blocked.1")[-1] == third
     assert ids(blocked) == [fourth]
 
 

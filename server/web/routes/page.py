@@ -95,11 +95,24 @@ async def retrieve_page_file(request: web.Request) -> web.StreamResponse:
 
 @cache
 def files() -> dict[str, PageFile]:
-    """Return the page's files, by their names."""
+    """Return the page's files by their names, as they are sent; made at first use."""
     made = {}
     for path in FOLDER.iterdir():
         if path.suffix in TYPES:
-            body = path.read_bytes()
+            body = packed(path.read_text(encoding="utf-8"), path.suffix).encode()
             digest = sha256(body).hexdigest()[:16]
             made[path.name] = PageFile(body, TYPES[path.suffix], digest)
     return made
+
+
+def packed(text: str, suffix: str) -> str:
+    """Return a file's *text* without what only its readers need."""
+    from rcssmin import cssmin
+    from rjsmin import jsmin
+
+    match suffix:
+        case ".js":
+            return str(jsmin(text))
+        case ".css":
+            return str(cssmin(text))
+    return "\n".join(line.strip() for line in text.splitlines())
