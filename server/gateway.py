@@ -160,8 +160,11 @@ class Gateway:
 
     def tariff(self, provider: str, model: str) -> Tariff | None:
         """Return what a provider's model costs; None: nobody knows."""
-        settings = self.settings_of(provider)
-        return None if settings is None else self.prices.tariff(settings, model)
+        try:
+            return self.prices.tariffs[provider, model]
+        except KeyError:  # the first time
+            settings = self.settings_of(provider)
+            return None if settings is None else self.prices.tariff(settings, model)
 
     def settings_of(self, provider: str) -> ProviderSettings | None:
         """Return the settings of the provider with this id, unless it is gone."""

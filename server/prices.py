@@ -81,8 +81,8 @@ class Prices:
 
     _find: Find | None = None
     _kept: dict[tuple[str, str], ModelFacts] = field(factory=dict, init=False)
-    # By a provider's id, and the model that it is asked for.
-    _tariffs: dict[tuple[str, str], Tariff | None] = field(factory=dict, init=False)
+    # Those that have been asked for, by a provider's id and the model's name there.
+    tariffs: dict[tuple[str, str], Tariff | None] = field(factory=dict, init=False)
 
     async def load(self) -> None:
         """Read the package in a thread, if it is installed."""
@@ -92,18 +92,16 @@ class Prices:
 
     def forget(self) -> None:
         """Forget what depends on the configuration."""
-        self._tariffs.clear()
+        self.tariffs.clear()
 
     def tariff(self, settings: ProviderSettings, model: str) -> Tariff | None:
         """Return what *model* costs there; None: nobody knows."""
         question = settings.id, model
-        try:
-            return self._tariffs[question]
-        except KeyError:
-            if len(self._tariffs) >= MOST_KEPT:
-                self._tariffs.clear()
-            self._tariffs[question] = found = self._tariff(settings, model)
-            return found
+        if question not in self.tariffs:
+            if len(self.tariffs) >= MOST_KEPT:
+                self.tariffs.clear()
+            self.tariffs[question] = self._tariff(settings, model)
+        return self.tariffs[question]
 
     def _tariff(self, settings: ProviderSettings, model: str) -> Tariff | None:
         if own := settings.prices.get(model):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 import aiohttp
@@ -11,6 +12,8 @@ from providers.chat import Usage
 
 # How often a call is sent at most: dead connections that nobody has noticed are few.
 MAX_SENT = 3
+# Of nearly all calls: most have no trace.
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 CallStep = Literal["connected", "headers"]
 
@@ -43,7 +46,7 @@ class Attempt:
     dropped: list[str] = field(factory=list)
     on_step: Callable[[CallStep], None] | None = None
     usage: Usage | None = None
-    trace: Mapping[str, str] = field(factory=dict)
+    trace: Mapping[str, str] = NO_HEADERS
     _sent_at: float = 0.0
 
     def connect(self) -> None:

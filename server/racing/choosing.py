@@ -1,6 +1,6 @@
 """Who of the eligible races for a request: who does not rest, in which order, when."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
 from providers import ChatPiece, ChatRequest, Result, TaskRequest
@@ -114,14 +114,15 @@ class Chooser:
             schedule=strategy.begin(opening),
             deadline=selection.race.deadline,
             skipped=(*eligible.unable, *resting),
-            probes=tuple(self._claims(ready[: strategy.at_once(policy)], now)),
+            probes=self._claims(ready[: strategy.at_once(policy)], now),
         )
 
     def _awake(
         self, entrants: Sequence[Entrant[R, P]], now: float
     ) -> tuple[list[Entrant[R, P]], list[Skipped]]:
         """Return those that don't rest, or all if all do; and those skipped."""
-        awake = [e for e in entrants if self._health.of(e.id).rest.available(now)]
+        of = self._health.of
+        awake = [e for e in entrants if of(e.id).rest.available(now)]
         if not awake or len(awake) == len(entrants):
             return list(entrants), []
         ids = {entrant.id for entrant in awake}
@@ -131,7 +132,8 @@ class Chooser:
         record = self._health.of(alone.id)
         return record.whole(alone.model, alone.limits.first_token_timeout * QUICK)
 
-    def _claims(self, entrants: Sequence[Entrant[R, P]], now: float) -> Iterator[Probe]:
-        for entrant in entrants:
-            if claim := self._health.of(entrant.id).rest.claim(now):
-                yield claim
+    def _claims(
+        self, entrants: Sequence[Entrant[R, P]], now: float
+    ) -> tuple[Probe, ...]:
+        rests = [self._health.of(entrant.id).rest for entrant in entrants]
+        return tuple([claim for rest in rests if (claim := rest.claim(now))])

@@ -89,8 +89,8 @@ class Pace:
     def add(self, start: Start) -> None:
         if isinstance(start.error, ProviderTimeout):
             self._answers.clear()
-        elif start.answered_in is not None:
-            self._answers.append(start.answered_in)
+        elif (seconds := start.answered_in) is not None:
+            self._answers.append(seconds)
 
     def whole(self, seconds: float) -> bool:
         """Say whether to ask for the next answer in one piece."""
@@ -171,20 +171,21 @@ class Record:
 
     def add(self, start: Start, now: float) -> None:
         """Note how one start ended; *now* is on the start's clock."""
-        if start.error is not None and start.error.ours:
+        error, outcome = start.error, start.outcome
+        if error is not None and error.ours:
             return
         self.requests += 1
         for each in start.notes:
             if each in self.notes or len(self.notes) < NOTES:
                 self.notes[each] += 1
-        if start.outcome == "won":
+        if outcome == "won":
             self.wins += 1
-        elif start.outcome == "cut off":
+        elif outcome == "cut off":
             self.losses += 1
         self._time(start)
-        if start.error is not None:
-            self._fail(start, start.error, now)
-        elif start.outcome == "won":
+        if error is not None:
+            self._fail(start, error, now)
+        elif outcome == "won":
             self._recent.append(True)
             self.rest.succeed()
 

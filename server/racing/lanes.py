@@ -15,6 +15,10 @@ Step = Literal["started", "connected", "headers", "won", "failed", "cut_off"]
 Tell = Callable[["Lane", Step], None]
 
 
+# What all lanes of races have until their calls are made: nobody notes anything there.
+NOT_CALLED = Attempt()
+
+
 @define(eq=False)
 class Lane:
     """
@@ -61,7 +65,8 @@ class Lane:
     @property
     def ttft(self) -> float | None:
         """Seconds from the racer's start to its first token, if that is known."""
-        return None if self.spoke is None else self.spoke - self.started
+        spoke = self.spoke
+        return None if spoke is None else spoke - self.started
 
     @property
     def answered_in(self) -> float | None:
@@ -98,7 +103,9 @@ class Lane:
 
     def leave(self) -> None:
         """Tell nobody any more; the call knows the lane as long as somebody is told."""
-        self._tell = self.attempt.on_step = None
+        self._tell = None
+        if self.attempt is not NOT_CALLED:
+            self.attempt.on_step = None
 
     def fail(self, error: ProviderError) -> None:
         """Note that it has failed with *error*, which loses its tracebacks."""

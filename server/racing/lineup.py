@@ -59,7 +59,7 @@ class Lineup(Generic[R, P]):
     @property
     def total_timeout(self) -> float:
         """The seconds that all tries together may take: the longest of the racers'."""
-        return max(entrant.limits.total_timeout for entrant in self.entrants)
+        return max([entrant.limits.total_timeout for entrant in self.entrants])
 
     def model_of(self, racer: str) -> str:
         """Return the model that the racer with this id is asked for."""

@@ -14,7 +14,7 @@ from attrs import define, field
 from providers import ProviderError
 from server.racing.errors import NobodyWon
 
-from .lanes import Course, Lane, now
+from .lanes import NOT_CALLED, Course, Lane, now
 from .strategies import Strategy, count_running
 from .streams import P, Racer, RacerStream, until_token
 
@@ -171,7 +171,9 @@ class Race(Course, Generic[R, P]):
         self._open[group.create_task(running, name=f"race:{lane.id}")] = lane
 
     def _enter(self, racer: Racer[R, P]) -> Lane:
-        lane = Lane(racer.id, racer.model, racer.hurried, "running", now())
+        lane = Lane(
+            racer.id, racer.model, racer.hurried, "running", now(), attempt=NOT_CALLED
+        )
         self.lanes.append(lane)
         self._round.append(lane)
         return lane

@@ -29,38 +29,46 @@ class Resource(Protocol):
         ...
 
 
+class Places(dict[Labels, int]):
+    """The first slots of one metric's numbers, by the values of its labels."""
+
+    def __init__(self, counters: CounterSlots, metric: Metric) -> None:
+        super().__init__()
+        self._counters = counters
+        self._metric = metric
+
+    def __missing__(self, labels: Labels) -> int:
+        place = self._counters.slot(self._metric.name, labels, self._metric.size)
+        self[labels] = place
+        return place
+
+
 @define(eq=False)
 class Instrument:
     """One metric's numbers, by the values of its labels."""
 
     counters: CounterSlots
     metric: Metric
-    _places: dict[Labels, int] = field(factory=dict, init=False)
+    # Each race counts a few things: it does so past `add`, which would cost as much.
+    places: Places = field(init=False)
+
+    @places.default
+    def _no_places(self) -> Places:
+        return Places(self.counters, self.metric)
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
-        place = self._places.get(labels)
-        if place is None:
-            place = self.place(labels)
-        self.counters.slots[place] += amount
+        self.counters.slots[self.places[labels]] += amount
 
     def set(self, labels: Labels, value: float) -> None:
         """Set this process's part of a gauge."""
-        self.counters.slots[self.place(labels)] = value
+        self.counters.slots[self.places[labels]] = value
 
     def observe(self, value: float, labels: Labels = ()) -> None:
         """Count *value* in its bucket, and add it to the sum of all."""
-        place = self._places.get(labels)
-        if place is None:
-            place = self.place(labels)
+        place = self.places[labels]
         slots, bounds = self.counters.slots, self.metric.bounds
         slots[place + bisect_left(bounds, value)] += 1.0
         slots[place + len(bounds) + 1] += value
-
-    def place(self, labels: Labels) -> int:
-        """Return the first slot of these labels' numbers."""
-        place = self.counters.slot(self.metric.name, labels, self.metric.size)
-        self._places[labels] = place
-        return place
 
 
 class Metrics:
@@ -116,29 +124,30 @@ class Metrics:
     def _enter_route(self, route: Resource | None, status: int) -> tuple[int, int]:
         name = OTHER if route is None else route.canonical
         places = (
-            self.requests.place((name, str(status))),
-            self.request_duration.place((name,)),
+            self.requests.places[name, str(status)],
+            self.request_duration.places[(name,)],
         )
         self._routes[route, status] = places
         return places
 
     def count_race(self, story: Story) -> None:
         """Count a race that has ended, and all that it came to."""
-        ending, schedule = story.ending, story.schedule
-        self.races.add((story.policy.strategy, RACE_OUTCOMES[ending.outcome]))
-        for lane, charge in zip(story.lanes, story.charges, strict=True):
+        ending, schedule, lanes = story.ending, story.schedule, story.lanes
+        place = self.races.places[story.policy.strategy, RACE_OUTCOMES[ending.outcome]]
+        self.counters.slots[place] += 1.0
+        for lane, charge in zip(lanes, story.charges, strict=True):
             self._count_lane(lane, ending)
             self._count_charge(lane, charge)
         if schedule.hedges:
             self.hedges.add(("sent",), schedule.hedges)
         if schedule.refused:
             self.hedges.add(("refused",))
-        if len(story.lanes) > 1:
+        if len(lanes) > 1:
             self._count_skew(story)
 
     def _count_lane(self, lane: Lane, ending: Ending) -> None:
-        outcome, reason = _fate(lane, ending)
-        self.racers.add((lane.id, outcome, reason))
+        place = self.racers.places[lane.id, *_fate(lane, ending)]
+        self.counters.slots[place] += 1.0
         if (spoke := lane.spoke) is not None:
             self.ttft.observe(spoke - lane.started, (lane.id,))
         if lane.beaten_by is not None and lane.ended is not None:
@@ -155,10 +164,11 @@ class Metrics:
             if charge.wasted:
                 self.tokens.add((provider, "wasted"), charge.wasted)
             return
+        slots, places = self.counters.slots, self.tokens.places
         if used.input:
-            self.tokens.add((provider, "input"), used.input)
+            slots[places[provider, "input"]] += used.input
         if used.output:
-            self.tokens.add((provider, "output"), used.output)
+            slots[places[provider, "output"]] += used.output
             spoke, ended = lane.spoke, lane.attempt.ended
             if spoke is not None and ended is not None and ended > spoke:
                 self.token_rate.observe(used.output / (ended - spoke), (provider,))

@@ -16,7 +16,7 @@ from server.racing.race import Race, Winner
 from server.wire.format import Rendering
 from server.wire.messages.count import estimate
 
-from .context import VISIT
+from .context import VISIT, Visit
 from .limiting import reserve
 from .logged_race import LoggedRace, cost, decided, race_headers, timing
 from .streaming import ChatRace, Streaming
@@ -52,10 +52,10 @@ async def race_chat(
     race = Race(lineup.entrants, chat, lineup.schedule, gateway.health.add)
     if reserved is not None:
         race.permit = reserved.extend
-    with LoggedRace(request, race, lineup) as logged:
+    with LoggedRace(request, visit, race, lineup) as logged:
         if chat.stream:
             return await Streaming(request, race, lineup, form, logged).run()
-        return await _whole(request, race, lineup, form)
+        return await _whole(visit, race, lineup, form)
 
 
 @frozen
@@ -84,12 +84,12 @@ async def race_task(
         await reserve(visit, task, lineup)
     race = Race(lineup.entrants, task, lineup.schedule, gateway.health.add)
     with (
-        LoggedRace(request, race, lineup),
+        LoggedRace(request, visit, race, lineup),
         gateway.drain.scope(lineup.total_timeout, lineup.deadline),
     ):
         winner = await decided(race, lineup)
         headers = race_headers(race, winner)
-        return TaskAnswer(_only(winner, kind), headers, cost(request, winner))
+        return TaskAnswer(_only(winner, kind), headers, cost(visit, winner))
 
 
 async def count(
@@ -147,9 +147,8 @@ def _only(winner: Winner[Result], kind: type[T]) -> T:
 
 
 async def _whole(
-    request: web.Request, race: ChatRace, lineup: ChatLineup, form: Rendering
+    visit: Visit, race: ChatRace, lineup: ChatLineup, form: Rendering
 ) -> web.StreamResponse:
-    visit = request[VISIT]
     within = visit.time_left(lineup.total_timeout)
     with visit.gateway.drain.scope(within, lineup.deadline):
         while True:
@@ -159,7 +158,7 @@ async def _whole(
                 renderer.add(winner.head)
                 async for pieces in winner.rest:
                     renderer.add(pieces)
-                body = renderer.body(cost(request, winner))
+                body = renderer.body(cost(visit, winner))
                 winner.close()
             except ProviderError as exc:
                 # Nothing has been shown yet, so the others may have another try.

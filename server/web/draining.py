@@ -24,8 +24,8 @@ class Drain:
         self.draining = False
         self._cut_off = False
         self._open: set[Scope] = set()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        # There once somebody waits until no answer is open.
+        self._empty: asyncio.Event | None = None
 
     def scope(self, total: float, deadline: float | None = None) -> "Scope":
         """
@@ -39,16 +39,18 @@ class Drain:
         if self._cut_off:
             raise _stopping()
         self._open.add(scope)
-        self._empty.clear()
 
     def leave(self, scope: "Scope") -> None:
         self._open.discard(scope)
-        if not self._open:
+        if self._empty is not None and not self._open:
             self._empty.set()
 
     async def finish(self, patience: float) -> None:
         """Wait until no answer is open; after *patience* seconds, cut off the rest."""
         self.draining = True
+        if not self._open:
+            return
+        self._empty = asyncio.Event()
         try:
             async with asyncio.timeout(patience):
                 await self._empty.wait()

@@ -21,7 +21,7 @@ from server.record.live import Follower, LiveRaces
 from server.record.story import Ending, Story
 from server.record.usage import charges
 
-from .context import VISIT, Visit
+from .context import Visit
 from .limiting import settle
 
 if TYPE_CHECKING:
@@ -36,18 +36,20 @@ class LoggedRace(Generic[R, P]):
     """
 
     request: web.Request
+    visit: Visit
     race: Race[R, P]
     lineup: Lineup[R, P]
     ending: Ending = field(factory=Ending, init=False)
     _is_logged: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
-        self.request[VISIT].race = self.race
-        live = self.request[VISIT].gateway.live
+        visit = self.visit
+        visit.race = self.race
+        live = visit.gateway.live
         if live.followed:
             self._follow(live)
-        if (trace := self.request[VISIT].trace) is not None:
-            self._trace(trace)
+        if visit.trace is not None:
+            self._trace(visit.trace)
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -78,8 +80,8 @@ class LoggedRace(Generic[R, P]):
         if self.race.tell is not None:
             for lane in self.race.lanes:
                 lane.leave()
-        visit = self.request[VISIT]
-        story = _story(self.request, self.race, self.lineup, self.ending)
+        visit = self.visit
+        story = _story(self, visit, self.race)
         visit.gateway.usage.add(story.key, story.charges)
         settle(visit, story.lanes, story.charges)
         if visit.trace is not None:
@@ -88,7 +90,7 @@ class LoggedRace(Generic[R, P]):
 
     def _trace(self, trace: "RequestTrace") -> None:
         """Have each racer's span begin as it starts."""
-        visit, live = self.request[VISIT], self.race.tell
+        visit, live = self.visit, self.race.tell
         trace.open(visit.client, self.request.remote or "")
         begin = trace.follow(visit.gateway.settings_of)
 
@@ -101,41 +103,35 @@ class LoggedRace(Generic[R, P]):
 
     def _follow(self, live: LiveRaces) -> None:
         """Tell whoever listens of this race's steps."""
-        visit, race, lineup = self.request[VISIT], self.race, self.lineup
+        visit, race, lineup = self.visit, self.race, self.lineup
         follower = Follower(live, visit.id, _owner(visit), race.started)
         follower.begin(race.request.model, lineup.policy.strategy, lineup.entrants)
         race.tell = follower
 
 
-def _story(
-    request: web.Request, race: Race[R, P], lineup: Lineup[R, P], ending: Ending
-) -> Story:
-    visit, task = request[VISIT], race.request
-    now = perf_counter()
+def _story(logged: LoggedRace[R, P], visit: Visit, race: Race[R, P]) -> Story:
+    task, lineup = race.request, logged.lineup
+    lanes, winner = race.lanes, race.winning_lane
+    is_chat, started, now = isinstance(task, ChatRequest), race.started, perf_counter()
     return Story(
         id=visit.id,
         key=_owner(visit),
-        path=request.path,
+        path=logged.request.path,
         task=task.task,
         model=task.model,
         stream=isinstance(task, ChatRequest) and bool(task.stream),
-        created=time() - (now - race.started),
-        started=race.started,
+        created=time() - (now - started),
+        started=started,
         ended=now,
-        lanes=race.lanes,
-        winner=race.winning_lane,
+        lanes=lanes,
+        winner=winner,
         policy=lineup.policy,
         schedule=lineup.schedule,
         skipped=lineup.skipped,
         waiting=_waiting(race, lineup),
-        ending=ending,
+        ending=logged.ending,
         trace="" if visit.trace is None else visit.trace.id,
-        charges=charges(
-            race.lanes,
-            race.winning_lane,
-            visit.gateway.tariff,
-            chat=isinstance(task, ChatRequest),
-        ),
+        charges=charges(lanes, winner, visit.gateway.tariff, chat=is_chat),
     )
 
 
@@ -143,12 +139,12 @@ def _owner(visit: Visit) -> str | None:
     return None if visit.client is None else visit.client.name
 
 
-def cost(request: web.Request, winner: Winner[P]) -> float | None:
+def cost(visit: Visit, winner: Winner[P]) -> float | None:
     """Return what the answer of *winner* cost, in dollars; None: nobody knows."""
     usage = winner.lane.attempt.usage
     if usage is None:
         return None
-    price = request[VISIT].gateway.tariff(winner.id, winner.lane.model)
+    price = visit.gateway.tariff(winner.id, winner.lane.model)
     nanos = nanos_of(usage, price)
     return None if nanos is None else dollars(nanos)
 

@@ -79,7 +79,7 @@ class Streaming:
                 response.headers.update(race_headers(race, winner))
             renderer = form.stream(race.request, winner.id, lineup.model_of(winner.id))
             await _pass_on(winner, renderer, response)
-            end = await form.keep(renderer.end(cost(self.request, winner)))
+            end = await form.keep(renderer.end(cost(self.logged.visit, winner)))
         self.logged.close()
         await response.finish(end)
 

@@ -59,12 +59,12 @@ def _keys_in(request: web.Request) -> list[str]:
     headers, given = request.headers, []
     for value in headers.getall(AUTHORIZATION, ()):
         scheme, _, token = value.strip().partition(" ")
-        if scheme.lower() == "bearer":
-            given.append(token.strip())
+        if scheme.lower() == "bearer" and (key := token.strip()):
+            given.append(key)
     for name in KEY_HEADERS:
         if name in headers:
-            given += [key.strip() for key in headers.getall(name)]
-    return [key for key in given if key]
+            given += [key for each in headers.getall(name) if (key := each.strip())]
+    return given
 
 
 async def _client(request: web.Request, keys: KeyRing) -> KeySettings | None:
@@ -72,16 +72,17 @@ async def _client(request: web.Request, keys: KeyRing) -> KeySettings | None:
     given = _keys_in(request)
     if not given:
         raise _refusal("No API key is given")
-    digests = [
-        sha256(token.encode("utf-8", "surrogateescape")).hexdigest() for token in given
-    ]
-    for digest in digests:  # the first that is known counts
-        if (key := keys.find(digest)) is not None:
+    for token in given:  # the first that is known counts
+        if (key := keys.find(_digest(token))) is not None:
             return key
-    for digest in digests:
-        if (key := await keys.find_anew(digest)) is not None:
+    for token in given:
+        if (key := await keys.find_anew(_digest(token))) is not None:
             return key
     return None
+
+
+def _digest(key: str) -> str:
+    return sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _unknown(request: web.Request) -> InvalidAPIKey:

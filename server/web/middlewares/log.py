@@ -113,17 +113,16 @@ def _first_sentence(message: str) -> str:
 
 
 def _story(race: Course) -> dict[str, object]:
-    story: dict[str, object] = {
-        "racers": " ".join(
-            f"{lane.id}:{lane.error.code if lane.error else lane.outcome}"
-            for lane in race.lanes
-        )
-    }
+    racers = [
+        f"{lane.id}:{lane.error.code if lane.error else lane.outcome}"
+        for lane in race.lanes
+    ]
+    story: dict[str, object] = {"racers": " ".join(racers)}
     lane = race.winning_lane
     if lane is not None:
         story["winner"] = lane.id
-        if lane.ttft is not None:
-            story["ttft_ms"] = round(lane.ttft * 1000, 1)
+        if (ttft := lane.ttft) is not None:
+            story["ttft_ms"] = round(ttft * 1000, 1)
         if usage := lane.attempt.usage:
             story["tokens_in"] = usage.prompt_tokens
             story["tokens_out"] = usage.completion_tokens

@@ -72,9 +72,11 @@ class ChatCompletionAnswer:
 
     def _with_provider(self, payload: JSONMapping, cost: float | None) -> JSONObject:
         usage = without_nulls(payload["usage"])
-        totals = {name: as_count(usage.get(name)) for name in TOTALS}
-        totals["total_tokens"] = totals["total_tokens"] or sum(totals.values())
-        usage |= totals
+        for name in TOTALS:
+            if type(usage.get(name)) is not int:  # hardly ever
+                usage[name] = as_count(usage.get(name))
+        if not usage["total_tokens"]:
+            usage["total_tokens"] = sum([usage[name] for name in TOTALS])
         if cost is not None:
             usage["cost"] = cost
         return {**payload, "provider": self.identity.provider, "usage": usage}
