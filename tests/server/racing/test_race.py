@@ -628,7 +628,9 @@ async def test_wordless_wins_where_nobody_has_a_token(parallel: int) -> None:
     winner.close()
 
     assert chunks == [EMPTY]
-    assert outcomes(race) == {"no": "failed", "mute": "won", "later": "cut off"}
+    # Who starts together starts in any order.
+    other = "mute" if winner.id == "later" else "later"
+    assert outcomes(race) == {"no": "failed", winner.id: "won", other: "cut off"}
     assert winner.lane.ttft is None
     assert sorted(lane.id for lane in ended) == ["later", "mute", "no"]
     assert all(racer.closed for racer in racers[1:])
